@@ -1,0 +1,31 @@
+//! Formats, hashing, trees and verification of Qizheng evidence.
+//!
+//! This crate is the leaf of the workspace: everything that a stranger needs to check a proof years
+//! later, and nothing else. It has no disk, no network, no clock, no randomness and no async, and it
+//! builds for `wasm32-unknown-unknown`. Every byte format is described in `docs/SPEC.md` and frozen by
+//! the golden vectors in `evidence/vectors/`.
+//!
+//! What is absent on purpose: the rules of the ledger (crate `qz-chain`), storage, signing keys at
+//! rest, and any trust decision. Trust inputs (the genesis document above all) come from the caller.
+
+pub mod bundle;
+pub mod codec;
+pub mod commit;
+pub mod commitment;
+pub mod genesis;
+pub mod hash;
+pub mod header;
+pub mod history;
+pub mod ids;
+pub mod keys;
+pub mod payload;
+pub mod record;
+pub mod records_tree;
+pub mod state_proof;
+pub mod submission;
+pub mod validators;
+pub mod verify;
+
+pub use codec::{CodecError, decode_strict, encode};
+pub use hash::Hash32;
+pub use ids::{Height, OrgId, SubjectId, SubmissionId};

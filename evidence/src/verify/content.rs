@@ -1,0 +1,304 @@
+//! Steps 7–9: what the proven records say, who signed them, where the subjects stand, which files.
+
+use super::{
+    CertificateReport, Decoded, Disclosure, DocumentReport, Event, Failure, GivenDocument, Note, Opened, SubjectReport,
+    TrustInputs,
+};
+use crate::codec::decode_strict;
+use crate::commitment::name;
+use crate::genesis::Genesis;
+use crate::hash::{Hash32, sha256};
+use crate::ids::SubjectId;
+use crate::payload::Payload;
+use crate::state_proof::SubjectHead;
+use crate::submission::actor_message;
+use der::{Decode, Encode};
+use std::collections::BTreeMap;
+
+/// Step 7. Closes: relabelled records and forged actors.
+pub(super) fn signatures(
+    decoded: &Decoded, genesis: &Genesis,
+) -> Result<((Vec<Event>, Vec<CertificateReport>), Note), Failure> {
+    let mut events = vec![];
+    let mut verified = 0;
+    for (i, opened) in decoded.entries.iter().enumerate() {
+        let fail = |zh: &str, en: &str| Failure::new(format!("第 {i} 条记录：{zh}"), format!("record {i}: {en}"));
+        if opened.record.height != opened.header.height {
+            return Err(fail("自称的高度与所在区块不符", "its height is not its block's"));
+        }
+        if !opened.parsed.relay_signature_holds() {
+            return Err(fail("中继成员的签名无效", "the relay's signature does not verify"));
+        }
+        let submission = opened.parsed.submission();
+        if submission.actors.len() != opened.record.actor_keys.len() {
+            return Err(fail("签名与密钥数目不符", "the number of actors is not the number of keys"));
+        }
+        let message = actor_message(&opened.parsed.digest());
+        for (actor, key) in submission.actors.iter().zip(&opened.record.actor_keys) {
+            if !key.verify(&message, &actor.signature) {
+                return Err(fail("当事人的签名无效", "an actor's signature does not verify"));
+            }
+            verified += 1;
+        }
+        if decoded.head.epoch == 0 {
+            let known = genesis.organisation(&submission.relay).is_some_and(|o| o.relay_key == submission.relay_key);
+            if !known {
+                return Err(fail("中继密钥不属于该成员", "the relay key is not that member's"));
+            }
+        }
+        events.push(event(opened, genesis));
+    }
+    let certificates = certificates(decoded)?;
+    let note = Note::new(
+        format!("{} 个中继签名、{verified} 个当事人签名逐一通过；{} 份数字证书在使用时有效", events.len(), certificates.len()),
+        format!(
+            "{} relay signatures and {verified} actors' signatures verified one by one; {} X.509 certificates were valid when used",
+            events.len(),
+            certificates.len()
+        ),
+    );
+    Ok(((events, certificates), note))
+}
+
+fn event(opened: &Opened, genesis: &Genesis) -> Event {
+    let kind = opened.parsed.body().payload.kind();
+    let submission = opened.parsed.submission();
+    let signers = submission.actors.iter().map(|actor| {
+        let office = genesis.organisations().iter().find(|o| {
+            SubjectId::of_organisation(&genesis.chain_id(), &o.id) == actor.subject
+        });
+        office.map_or_else(|| actor.subject.to_string(), |o| format!("org:{}", o.id))
+    });
+    Event {
+        height: opened.record.height,
+        index: opened.record.index,
+        time_ms: opened.header.time_ms,
+        claimed_time_ms: opened.parsed.body().claimed_time_ms,
+        kind: kind.name,
+        title_zh: kind.zh,
+        title_en: kind.en,
+        record_hash: opened.bytes_hash,
+        relay: submission.relay.clone(),
+        signers: signers.collect(),
+        subjects: opened.record.links.iter().map(|link| link.subject).collect(),
+    }
+}
+
+/// Certificates are the ones that a disclosed `certificate.sha256` names, and were valid at every use.
+fn certificates(decoded: &Decoded) -> Result<Vec<CertificateReport>, Failure> {
+    let mut reports = vec![];
+    for (i, given) in decoded.bundle.certificates.iter().enumerate() {
+        let fail = |zh: &str, en: &str| Failure::new(format!("数字证书 {i}：{zh}"), format!("X.509 certificate {i}: {en}"));
+        let index = usize::try_from(given.entry).unwrap_or(usize::MAX);
+        let (Some(opened), Some(entry)) = (decoded.entries.get(index), decoded.bundle.entries.get(index)) else {
+            return Err(fail("所指记录不存在", "its record is not in the bundle"));
+        };
+        let Some(leaf) = given.chain.first() else { return Err(fail("为空", "it is empty")) };
+        let digest = sha256(&[leaf]);
+        let disclosed = entry.openings.iter().any(|o| o.name == name::CERTIFICATE && o.value[..] == digest.0);
+        if !disclosed {
+            return Err(fail("不是记录所承诺的证书", "it is not the one that the record commits to"));
+        }
+        let certificate = x509_cert::Certificate::from_der(leaf)
+            .map_err(|_| fail("无法解析", "it cannot be decoded"))?;
+        let tbs = certificate.tbs_certificate();
+        let millis = |time: &x509_cert::time::Time| {
+            u64::try_from(time.to_unix_duration().as_millis()).unwrap_or(u64::MAX)
+        };
+        let (not_before_ms, not_after_ms) = (millis(&tbs.validity().not_before), millis(&tbs.validity().not_after));
+        let subject = opened.record.links.first().map(|link| link.subject);
+        for user in decoded.entries.iter().filter(|e| uses(e, subject)) {
+            if !(not_before_ms..=not_after_ms).contains(&user.header.time_ms) {
+                return Err(fail("签署时不在有效期内", "it was not valid when it was used"));
+            }
+        }
+        reports.push(CertificateReport {
+            event: index,
+            subject: tbs.subject().to_string(),
+            issuer: tbs.issuer().to_string(),
+            serial: hex::encode(tbs.serial_number().as_bytes()),
+            not_before_ms,
+            not_after_ms,
+        });
+        for issuer in &given.chain[1..] {
+            let decodes = x509_cert::Certificate::from_der(issuer).is_ok_and(|c| c.to_der().is_ok_and(|d| d == issuer.0));
+            if !decodes {
+                return Err(fail("签发者证书无法解析", "an issuer certificate cannot be decoded"));
+            }
+        }
+    }
+    Ok(reports)
+}
+
+/// Does this record apply the seal (or key) whose certificate this is?
+fn uses(opened: &Opened, subject: Option<SubjectId>) -> bool {
+    matches!(opened.parsed.body().payload, Payload::ContractSigned(_))
+        && opened.record.links.iter().any(|link| Some(link.subject) == subject)
+}
+
+/// Step 8. Closes: a later amendment, termination or use that is not shown.
+pub(super) fn states(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Vec<SubjectReport>, Note), Failure> {
+    let head = &decoded.head;
+    if head.time_ms > trust.as_of_ms.saturating_add(5 * 60 * 1000) {
+        return Err(Failure::new("首块的时间在将来", "the head block's time lies in the future"));
+    }
+    let age = trust.as_of_ms.saturating_sub(head.time_ms);
+    if let Some(limit) = trust.max_age_ms.filter(|limit| age > *limit) {
+        return Err(Failure::new(
+            format!("状态证明已有 {} 秒，超过所要求的 {} 秒", age / 1000, limit / 1000),
+            format!("the state proof is {} seconds old, more than the {} allowed", age / 1000, limit / 1000),
+        ));
+    }
+    let mut seen = BTreeMap::new();
+    for opened in &decoded.entries {
+        for link in &opened.record.links {
+            seen.entry(link.subject).or_insert_with(Vec::new).push((link, opened.bytes_hash));
+        }
+    }
+    let mut reports: Vec<SubjectReport> = vec![];
+    for proof in &decoded.bundle.states {
+        let subject = proof.subject;
+        let fail = |zh: &str, en: &str| Failure::new(format!("主体 {subject}：{zh}"), format!("subject {subject}: {en}"));
+        if reports.iter().any(|r| r.subject == subject) {
+            return Err(fail("重复", "it stands twice"));
+        }
+        if proof.root() != Some(head.state_root) {
+            return Err(fail("状态证明与首块不符", "the state proof does not lead to the head block's state root"));
+        }
+        let Some(bytes) = &proof.head else {
+            if seen.contains_key(&subject) {
+                return Err(fail("有记录却证明其不存在", "records exist but the proof says that it does not"));
+            }
+            reports.push(absent(subject, head.height, head.time_ms));
+            continue;
+        };
+        let state: SubjectHead =
+            decode_strict(bytes).map_err(|error| fail("状态格式不合规", &error.to_string()))?;
+        let links = seen.get(&subject).map_or(&[][..], |links| &links[..]);
+        let complete = check_chain(links, &state).map_err(|en| fail("记录与状态矛盾", en))?;
+        let (status_zh, status) = state.status.words();
+        reports.push(SubjectReport {
+            subject,
+            subject_type: Some(state.subject_type),
+            status_zh,
+            status,
+            records: state.records,
+            complete,
+            as_of_height: head.height,
+            as_of_time_ms: head.time_ms,
+        });
+    }
+    let complete = reports.iter().filter(|r| r.complete).count();
+    let note = Note::new(
+        format!("截至区块 {}，{} 个主体的状态已证明，其中 {complete} 个的全部记录均在本证明中", head.height, reports.len()),
+        format!("as of block {}, the state of {} subjects is proven; for {complete} of them every record is in this proof", head.height, reports.len()),
+    );
+    Ok((reports, note))
+}
+
+fn absent(subject: SubjectId, as_of_height: crate::ids::Height, as_of_time_ms: u64) -> SubjectReport {
+    SubjectReport {
+        subject,
+        subject_type: None,
+        status_zh: "不存在",
+        status: "does not exist",
+        records: 0,
+        complete: true,
+        as_of_height,
+        as_of_time_ms,
+    }
+}
+
+/// Compares the shown links of a subject with its state; true if all of its records are shown.
+fn check_chain(links: &[(&crate::record::Link, Hash32)], state: &SubjectHead) -> Result<bool, &'static str> {
+    let mut by_sequence = BTreeMap::new();
+    for (link, hash) in links {
+        if link.sequence >= state.records {
+            return Err("a record's sequence number is above the proven last one");
+        }
+        if by_sequence.insert(link.sequence, (link.previous, *hash)).is_some() {
+            return Err("two records have the same sequence number");
+        }
+        if link.sequence + 1 == state.records && *hash != state.last_record {
+            return Err("the last record is not the one that the state names");
+        }
+    }
+    for (sequence, (previous, _)) in &by_sequence {
+        let expected = match sequence.checked_sub(1) {
+            None => Some(&Hash32::ZERO),
+            Some(before) => by_sequence.get(&before).map(|(_, hash)| hash),
+        };
+        if expected.is_some_and(|expected| expected != previous) {
+            return Err("a record does not link to the one before it");
+        }
+    }
+    Ok(u64::try_from(by_sequence.len()).is_ok_and(|n| n == state.records))
+}
+
+/// Step 9. Closes: altered contents and files.
+pub(super) fn disclosures(
+    decoded: &Decoded, documents: &[GivenDocument],
+) -> Result<((Vec<Disclosure>, Vec<DocumentReport>), Note), Failure> {
+    let mut disclosures = vec![];
+    let mut digests = vec![];
+    for (i, (opened, entry)) in decoded.entries.iter().zip(&decoded.bundle.entries).enumerate() {
+        for opening in &entry.openings {
+            let fail = |zh: &str, en: &str| {
+                Failure::new(format!("第 {i} 条记录的“{}”：{zh}", opening.name), format!("record {i}, `{}`: {en}", opening.name))
+            };
+            if opened.parsed.body().commitment(&opening.name) != Some(&opening.commitment().hash) {
+                return Err(fail("披露值与链上承诺不符", "the disclosed value does not open the record's commitment"));
+            }
+            let value = if opening.name.ends_with(".sha256") {
+                let digest = <[u8; 32]>::try_from(&opening.value[..])
+                    .map_err(|_| fail("不是 32 字节摘要", "it is not a 32-byte digest"))?;
+                digests.push((i, opening.name.clone(), Hash32(digest)));
+                hex::encode(digest)
+            } else {
+                String::from_utf8(opening.value.0.clone()).map_err(|_| fail("不是 UTF-8 文本", "it is not UTF-8 text"))?
+            };
+            disclosures.push(Disclosure { event: i, name: opening.name.clone(), value });
+        }
+    }
+    let mut reports = vec![];
+    for document in documents {
+        let (event, what_zh, what_en) = document_event(decoded, &digests, document)?;
+        let GivenDocument { name, sha256, .. } = document.clone();
+        reports.push(DocumentReport { name, sha256, matches: true, event: Some(event), what_zh, what_en });
+    }
+    let note = Note::new(
+        format!("{} 项披露内容、{} 个文件与链上承诺一致", disclosures.len(), reports.len()),
+        format!("{} disclosed values and {} files agree with the commitments on the ledger", disclosures.len(), reports.len()),
+    );
+    Ok(((disclosures, reports), note))
+}
+
+fn document_event(
+    decoded: &Decoded, digests: &[(usize, String, Hash32)], document: &GivenDocument,
+) -> Result<(usize, &'static str, &'static str), Failure> {
+    let committed = digests.iter().filter(|(_, _, digest)| *digest == document.sha256);
+    // The final file first: base version and final file can only be equal if nobody signed.
+    let found = committed.max_by_key(|(i, ..)| *i);
+    let Some((event, ..)) = found else {
+        return Err(Failure::new(
+            format!("文件“{}”与链上记录的任何文件都不一致（内容被改动，或不是这份合同）", document.name),
+            format!("file `{}` is not one that the records commit to (altered, or another file)", document.name),
+        ));
+    };
+    let opened = &decoded.entries[*event];
+    let words = match opened.parsed.body().payload {
+        Payload::ContractCompleted(_) => ("各方签署后的最终文件", "the final file, signed by all parties"),
+        Payload::ContractVersionFixed(_) => ("待签文本（尚无签名的版本）", "the version put up for signing (without signatures)"),
+        _ => ("记录所承诺的文件", "a file that a record commits to"),
+    };
+    if matches!(opened.parsed.body().payload, Payload::ContractCompleted(_)) {
+        let known = |digest: &Hash32| digests.iter().any(|(_, n, d)| n == name::TO_BE_SIGNED && d == digest);
+        if let Some(stranger) = document.signature_digests.iter().find(|d| !known(d)) {
+            return Err(Failure::new(
+                format!("文件“{}”中有一个签名的摘要 {stranger} 未在链上登记", document.name),
+                format!("file `{}` has a signature whose digest {stranger} is not on the ledger", document.name),
+            ));
+        }
+    }
+    Ok((*event, words.0, words.1))
+}

@@ -1,0 +1,156 @@
+//! Steps 2–6: from the pinned genesis to "this record is in a block that these organisations finalised".
+
+use super::{Decoded, Failure, Finaliser, Note, TrustInputs};
+use crate::genesis::Genesis;
+use crate::hash::Hash32;
+use crate::history;
+use crate::records_tree;
+use crate::validators::ValidatorSet;
+
+/// Step 2. Closes: a substituted ledger.
+pub(super) fn genesis(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Genesis, Note), Failure> {
+    let genesis = Genesis::open(trust.genesis).map_err(|error| {
+        Failure::new(format!("您提供的创世文件无效（{error}）"), format!("the genesis file that you gave is not valid: {error}"))
+    })?;
+    if decoded.bundle.genesis.0 != trust.genesis {
+        return Err(Failure::new(
+            "证明中的创世文件与您提供的不是同一份",
+            "the genesis in the proof is not the one that you gave",
+        ));
+    }
+    let chain_id = genesis.chain_id();
+    let headers = decoded.entries.iter().map(|e| &e.header).chain([&decoded.head]);
+    let hand_overs = decoded.hand_overs.iter().map(|(header, ..)| header);
+    let all_headers = headers.chain(hand_overs).all(|header| header.chain_id == chain_id);
+    let all_bodies = decoded.entries.iter().all(|e| e.parsed.body().chain_id == chain_id);
+    if !all_headers || !all_bodies {
+        return Err(Failure::new("有区块头或记录属于另一条链", "a header or record belongs to another ledger"));
+    }
+    let note = Note::new(
+        format!("联盟“{}”，链标识 {chain_id}", genesis.body().name),
+        format!("consortium `{}`, chain id {chain_id}", genesis.body().name),
+    );
+    Ok((genesis, note))
+}
+
+/// Step 3. Closes: a forged, skipped or replayed validator set. Gives the set of the head's height.
+pub(super) fn hand_overs(decoded: &Decoded, genesis: &Genesis) -> Result<(ValidatorSet, Note), Failure> {
+    let chain_id = genesis.chain_id();
+    let mut set = genesis.validators().clone();
+    let mut epoch = 0;
+    let mut last_height = None;
+    for (i, (header, commit, next)) in decoded.hand_overs.iter().enumerate() {
+        let fail = |en: &str| Failure::new(format!("第 {i} 次交接无效（{en}）"), format!("hand-over {i}: {en}"));
+        if header.epoch != epoch || header.validators_hash != set.hash() {
+            return Err(fail("it does not continue the epoch before it"));
+        }
+        if last_height.is_some_and(|last| header.height <= last) || header.height >= decoded.head.height {
+            return Err(fail("its height is out of order"));
+        }
+        let hand_over = &decoded.bundle.hand_overs[i];
+        let id = crate::header::block_id(&hand_over.header);
+        commit.verify(&chain_id, header.height, &id, &set).map_err(|error| fail(&error.to_string()))?;
+        if !next.is_well_formed() || next.hash() != header.next_validators_hash {
+            return Err(fail("the next validator set is not the one that the header names"));
+        }
+        let leaf = history::leaf_hash(&hand_over.header);
+        let root = history::root_from_path(&leaf, header.height.0, decoded.head.history_size, &hand_over.history_path);
+        if root != Some(decoded.head.history_root) {
+            return Err(fail("its header is not in the head block's history"));
+        }
+        set = next.clone();
+        epoch += 1;
+        last_height = Some(header.height);
+    }
+    if decoded.head.epoch != epoch || decoded.head.validators_hash != set.hash() {
+        return Err(Failure::new(
+            "首块的验证人集合与交接结果不符（有交接被省略或伪造）",
+            "the head block's validator set is not the one handed over (a hand-over is missing or forged)",
+        ));
+    }
+    let note = match epoch {
+        0 => Note::new("自创世起验证人集合未变", "the validator set is the genesis' own"),
+        n => Note::new(format!("共 {n} 次交接，逐次由当时的三分之二以上多数签名"), format!("{n} hand-overs, each signed by more than two thirds")),
+    };
+    Ok((set, note))
+}
+
+/// Step 4. Closes: forged votes.
+pub(super) fn commit(
+    decoded: &Decoded, genesis: &Genesis, set: &ValidatorSet,
+) -> Result<(Vec<Finaliser>, Note), Failure> {
+    let organisations =
+        decoded.commit.verify(&genesis.chain_id(), decoded.head.height, &decoded.head_id, set).map_err(|error| {
+            Failure::new(format!("共识确认签名无效（{error}）"), format!("the finality signatures do not hold: {error}"))
+        })?;
+    let finalisers = organisations.into_iter().map(|org| match genesis.organisation(&org) {
+        Some(o) => {
+            Finaliser { org, name_zh: o.name_zh.clone(), name_en: o.name_en.clone(), roles: o.roles.clone() }
+        }
+        None => Finaliser { name_zh: org.to_string(), name_en: org.to_string(), org, roles: vec![] },
+    });
+    let finalisers: Vec<_> = finalisers.collect();
+    let height = decoded.head.height;
+    let (signed, total) = (decoded.commit.signatures.len(), set.validators().len());
+    let zh: Vec<_> = finalisers.iter().map(|f| f.name_zh.as_str()).collect();
+    let en: Vec<_> = finalisers.iter().map(|f| f.name_en.as_str()).collect();
+    let note = Note::new(
+        format!("区块 {height} 由 {total} 个验证人中的 {signed} 个签名确认：{}", zh.join("、")),
+        format!("block {height} is signed by {signed} of {total} validators: {}", en.join(", ")),
+    );
+    Ok((finalisers, note))
+}
+
+/// Step 5. Closes: a rewritten block.
+pub(super) fn history(decoded: &Decoded) -> Result<((), Note), Failure> {
+    if decoded.head.history_size != decoded.head.height.0 {
+        return Err(Failure::new("首块的历史长度与高度不符", "the head's history size is not its height"));
+    }
+    for (i, (opened, entry)) in decoded.entries.iter().zip(&decoded.bundle.entries).enumerate() {
+        let fail = || {
+            Failure::new(
+                format!("第 {i} 条记录所在区块不在首块的历史中"),
+                format!("the block of record {i} is not in the head block's history"),
+            )
+        };
+        if opened.header.height == decoded.head.height {
+            if entry.header != decoded.bundle.head || !entry.history_path.is_empty() {
+                return Err(fail());
+            }
+            continue;
+        }
+        let leaf = history::leaf_hash(&entry.header);
+        let root: Option<Hash32> = history::root_from_path(
+            &leaf,
+            opened.header.height.0,
+            decoded.head.history_size,
+            &entry.history_path,
+        );
+        if root != Some(decoded.head.history_root) {
+            return Err(fail());
+        }
+    }
+    let height = decoded.head.height;
+    let note = Note::new(
+        format!("各记录所在区块均在区块 {height} 所确认的历史之内"),
+        format!("every record's block is in the history that block {height} confirms"),
+    );
+    Ok(((), note))
+}
+
+/// Step 6. Closes: a phantom record, a pad or an inner node passed off as a record.
+pub(super) fn inclusion(decoded: &Decoded) -> Result<((), Note), Failure> {
+    for (i, (opened, entry)) in decoded.entries.iter().zip(&decoded.bundle.entries).enumerate() {
+        let header = &opened.header;
+        let root =
+            records_tree::root_from_path(&opened.bytes_hash, opened.record.index, header.record_count, &entry.records_path);
+        if root != Some(header.records_root) {
+            return Err(Failure::new(
+                format!("第 {i} 条记录不在其区块中（记录、位置或路径被改动）"),
+                format!("record {i} is not in its block (record, position or path was altered)"),
+            ));
+        }
+    }
+    let note = Note::new("每条记录均重新计算到区块的记录根", "every record was recomputed up to its block's records root");
+    Ok(((), note))
+}

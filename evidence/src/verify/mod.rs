@@ -1,0 +1,270 @@
+//! Verification of a proof bundle, in eleven numbered steps.
+//!
+//! Every step closes a named attack (see `docs/SPEC.md`). The first step that fails ends the
+//! verification: later ones are reported as not checked, because they would stand on sand. Steps 10
+//! (outside witnesses) and 11 (timestamps) are not part of this version of the protocol and are always
+//! reported as not checked, so that the best verdict is `VALID-UNANCHORED`.
+
+mod content;
+mod finality;
+mod report;
+
+pub use report::*;
+
+use crate::bundle::{Bundle, MAX_ENTRIES};
+use crate::codec::decode_strict;
+use crate::commit::CommitCertificate;
+
+use crate::hash::Hash32;
+use crate::header::Header;
+use crate::record::Record;
+use crate::submission::Parsed;
+use crate::validators::ValidatorSet;
+
+/// A file whose digest the bundle should know.
+#[derive(Clone, Debug)]
+pub struct GivenDocument {
+    /// Its name, for the report.
+    pub name: String,
+    /// SHA-256 of the whole file.
+    pub sha256: Hash32,
+    /// SHA-256 over the ByteRange of every signature in it, if it is a PDF.
+    pub signature_digests: Vec<Hash32>,
+}
+
+/// What the verifier trusts and asks; never taken from the bundle.
+#[derive(Clone, Debug)]
+pub struct TrustInputs<'a> {
+    /// The pinned genesis document.
+    pub genesis: &'a [u8],
+    /// The time of this verification, milliseconds since 1970-01-01T00:00Z.
+    pub as_of_ms: u64,
+    /// Oldest acceptable head block, in milliseconds before `as_of_ms`; absent: any age, printed.
+    pub max_age_ms: Option<u64>,
+}
+
+/// Why a step failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    zh: String,
+    en: String,
+}
+
+impl Failure {
+    fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { zh: zh.into(), en: en.into() }
+    }
+}
+
+
+
+/// A proven record with everything decoded.
+pub(crate) struct Opened {
+    pub(crate) bytes_hash: Hash32,
+    pub(crate) record: Record,
+    pub(crate) parsed: Parsed,
+    pub(crate) header: Header,
+}
+
+/// A bundle with all members decoded (step 1).
+pub(crate) struct Decoded {
+    pub(crate) bundle: Bundle,
+    pub(crate) head: Header,
+    pub(crate) head_id: Hash32,
+    pub(crate) commit: CommitCertificate,
+    pub(crate) hand_overs: Vec<(Header, CommitCertificate, ValidatorSet)>,
+    pub(crate) entries: Vec<Opened>,
+}
+
+const TITLES: [(&str, &str); 11] = [
+    ("格式严格解码", "strict decoding"),
+    ("创世文件与链标识", "genesis and chain id"),
+    ("验证人集合交接", "validator set hand-overs"),
+    ("多方共识确认签名", "finality signatures"),
+    ("区块历史", "block history"),
+    ("记录在区块内的位置", "record inclusion"),
+    ("记录内的签名", "signatures inside the records"),
+    ("当前状态（其后有无变更）", "current state (anything later?)"),
+    ("披露内容与文件摘要", "disclosed values and documents"),
+    ("检查点与外部见证", "checkpoint and outside witnesses"),
+    ("第三方时间戳", "third-party timestamps"),
+];
+
+/// Verifies `bundle` against the trust inputs and, if given, files that it should be about.
+pub fn verify(bundle: &[u8], trust: &TrustInputs<'_>, documents: &[GivenDocument]) -> Report {
+    let mut run = Run { report: empty_report(), failed: false };
+    run.all(bundle, trust, documents);
+    run.finish()
+}
+
+/// The report of an input that never reached a bundle (no proof found, file unreadable): step 1 fails.
+pub fn unreadable(zh: impl Into<String>, en: impl Into<String>) -> Report {
+    let mut run = Run { report: empty_report(), failed: false };
+    let _ = run.step::<()>(1, Err(Failure::new(zh, en)));
+    run.finish()
+}
+
+fn empty_report() -> Report {
+    let steps = TITLES.iter().zip(1u8..).map(|((title_zh, title_en), n)| Step {
+        n,
+        title_zh,
+        title_en,
+        status: StepStatus::NotChecked,
+        detail_zh: String::new(),
+        detail_en: String::new(),
+    });
+    Report {
+        verdict: Verdict::Invalid,
+        chain_id: None,
+        chain_name: None,
+        head: None,
+        finalised_by: vec![],
+        steps: steps.collect(),
+        events: vec![],
+        subjects: vec![],
+        disclosures: vec![],
+        documents: vec![],
+        certificates: vec![],
+        not_checked: vec![],
+        assumptions: vec![],
+    }
+}
+
+struct Run {
+    report: Report,
+    failed: bool,
+}
+
+impl Run {
+    /// Notes the outcome of step `n` and hands on its result, or nothing after a failure.
+    fn step<T>(&mut self, n: u8, outcome: Result<(T, Note), Failure>) -> Option<T> {
+        let step = &mut self.report.steps[usize::from(n) - 1];
+        match outcome {
+            Ok((value, Note { zh, en })) => {
+                (step.status, step.detail_zh, step.detail_en) = (StepStatus::Pass, zh, en);
+                Some(value)
+            }
+            Err(Failure { zh, en }) => {
+                (step.status, step.detail_zh, step.detail_en) = (StepStatus::Fail, zh, en);
+                self.failed = true;
+                None
+            }
+        }
+    }
+
+    fn all(&mut self, bytes: &[u8], trust: &TrustInputs<'_>, documents: &[GivenDocument]) -> Option<()> {
+        let decoded = self.step(1, decode(bytes))?;
+        let genesis = self.step(2, finality::genesis(&decoded, trust))?;
+        self.report.chain_id = Some(genesis.chain_id());
+        self.report.chain_name = Some(genesis.body().name.clone());
+        let set = self.step(3, finality::hand_overs(&decoded, &genesis))?;
+        let finalised_by = self.step(4, finality::commit(&decoded, &genesis, &set))?;
+        self.report.finalised_by = finalised_by;
+        self.report.head =
+            Some(Head { height: decoded.head.height, time_ms: decoded.head.time_ms, block_id: decoded.head_id });
+        self.step(5, finality::history(&decoded))?;
+        self.step(6, finality::inclusion(&decoded))?;
+        let (events, certificates) = self.step(7, content::signatures(&decoded, &genesis))?;
+        self.report.events = events;
+        self.report.certificates = certificates;
+        if decoded.bundle.states.is_empty() {
+            self.report.not_checked.push(Note::new(
+                "证明中没有状态证明：其后有无变更未校验。",
+                "The bundle has no state proof: whether anything later happened was not checked.",
+            ));
+        } else {
+            self.report.subjects = self.step(8, content::states(&decoded, trust))?;
+        }
+        let (disclosures, documents) = self.step(9, content::disclosures(&decoded, documents))?;
+        self.report.disclosures = disclosures;
+        self.report.documents = documents;
+        Some(())
+    }
+
+    fn finish(mut self) -> Report {
+        if self.failed {
+            return self.report;
+        }
+        self.report.verdict = Verdict::ValidUnanchored;
+        for n in [10, 11] {
+            let step: &mut Step = &mut self.report.steps[n - 1];
+            step.detail_zh = "本版本不含此项。".into();
+            step.detail_en = "not part of this version".into();
+        }
+        self.report.not_checked.extend([
+            Note::new(
+                "未附联盟以外的见证人签名：若三分之二以上成员合谋，可对不同的人出示不同的历史。",
+                "No witness outside the consortium: members holding more than two thirds of the power could, acting together, show different histories to different people.",
+            ),
+            Note::new(
+                "未附第三方时间戳：时间为各成员共识确认的区块时间。",
+                "No third-party timestamp: times are block times agreed by the members.",
+            ),
+            Note::new(
+                "数字证书的签发机构是否可信、证书是否曾被吊销。",
+                "Whether the issuers of X.509 certificates are to be trusted, and whether a certificate was revoked.",
+            ),
+        ]);
+        if self.report.documents.is_empty() {
+            self.report.not_checked.push(Note::new(
+                "未提供合同文件：文件内容未与记录比对。",
+                "No contract file was given: no file was compared with the records.",
+            ));
+        }
+        self.report.assumptions.extend([
+            Note::new(
+                "您从可信渠道取得的创世文件就是该联盟的创世文件。",
+                "The genesis file that you were given through a channel you trust is the consortium's.",
+            ),
+            Note::new(
+                "至多不到三分之一的成员作恶；SHA-256、BLAKE3、Ed25519 与 ECDSA 未被攻破。",
+                "Less than one third of the members' power is dishonest; SHA-256, BLAKE3, Ed25519 and ECDSA are not broken.",
+            ),
+            Note::new(
+                "登记密钥时，认证机构对持有人身份的核验属实。",
+                "The attestor of each key checked the holder's identity truthfully.",
+            ),
+        ]);
+        self.report
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<(Decoded, Note), Failure> {
+    let bad = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::new(format!("{what}：格式不合规（{error}）"), format!("{what}: {error}"))
+    };
+    let bundle: Bundle = decode_strict(bytes).map_err(|e| bad("proof", &e))?;
+    if bundle.entries.is_empty() || bundle.entries.len() > MAX_ENTRIES {
+        return Err(Failure::new("证明中的记录数为零或过多", "the bundle has no record, or too many"));
+    }
+    let head: Header = decode_strict(&bundle.head).map_err(|e| bad("head header", &e))?;
+    let commit: CommitCertificate = decode_strict(&bundle.commit).map_err(|e| bad("commit certificate", &e))?;
+    let mut hand_overs = vec![];
+    for (i, hand_over) in bundle.hand_overs.iter().enumerate() {
+        let what = format!("hand-over {i}");
+        hand_overs.push((
+            decode_strict(&hand_over.header).map_err(|e| bad(&what, &e))?,
+            decode_strict(&hand_over.commit).map_err(|e| bad(&what, &e))?,
+            decode_strict(&hand_over.next).map_err(|e| bad(&what, &e))?,
+        ));
+    }
+    let mut entries: Vec<Opened> = vec![];
+    for (i, entry) in bundle.entries.iter().enumerate() {
+        let what = format!("record {i}");
+        let record: Record = decode_strict(&entry.record).map_err(|e| bad(&what, &e))?;
+        let parsed = Parsed::without_relay_check(&record.submission).map_err(|e| bad(&what, &e))?;
+        let header: Header = decode_strict(&entry.header).map_err(|e| bad(&what, &e))?;
+        let bytes_hash = crate::records_tree::record_hash(&entry.record);
+        if entries.last().is_some_and(|last| (last.record.height, last.record.index) >= (record.height, record.index)) {
+            return Err(bad(&what, &"records are not in ascending order"));
+        }
+        entries.push(Opened { bytes_hash, record, parsed, header });
+    }
+    let head_id = crate::header::block_id(&bundle.head);
+    let note = Note::new(
+        format!("共 {} 条记录，全部为唯一规范编码", entries.len()),
+        format!("{} records, all in their one canonical encoding", entries.len()),
+    );
+    Ok((Decoded { bundle, head, head_id, commit, hand_overs, entries }, note))
+}
+
