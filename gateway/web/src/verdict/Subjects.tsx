@@ -1,0 +1,38 @@
+/** The state of contracts, seals and keys as of the proven block, and whether records are withheld. */
+import { useTranslation } from 'react-i18next'
+import { formatTime, shortHex } from '../format'
+import type { SubjectState } from '../verifier/report'
+import { usePick } from './language'
+import { Section } from './Section'
+
+export function Subjects({ subjects }: { subjects: SubjectState[] }) {
+  const { t, i18n } = useTranslation()
+  const pick = usePick()
+  if (subjects.length === 0) return null
+  const kind = (type: string): string => t(`subject.${(i18n.exists(`subject.${type}`) ? type : 'other') as 'contract'}`)
+  return (
+    <Section title={t('section.state')} hint={t('section.stateHint')} testId="subjects">
+      <ul className="subjects">
+        {subjects.map((item) => (
+          <li key={item.subject}>
+            <p>
+              <strong>
+                {kind(item.type)}
+                {' · '}
+                {pick(item.status)}
+              </strong>{' '}
+              <span className="hex quiet">{shortHex(item.subject)}</span>
+            </p>
+            <p className="quiet">
+              {t('state.asOf', { height: item.asOfHeight, time: formatTime(item.asOfTimeMs) })}
+              {' · '}
+              {t('state.seq', { seq: item.seq })}
+              {' · '}
+              {item.complete ? t('state.complete') : t('state.partial')}
+            </p>
+          </li>
+        ))}
+      </ul>
+    </Section>
+  )
+}

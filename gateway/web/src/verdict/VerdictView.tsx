@@ -1,0 +1,143 @@
+/**
+ * The verdict as a document: conclusion first, then what it rests on. What a file that failed claims
+ * about itself is not shown, since nothing of it can be relied on; the steps say where it failed.
+ */
+import { ArrowLeftOutlined, CheckCircleFilled, CloseCircleFilled, DownloadOutlined, PrinterOutlined } from '@ant-design/icons'
+import { Button } from 'antd'
+import { useEffect, useRef } from 'react'
+import { useTranslation } from 'react-i18next'
+import { formatSize, formatTime, groupHex } from '../format'
+import type { Genesis } from '../portal/genesis'
+import type { Report } from '../verifier/report'
+import { Disclosures } from './Disclosures'
+import { Documents } from './Documents'
+import { Events } from './Events'
+import { usePick } from './language'
+import { Organisations } from './Organisations'
+import { Remarks } from './Remarks'
+import { Steps } from './Steps'
+import { Subjects } from './Subjects'
+
+export interface VerifiedFile {
+  name: string
+  size: number
+  sha256: string | null
+}
+
+export interface Verification {
+  report: Report
+  files: VerifiedFile[]
+  genesis: Genesis
+  verifiedAtMs: number
+}
+
+function save({ report, files, genesis, verifiedAtMs }: Verification): void {
+  const content = { verified_at_ms: verifiedAtMs, files, genesis_sha256: genesis.fingerprint, report }
+  const url = URL.createObjectURL(new Blob([JSON.stringify(content, null, 2)], { type: 'application/json' }))
+  const link = document.createElement('a')
+  link.href = url
+  link.download = `${files[0]?.name ?? 'report'}.verification.json`
+  link.click()
+  URL.revokeObjectURL(url)
+}
+
+export function VerdictView({ verification, onAgain }: { verification: Verification; onAgain: () => void }) {
+  const { t } = useTranslation()
+  const pick = usePick()
+  const heading = useRef<HTMLHeadingElement>(null)
+  const { report, files, genesis, verifiedAtMs } = verification
+  const valid = report.verdict !== 'INVALID'
+  const failed = report.steps.find((step) => step.status === 'fail')
+
+  useEffect(() => heading.current?.focus(), [verification])
+
+  return (
+    <article className="sheet" data-testid="verdict" data-verdict={report.verdict}>
+      <div className="toolbar">
+        <Button icon={<ArrowLeftOutlined />} onClick={onAgain}>
+          {t('verdict.again')}
+        </Button>
+        <span className="spring" />
+        <Button icon={<DownloadOutlined />} onClick={() => save(verification)}>
+          {t('verdict.save')}
+        </Button>
+        <Button icon={<PrinterOutlined />} onClick={() => window.print()}>
+          {t('verdict.print')}
+        </Button>
+      </div>
+
+      <div className={`conclusion conclusion-${valid ? (report.verdict === 'VALID' ? 'valid' : 'unanchored') : 'invalid'}`}>
+        {valid ? <CheckCircleFilled className="conclusion-icon" aria-hidden="true" /> : <CloseCircleFilled className="conclusion-icon" aria-hidden="true" />}
+        <div>
+          <p className="conclusion-label">{t('verdict.label')}</p>
+          <h1 ref={heading} tabIndex={-1}>
+            {t(`verdict.${report.verdict}`)}
+          </h1>
+          {failed && (
+            <p className="conclusion-step" data-testid="failed-step" data-step={failed.n}>
+              {t('verdict.failedStep', { n: failed.n, title: pick(failed.title) })}
+              {pick(failed.detail) && <span>{pick(failed.detail)}</span>}
+            </p>
+          )}
+          <p>{t(`verdict.summary.${report.verdict}`)}</p>
+          {failed?.n === 1 && files.length === 1 && <p className="hint">{t('verdict.needsProof')}</p>}
+        </div>
+      </div>
+
+      <dl className="facts">
+        {files.map((file) => (
+          <div key={file.name}>
+            <dt>{t('verdict.file')}</dt>
+            <dd>
+              {file.name} <span className="quiet">({formatSize(file.size)})</span>
+              {file.sha256 && <span className="hex block">SHA-256 {groupHex(file.sha256)}</span>}
+            </dd>
+          </div>
+        ))}
+        {valid && (
+          <div>
+            <dt>{t('verdict.chain')}</dt>
+            <dd>
+              {report.chainName}
+              <span className="hex block">{groupHex(report.chainId)}</span>
+            </dd>
+          </div>
+        )}
+        {valid && report.head && (
+          <div>
+            <dt>{t('verdict.asOf')}</dt>
+            <dd>
+              {t('verdict.asOfValue', { height: report.head.height, time: formatTime(report.head.timeMs) })}
+              <span className="hex block">{groupHex(report.head.blockId)}</span>
+            </dd>
+          </div>
+        )}
+        <div>
+          <dt>{t('verdict.genesisUsed')}</dt>
+          <dd>
+            {genesis.name === null ? t('genesis.pinned') : genesis.name}
+            {genesis.fingerprint && <span className="hex block">SHA-256 {groupHex(genesis.fingerprint)}</span>}
+          </dd>
+        </div>
+        <div>
+          <dt>{t('verdict.verifiedAt')}</dt>
+          <dd>{formatTime(verifiedAtMs)}</dd>
+        </div>
+      </dl>
+
+      {valid && (
+        <>
+          <Organisations organisations={report.finalisedBy} />
+          <Documents documents={report.documents} />
+          <Events events={report.events} />
+          <Subjects subjects={report.subjects} />
+          <Disclosures disclosures={report.disclosures} events={report.events} />
+        </>
+      )}
+      <Steps steps={report.steps} />
+      <Remarks name="notChecked" remarks={report.notChecked} />
+      {valid && <Remarks name="assumptions" remarks={report.assumptions} />}
+      <p className="quiet closing">{t('section.notary')}</p>
+    </article>
+  )
+}

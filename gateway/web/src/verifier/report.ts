@@ -1,0 +1,171 @@
+/**
+ * The verifier's report as the page shows it. The module that writes it and this page are built
+ * together, but a page must not fall over a report that is richer or poorer than it knows: what is
+ * missing becomes empty, what is unknown is left aside, and a verdict that is not known is INVALID.
+ */
+
+export type Verdict = 'VALID' | 'VALID-UNANCHORED' | 'INVALID'
+export type StepStatus = 'pass' | 'fail' | 'not-checked'
+
+/** A text in both languages of the page. */
+export interface Bilingual {
+  zh: string
+  en: string
+}
+
+export interface Organisation {
+  org: string
+  name: Bilingual
+  roles: string[]
+}
+
+export interface Step {
+  n: number
+  title: Bilingual
+  status: StepStatus
+  detail: Bilingual
+}
+
+export interface ChainEvent {
+  height: number
+  index: number
+  timeMs: number
+  kind: string
+  title: Bilingual
+  recordHash: string
+  signers: string[]
+}
+
+export interface SubjectState {
+  subject: string
+  type: string
+  status: Bilingual
+  seq: number
+  /** The bundle holds every record of the subject up to `asOfHeight`. */
+  complete: boolean
+  asOfHeight: number
+  asOfTimeMs: number
+}
+
+export interface Disclosure {
+  event: number
+  name: string
+  value: string
+}
+
+export interface DocumentDigest {
+  name: string
+  sha256: string
+  /** `null` when the document itself was not at hand. */
+  matches: boolean | null
+}
+
+export interface Head {
+  height: number
+  timeMs: number
+  blockId: string
+}
+
+export interface Report {
+  verdict: Verdict
+  chainId: string
+  chainName: string
+  head: Head | null
+  finalisedBy: Organisation[]
+  steps: Step[]
+  events: ChainEvent[]
+  subjects: SubjectState[]
+  disclosures: Disclosure[]
+  documents: DocumentDigest[]
+  notChecked: Bilingual[]
+  assumptions: Bilingual[]
+}
+
+type Json = Record<string, unknown>
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '')
+const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0)
+const objects = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : [])
+const texts = (value: unknown): string[] =>
+  Array.isArray(value) ? value.map((item) => (isObject(item) ? text(item.name_zh ?? item.name ?? item.key) : text(item))).filter(Boolean) : []
+
+/** `{prefix}_zh` and `{prefix}_en`; either stands in for the other, and `fallback` for both. */
+function bilingual(source: Json, prefix: string, fallback = ''): Bilingual {
+  const zh = text(source[`${prefix}_zh`])
+  const en = text(source[`${prefix}_en`])
+  return { zh: zh || en || fallback, en: en || zh || fallback }
+}
+
+function sentence(value: unknown): Bilingual {
+  if (!isObject(value)) return { zh: text(value), en: text(value) }
+  const zh = text(value.zh)
+  const en = text(value.en)
+  return { zh: zh || en, en: en || zh }
+}
+
+const sentences = (value: unknown): Bilingual[] =>
+  (Array.isArray(value) ? value : []).map(sentence).filter((item) => item.zh !== '')
+
+function verdict(value: unknown): Verdict {
+  return value === 'VALID' || value === 'VALID-UNANCHORED' ? value : 'INVALID'
+}
+
+function status(value: unknown): StepStatus {
+  return value === 'pass' || value === 'fail' ? value : 'not-checked'
+}
+
+/** Reads a report; throws only if it is no JSON object, or an error of the verifier. */
+export function parseReport(json: string): Report {
+  const source: unknown = JSON.parse(json)
+  if (!isObject(source)) throw new Error('the report is not an object')
+  if (typeof source.error === 'string') throw new Error(source.error)
+  const head = isObject(source.head) ? source.head : null
+  return {
+    verdict: verdict(source.verdict),
+    chainId: text(source.chain_id),
+    chainName: text(source.chain_name),
+    head: head && { height: count(head.height), timeMs: count(head.time_ms), blockId: text(head.block_id) },
+    finalisedBy: objects(source.finalised_by).map((item) => ({
+      org: text(item.org),
+      name: bilingual(item, 'name', text(item.org)),
+      roles: texts(item.roles),
+    })),
+    steps: objects(source.steps).map((item) => ({
+      n: count(item.n),
+      title: bilingual(item, 'title'),
+      status: status(item.status),
+      detail: bilingual(item, 'detail'),
+    })),
+    events: objects(source.events).map((item) => ({
+      height: count(item.height),
+      index: count(item.index),
+      timeMs: count(item.time_ms),
+      kind: text(item.kind),
+      title: bilingual(item, 'title', text(item.kind)),
+      recordHash: text(item.record_hash),
+      signers: texts(item.signers),
+    })),
+    subjects: objects(source.subjects).map((item) => ({
+      subject: text(item.subject),
+      type: text(item.type),
+      status: { zh: text(item.status_zh) || text(item.status), en: text(item.status_en) || text(item.status) },
+      seq: count(item.seq),
+      complete: item.complete === true,
+      asOfHeight: count(item.as_of_height),
+      asOfTimeMs: count(item.as_of_time_ms),
+    })),
+    disclosures: objects(source.disclosures).map((item) => ({
+      event: count(item.event),
+      name: text(item.name),
+      value: text(item.value),
+    })),
+    documents: objects(source.documents).map((item) => ({
+      name: text(item.name),
+      sha256: text(item.sha256),
+      matches: typeof item.matches === 'boolean' ? item.matches : null,
+    })),
+    notChecked: sentences(source.not_checked),
+    assumptions: sentences(source.assumptions),
+  }
+}
