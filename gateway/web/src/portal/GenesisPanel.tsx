@@ -1,7 +1,7 @@
 /** What verification starts from: the genesis document in use, its fingerprint, and a way to change it. */
 import { Button } from 'antd'
 import { useTranslation } from 'react-i18next'
-import { groupHex } from '../format'
+import { groupHex, shortHex } from '../format'
 import { FilePicker } from './FilePicker'
 import type { GenesisState } from './genesis'
 
@@ -25,6 +25,7 @@ export function GenesisPanel({ genesis, chainId, onChoose }: Props) {
               ? t('genesis.pinned')
               : t('genesis.own', { name: genesis.name })
             : t(`genesis.${genesis}`)}
+          {known && genesis.fingerprint && <span className="hex"> {shortHex(genesis.fingerprint)}</span>}
         </span>
       </summary>
       <p>{t('genesis.explain')}</p>

@@ -1,43 +1,50 @@
-/** The digests of the documents, and a comparison with a copy that the reader holds. */
-import { CheckCircleOutlined, CloseCircleOutlined, MinusCircleOutlined } from '@ant-design/icons'
+/** The files that were compared, the digests on chain, and a comparison with a copy that the reader holds. */
+import { CheckCircleOutlined, CloseCircleOutlined } from '@ant-design/icons'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { groupHex, sha256 } from '../format'
+import { formatTime, groupHex, sha256 } from '../format'
 import { FilePicker } from '../portal/FilePicker'
-import type { DocumentDigest } from '../verifier/report'
+import type { Report } from '../verifier/report'
+import { usePick } from './language'
 import { Section } from './Section'
+
+/** Disclosures that are digests of files which people hold. */
+const FILE_DIGESTS: readonly string[] = ['document.sha256', 'receipt.sha256']
 
 type Comparison = { name: string; document: string | null }
 
-export function Documents({ documents }: { documents: DocumentDigest[] }) {
+export function Documents({ report }: { report: Report }) {
   const { t } = useTranslation()
+  const pick = usePick()
   const [comparison, setComparison] = useState<Comparison | null>(null)
-  if (documents.length === 0) return null
+  const registered = report.disclosures.flatMap((item) => {
+    const event = report.events[item.event]
+    return FILE_DIGESTS.includes(item.name) && event
+      ? [{ sha256: item.value, what: `${pick(event.title)}，${formatTime(event.timeMs)}` }]
+      : []
+  })
+  if (report.documents.length + registered.length === 0) return null
 
   const compare = async (file: File) => {
     const digest = await sha256(await file.arrayBuffer())
-    const same = documents.find((item) => item.sha256.toLowerCase() === digest)
-    setComparison({ name: file.name, document: same ? same.name : null })
+    const same = registered.find((item) => item.sha256.toLowerCase() === digest)
+    setComparison({ name: file.name, document: same?.what ?? null })
   }
 
   return (
     <Section title={t('section.documents')} testId="documents">
       <ul className="documents">
-        {documents.map((item, position) => (
-          <li key={position}>
+        {report.documents.map((item, position) => (
+          <li key={position} data-testid="document">
             <p>
-              <strong>{item.name}</strong>{' '}
-              {item.matches === true ? (
+              <strong>{item.name}</strong> <span className="quiet">{pick(item.what)}</span>{' '}
+              {item.matches ? (
                 <span className="status status-pass">
                   <CheckCircleOutlined aria-hidden="true" /> {t('document.match')}
                 </span>
-              ) : item.matches === false ? (
+              ) : (
                 <span className="status status-fail">
                   <CloseCircleOutlined aria-hidden="true" /> {t('document.mismatch')}
-                </span>
-              ) : (
-                <span className="status status-not-checked">
-                  <MinusCircleOutlined aria-hidden="true" /> {t('document.absent')}
                 </span>
               )}
             </p>
@@ -45,7 +52,20 @@ export function Documents({ documents }: { documents: DocumentDigest[] }) {
           </li>
         ))}
       </ul>
-      {'subtle' in crypto && (
+      {registered.length > 0 && (
+        <>
+          <h3>{t('document.registered')}</h3>
+          <ul className="documents">
+            {registered.map((item, position) => (
+              <li key={position}>
+                <p>{item.what}</p>
+                <p className="hex quiet">SHA-256 {groupHex(item.sha256)}</p>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      {registered.length > 0 && 'subtle' in crypto && (
         <div className="compare">
           <FilePicker label={t('document.compare')} testId="compare-input" onFiles={([file]) => file && void compare(file)} />
           <p className="quiet">{t('document.compareHint')}</p>

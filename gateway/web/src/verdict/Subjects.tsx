@@ -3,9 +3,10 @@ import { useTranslation } from 'react-i18next'
 import { formatTime, shortHex } from '../format'
 import type { SubjectState } from '../verifier/report'
 import { usePick } from './language'
+import type { Names } from './names'
 import { Section } from './Section'
 
-export function Subjects({ subjects }: { subjects: SubjectState[] }) {
+export function Subjects({ subjects, names }: { subjects: SubjectState[]; names: Names }) {
   const { t, i18n } = useTranslation()
   const pick = usePick()
   if (subjects.length === 0) return null
@@ -14,19 +15,16 @@ export function Subjects({ subjects }: { subjects: SubjectState[] }) {
     <Section title={t('section.state')} hint={t('section.stateHint')} testId="subjects">
       <ul className="subjects">
         {subjects.map((item) => (
-          <li key={item.subject}>
+          <li key={item.subject} data-testid="subject">
             <p>
-              <strong>
-                {kind(item.type)}
-                {' · '}
-                {pick(item.status)}
-              </strong>{' '}
-              <span className="hex quiet">{shortHex(item.subject)}</span>
+              <strong>{kind(item.type)}</strong>{' '}
+              {names.subject(item.subject) ?? <span className="hex">{shortHex(item.subject)}</span>}{' '}
+              <span className="state">{pick(item.status)}</span>
             </p>
             <p className="quiet">
               {t('state.asOf', { height: item.asOfHeight, time: formatTime(item.asOfTimeMs) })}
               {' · '}
-              {t('state.seq', { seq: item.seq })}
+              {t('state.records', { records: item.records })}
               {' · '}
               {item.complete ? t('state.complete') : t('state.partial')}
             </p>

@@ -6,13 +6,14 @@ import { ArrowLeftOutlined, CheckCircleFilled, CloseCircleFilled, DownloadOutlin
 import { Button } from 'antd'
 import { useEffect, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
-import { formatSize, formatTime, groupHex } from '../format'
 import type { Genesis } from '../portal/genesis'
 import type { Report } from '../verifier/report'
-import { Disclosures } from './Disclosures'
+import { Certificates } from './Certificates'
 import { Documents } from './Documents'
 import { Events } from './Events'
+import { Facts } from './Facts'
 import { usePick } from './language'
+import { Names } from './names'
 import { Organisations } from './Organisations'
 import { Remarks } from './Remarks'
 import { Steps } from './Steps'
@@ -45,7 +46,8 @@ export function VerdictView({ verification, onAgain }: { verification: Verificat
   const { t } = useTranslation()
   const pick = usePick()
   const heading = useRef<HTMLHeadingElement>(null)
-  const { report, files, genesis, verifiedAtMs } = verification
+  const { report, files } = verification
+  const names = new Names(report, pick)
   const valid = report.verdict !== 'INVALID'
   const failed = report.steps.find((step) => step.status === 'fail')
 
@@ -84,54 +86,15 @@ export function VerdictView({ verification, onAgain }: { verification: Verificat
         </div>
       </div>
 
-      <dl className="facts">
-        {files.map((file) => (
-          <div key={file.name}>
-            <dt>{t('verdict.file')}</dt>
-            <dd>
-              {file.name} <span className="quiet">({formatSize(file.size)})</span>
-              {file.sha256 && <span className="hex block">SHA-256 {groupHex(file.sha256)}</span>}
-            </dd>
-          </div>
-        ))}
-        {valid && (
-          <div>
-            <dt>{t('verdict.chain')}</dt>
-            <dd>
-              {report.chainName}
-              <span className="hex block">{groupHex(report.chainId)}</span>
-            </dd>
-          </div>
-        )}
-        {valid && report.head && (
-          <div>
-            <dt>{t('verdict.asOf')}</dt>
-            <dd>
-              {t('verdict.asOfValue', { height: report.head.height, time: formatTime(report.head.timeMs) })}
-              <span className="hex block">{groupHex(report.head.blockId)}</span>
-            </dd>
-          </div>
-        )}
-        <div>
-          <dt>{t('verdict.genesisUsed')}</dt>
-          <dd>
-            {genesis.name === null ? t('genesis.pinned') : genesis.name}
-            {genesis.fingerprint && <span className="hex block">SHA-256 {groupHex(genesis.fingerprint)}</span>}
-          </dd>
-        </div>
-        <div>
-          <dt>{t('verdict.verifiedAt')}</dt>
-          <dd>{formatTime(verifiedAtMs)}</dd>
-        </div>
-      </dl>
+      <Facts verification={verification} names={names} />
 
       {valid && (
         <>
           <Organisations organisations={report.finalisedBy} />
-          <Documents documents={report.documents} />
-          <Events events={report.events} />
-          <Subjects subjects={report.subjects} />
-          <Disclosures disclosures={report.disclosures} events={report.events} />
+          <Documents report={report} />
+          <Events report={report} names={names} />
+          <Subjects subjects={report.subjects} names={names} />
+          <Certificates certificates={report.certificates} />
         </>
       )}
       <Steps steps={report.steps} />

@@ -33,14 +33,20 @@ export interface ChainEvent {
   kind: string
   title: Bilingual
   recordHash: string
+  /** Key subjects, or organisations as `org:<id>`. */
   signers: string[]
+  /** The subjects touched; a record that creates one names it first. */
+  subjects: string[]
+  /** The member that relayed the record. */
+  relay: string
 }
 
 export interface SubjectState {
   subject: string
   type: string
   status: Bilingual
-  seq: number
+  /** Records that the ledger holds about it. */
+  records: number
   /** The bundle holds every record of the subject up to `asOfHeight`. */
   complete: boolean
   asOfHeight: number
@@ -53,11 +59,22 @@ export interface Disclosure {
   value: string
 }
 
-export interface DocumentDigest {
+/** A file that was compared with the ledger. */
+export interface CheckedDocument {
   name: string
   sha256: string
-  /** `null` when the document itself was not at hand. */
-  matches: boolean | null
+  matches: boolean
+  what: Bilingual
+}
+
+/** An X.509 certificate that a record commits to. */
+export interface Certificate {
+  event: number
+  subject: string
+  issuer: string
+  serial: string
+  notBeforeMs: number
+  notAfterMs: number
 }
 
 export interface Head {
@@ -76,7 +93,8 @@ export interface Report {
   events: ChainEvent[]
   subjects: SubjectState[]
   disclosures: Disclosure[]
-  documents: DocumentDigest[]
+  documents: CheckedDocument[]
+  certificates: Certificate[]
   notChecked: Bilingual[]
   assumptions: Bilingual[]
 }
@@ -87,8 +105,7 @@ const isObject = (value: unknown): value is Json => typeof value === 'object' &&
 const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '')
 const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0)
 const objects = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : [])
-const texts = (value: unknown): string[] =>
-  Array.isArray(value) ? value.map((item) => (isObject(item) ? text(item.name_zh ?? item.name ?? item.key) : text(item))).filter(Boolean) : []
+const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(text).filter(Boolean) : [])
 
 /** `{prefix}_zh` and `{prefix}_en`; either stands in for the other, and `fallback` for both. */
 function bilingual(source: Json, prefix: string, fallback = ''): Bilingual {
@@ -145,12 +162,14 @@ export function parseReport(json: string): Report {
       title: bilingual(item, 'title', text(item.kind)),
       recordHash: text(item.record_hash),
       signers: texts(item.signers),
+      subjects: texts(item.subjects),
+      relay: text(item.relay),
     })),
     subjects: objects(source.subjects).map((item) => ({
       subject: text(item.subject),
       type: text(item.type),
       status: { zh: text(item.status_zh) || text(item.status), en: text(item.status_en) || text(item.status) },
-      seq: count(item.seq),
+      records: count(item.records ?? item.seq),
       complete: item.complete === true,
       asOfHeight: count(item.as_of_height),
       asOfTimeMs: count(item.as_of_time_ms),
@@ -163,7 +182,16 @@ export function parseReport(json: string): Report {
     documents: objects(source.documents).map((item) => ({
       name: text(item.name),
       sha256: text(item.sha256),
-      matches: typeof item.matches === 'boolean' ? item.matches : null,
+      matches: item.matches === true,
+      what: bilingual(item, 'what'),
+    })),
+    certificates: objects(source.certificates).map((item) => ({
+      event: count(item.event),
+      subject: text(item.subject),
+      issuer: text(item.issuer),
+      serial: text(item.serial),
+      notBeforeMs: count(item.not_before_ms),
+      notAfterMs: count(item.not_after_ms),
     })),
     notChecked: sentences(source.not_checked),
     assumptions: sentences(source.assumptions),

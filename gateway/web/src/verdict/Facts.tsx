@@ -1,0 +1,75 @@
+/** The head of the verdict: which file, which contract, signed by whom and when, as of when, against what. */
+import type { ReactNode } from 'react'
+import { useTranslation } from 'react-i18next'
+import { formatSize, formatTime, groupHex } from '../format'
+import type { Names } from './names'
+import type { Verification } from './VerdictView'
+
+function Fact({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <div>
+      <dt>{title}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+/** The contracts that the bundle speaks of, with the signatures of each. */
+function Contracts({ verification, names }: { verification: Verification; names: Names }) {
+  const { t } = useTranslation()
+  const { events } = verification.report
+  return events.map((opened, position) => {
+    const contract = opened.subjects[0]
+    const title = names.disclosed(position, 'title')
+    if (opened.kind !== 'contract.opened' || contract === undefined || title === null) return null
+    const number = names.disclosed(position, 'number')
+    const signed = events.filter((event) => event.kind === 'contract.signed' && event.subjects.includes(contract))
+    return (
+      <Fact key={contract} title={t('verdict.contract')}>
+        <strong>{title}</strong> {number && <span className="quiet">{t('verdict.contractNumber', { number })}</span>}
+        {signed.map((event, index) => (
+          <span key={index} className="signature">
+            <span>
+              {t('verdict.signed')} {event.signers.map((id) => names.signer(id)).join('、')}
+            </span>
+            <time dateTime={new Date(event.timeMs).toISOString()}>{formatTime(event.timeMs)}</time>
+          </span>
+        ))}
+      </Fact>
+    )
+  })
+}
+
+export function Facts({ verification, names }: { verification: Verification; names: Names }) {
+  const { t } = useTranslation()
+  const { report, files, genesis, verifiedAtMs } = verification
+  const valid = report.verdict !== 'INVALID'
+  return (
+    <dl className="facts">
+      {valid && <Contracts verification={verification} names={names} />}
+      {valid && report.head && (
+        <Fact title={t('verdict.asOf')}>
+          {t('verdict.asOfValue', { height: report.head.height, time: formatTime(report.head.timeMs) })}
+          <span className="hex block">{groupHex(report.head.blockId)}</span>
+        </Fact>
+      )}
+      {valid && (
+        <Fact title={t('verdict.chain')}>
+          {report.chainName}
+          <span className="hex block">{groupHex(report.chainId)}</span>
+        </Fact>
+      )}
+      {files.map((file) => (
+        <Fact key={file.name} title={t('verdict.file')}>
+          {file.name} <span className="quiet">({formatSize(file.size)})</span>
+          {file.sha256 && <span className="hex block">SHA-256 {groupHex(file.sha256)}</span>}
+        </Fact>
+      ))}
+      <Fact title={t('verdict.genesisUsed')}>
+        {genesis.name ?? t('genesis.pinned')}
+        {genesis.fingerprint && <span className="hex block">SHA-256 {groupHex(genesis.fingerprint)}</span>}
+      </Fact>
+      <Fact title={t('verdict.verifiedAt')}>{formatTime(verifiedAtMs)}</Fact>
+    </dl>
+  )
+}
