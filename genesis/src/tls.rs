@@ -1,0 +1,210 @@
+//! An organisation's own X.509 certificate authority for the RPC's mutual TLS, and the two leaves
+//! that it issues: one for the server of its node, one for clients that it runs.
+//!
+//! All keys are ECDSA P-256. The authority's certificate stands in the organisation's card, so that
+//! every member pins every other member's authority by the genesis; no public authority is involved.
+//! These certificates have nothing to do with those of seals and signers.
+
+use crate::private_file::{self, FileError};
+use der::{Decode, Encode};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, date_time_ymd,
+};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use x509_cert::Certificate;
+use x509_cert::ext::pkix::BasicConstraints as X509BasicConstraints;
+use zeroize::Zeroizing;
+
+/// Years that the authority's certificate is valid.
+const CA_YEARS: i32 = 20;
+/// Years that a leaf certificate is valid.
+const LEAF_YEARS: i32 = 5;
+
+/// Why certificates could not be made or read.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The certificate library's refusal.
+    #[error("making a TLS certificate: {0}")]
+    Making(#[from] rcgen::Error),
+    /// Not a certificate.
+    #[error("{}: not a PEM certificate: {source}", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words.
+        source: der::Error,
+    },
+    /// Bytes are no usable authority.
+    #[error("the TLS CA is not usable: {0}")]
+    NotACa(String),
+}
+
+/// Where the six files lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPaths {
+    /// The authority's certificate.
+    pub ca_certificate: PathBuf,
+    /// The authority's key.
+    pub ca_key: PathBuf,
+    /// The RPC server's certificate.
+    pub server_certificate: PathBuf,
+    /// The RPC server's key.
+    pub server_key: PathBuf,
+    /// The certificate that clients of this organisation show.
+    pub client_certificate: PathBuf,
+    /// Its key.
+    pub client_key: PathBuf,
+}
+
+impl TlsPaths {
+    /// In an organisation's folder.
+    pub fn of(home: &Path) -> Self {
+        let file = |name: &str| home.join("tls").join(name);
+        Self {
+            ca_certificate: file("ca.crt"),
+            ca_key: file("ca.key"),
+            server_certificate: file("server.crt"),
+            server_key: file("server.key"),
+            client_certificate: file("client.crt"),
+            client_key: file("client.key"),
+        }
+    }
+
+    /// All six.
+    pub fn all(&self) -> [&Path; 6] {
+        [
+            &self.ca_certificate,
+            &self.ca_key,
+            &self.server_certificate,
+            &self.server_key,
+            &self.client_certificate,
+            &self.client_key,
+        ]
+    }
+}
+
+/// A certificate with its private key, both PEM (the key PKCS#8).
+pub struct TlsIdentity {
+    /// The leaf certificate.
+    pub certificate_pem: Vec<u8>,
+    /// Its private key; wiped on drop.
+    pub key_pem: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for TlsIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsIdentity(secret)")
+    }
+}
+
+/// Makes the authority and both leaves in `home/tls`. `host` is that of the RPC's URL; `year` and the
+/// rest of `today` is the day before which nothing is valid.
+pub(crate) fn create(home: &Path, organisation: &str, host: Option<&str>, today: jiff::civil::Date) -> Result<(), TlsError> {
+    let paths = TlsPaths::of(home);
+    let (ca_certificate, ca) = authority(organisation, today)?;
+    write_pair(&paths.ca_certificate, &ca_certificate, &paths.ca_key, ca.key())?;
+
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    if let Some(host) = host.filter(|h| !names.iter().any(|n| n == h)) {
+        names.push(host.to_owned());
+    }
+    let (certificate, key) = leaf(&ca, organisation, names, ExtendedKeyUsagePurpose::ServerAuth, today)?;
+    write_pair(&paths.server_certificate, &certificate, &paths.server_key, &key)?;
+    let (certificate, key) = leaf(&ca, organisation, vec![], ExtendedKeyUsagePurpose::ClientAuth, today)?;
+    write_pair(&paths.client_certificate, &certificate, &paths.client_key, &key)
+}
+
+fn authority(organisation: &str, today: jiff::civil::Date) -> Result<(String, Issuer<'static, KeyPair>), TlsError> {
+    let mut params = params(vec![], organisation, "TLS CA", CA_YEARS, today)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let certificate = params.self_signed(&key)?.pem();
+    Ok((certificate, Issuer::new(params, key)))
+}
+
+fn leaf(
+    ca: &Issuer<'_, KeyPair>, organisation: &str, names: Vec<String>, usage: ExtendedKeyUsagePurpose,
+    today: jiff::civil::Date,
+) -> Result<(String, KeyPair), TlsError> {
+    let role = if usage == ExtendedKeyUsagePurpose::ServerAuth { "node" } else { "client" };
+    let mut params = params(names, organisation, role, LEAF_YEARS, today)?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![usage];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let certificate = params.signed_by(&key, ca)?.pem();
+    Ok((certificate, key))
+}
+
+fn params(
+    names: Vec<String>, organisation: &str, role: &str, years: i32, today: jiff::civil::Date,
+) -> Result<CertificateParams, TlsError> {
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, organisation);
+    params.distinguished_name.push(DnType::CommonName, format!("Qizheng {role} of {organisation}"));
+    // A day of leeway for clocks; the first of the month avoids 29 February.
+    let start = today.yesterday().unwrap_or(today);
+    let date = |year: i32, month: i8, day: i8| date_time_ymd(year, month.unsigned_abs(), day.unsigned_abs());
+    params.not_before = date(start.year().into(), start.month(), start.day());
+    params.not_after = date(i32::from(start.year()) + years, start.month(), 1);
+    Ok(params)
+}
+
+fn write_pair(certificate_path: &Path, certificate: &str, key_path: &Path, key: &KeyPair) -> Result<(), TlsError> {
+    let pem = Zeroizing::new(key.serialize_pem());
+    private_file::write_secret(key_path, pem.as_bytes())?;
+    Ok(private_file::write_public(certificate_path, certificate.as_bytes())?)
+}
+
+/// The RPC server's identity.
+pub fn server(home: &Path) -> Result<TlsIdentity, TlsError> {
+    let paths = TlsPaths::of(home);
+    identity(&paths.server_certificate, &paths.server_key)
+}
+
+/// The identity that this organisation's clients show to nodes.
+pub fn client(home: &Path) -> Result<TlsIdentity, TlsError> {
+    let paths = TlsPaths::of(home);
+    identity(&paths.client_certificate, &paths.client_key)
+}
+
+fn identity(certificate: &Path, key: &Path) -> Result<TlsIdentity, TlsError> {
+    let certificate_pem = std::fs::read(certificate).map_err(FileError::at(certificate))?;
+    Ok(TlsIdentity { certificate_pem, key_pem: private_file::read_secret(key)? })
+}
+
+/// The authority's certificate of an organisation's folder, as DER.
+pub fn ca_der(home: &Path) -> Result<Vec<u8>, TlsError> {
+    let path = TlsPaths::of(home).ca_certificate;
+    let text = std::fs::read_to_string(&path).map_err(FileError::at(&path))?;
+    let pem_error = |source| TlsError::Pem { path: path.clone(), source };
+    let (label, document) = der::SecretDocument::from_pem(&text).map_err(pem_error)?;
+    let der = document.as_bytes().to_vec();
+    if label != "CERTIFICATE" {
+        return Err(TlsError::NotACa(format!("the PEM label is {label}")));
+    }
+    public_key_of_ca(&der)?;
+    Ok(der)
+}
+
+/// Checks that the bytes are a certificate authority's certificate; returns its public key (SPKI, DER),
+/// by which a second use of the same authority is noticed.
+pub fn public_key_of_ca(der: &[u8]) -> Result<Vec<u8>, TlsError> {
+    let not_a_ca = |error: der::Error| TlsError::NotACa(error.to_string());
+    let certificate = Certificate::from_der(der).map_err(not_a_ca)?;
+    let tbs = certificate.tbs_certificate();
+    let constraints = tbs.get_extension::<X509BasicConstraints>().map_err(not_a_ca)?;
+    if !constraints.is_some_and(|(_, c)| c.ca) {
+        return Err(TlsError::NotACa("its basic constraints do not make it a certificate authority".to_owned()));
+    }
+    tbs.subject_public_key_info().to_der().map_err(not_a_ca)
+}
