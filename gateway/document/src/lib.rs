@@ -1,0 +1,19 @@
+//! Documents of the gateway: inspect and sign PDFs, draw seals, issue demo X.509 certificates, render
+//! contracts and signing certificates.
+//!
+//! Bytes in, bytes out: no network, no database, no clock, no async. Typst and the PDF writer stay
+//! inside this crate. Whether a signature *may* be made is decided elsewhere; `sign` is split into
+//! `prepare` and `complete` so that the key is used only after that decision is final.
+
+mod appearance;
+pub mod ca;
+pub mod cms;
+pub mod inspect;
+mod page;
+pub mod render;
+pub mod seal;
+pub mod sign;
+mod update;
+
+/// Points (1/72 inch) in a millimetre.
+pub(crate) const POINTS_PER_MM: f64 = 72.0 / 25.4;

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Runs an independent checker on a PDF; used by the tests. Makes pyHanko's environment when missing.
+#   oracles.sh validate CA.pem FILE.pdf   all signatures valid and trusted, by pyHanko
+#   oracles.sh structure FILE.pdf         well-formed, by qpdf
+#   oracles.sh text FILE.pdf              text of all pages, by poppler
+#   oracles.sh attachments FILE.pdf       attachment names, by qpdf
+#   oracles.sh rewrite IN.pdf OUT.pdf OPTION…  another form of the same PDF, by qpdf
+set -eu
+venv=${QZ_VENV:-$HOME/.cache/qizheng-venv}
+
+need() {
+    command -v "$1" >/dev/null || { echo "$1 is missing: apt-get install $2" >&2; exit 3; }
+}
+
+pyhanko() {
+    if [ ! -x "$venv/bin/pyhanko" ]; then
+        need python3 python3-venv
+        # One maker at a time; the others wait for its lock.
+        mkdir -p "$(dirname "$venv")"
+        (
+            flock 9
+            if [ ! -x "$venv/bin/pyhanko" ]; then
+                python3 -m venv "$venv" || { echo "apt-get install python3-venv" >&2; exit 3; }
+                "$venv/bin/pip" install -q pyhanko pyhanko-cli || { echo "pip install pyhanko pyhanko-cli failed" >&2; exit 3; }
+            fi
+        ) 9>"$venv.lock" >&2
+    fi
+    "$venv/bin/pyhanko" "$@"
+}
+
+case "$1" in
+    validate) pyhanko sign validate --pretty-print --trust "$2" --trust-replace --no-revocation-check "$3" 2>&1 ;;
+    structure) need qpdf qpdf; qpdf --check "$2" 2>&1 ;;
+    text) need pdftotext poppler-utils; pdftotext -layout "$2" - ;;
+    attachments) need qpdf qpdf; qpdf --list-attachments "$2" ;;
+    rewrite) need qpdf qpdf; in=$2 out=$3; shift 3; qpdf "$@" "$in" "$out" 2>&1 ;;
+    *) echo "unknown: $1" >&2; exit 2 ;;
+esac

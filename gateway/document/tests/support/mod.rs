@@ -1,0 +1,217 @@
+//! Shared by tests and the showcase: a demo CA, signers, sample facts, and the independent checkers.
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+
+pub mod classic;
+
+use std::path::Path;
+use std::process::Command;
+
+use qz_document::ca::{self, CertificateAuthority, LeafRequest, SealKey, Subject};
+use qz_document::render::{
+    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
+    RecordFacts, SealFacts, SignatureFacts, SignedParty, VerificationFacts, X509Facts, sample,
+};
+use qz_document::seal::Imprint;
+use qz_document::{cms, sign};
+use sha2::{Digest, Sha256};
+
+/// 2026-11-22 10:00 in China.
+pub const NOW_MS: i64 = 1_795_312_800_000;
+const YEAR_MS: i64 = 365 * 24 * 3_600_000;
+
+pub struct Signer {
+    pub key: SealKey,
+    pub certificate: Vec<u8>,
+}
+
+pub struct Demo {
+    pub ca: CertificateAuthority,
+    pub buyer: Signer,
+    pub seller: Signer,
+    pub person: Signer,
+    pub issuer: Signer,
+}
+
+impl Demo {
+    pub fn new() -> Self {
+        let ca = CertificateAuthority::create(
+            SealKey::generate().unwrap(),
+            NOW_MS - 5 * YEAR_MS,
+            NOW_MS + 30 * YEAR_MS,
+            [1; 16],
+        )
+        .unwrap();
+        let leaf = |serial: u8, subject: Subject<'_>| {
+            let key = SealKey::generate().unwrap();
+            let certificate = ca
+                .issue(&LeafRequest {
+                    subject,
+                    public_key_der: &key.public_key_der().unwrap(),
+                    not_before_ms: NOW_MS - 4 * YEAR_MS,
+                    not_after_ms: NOW_MS + 20 * YEAR_MS,
+                    serial: [serial; 16],
+                })
+                .unwrap();
+            Signer { key, certificate }
+        };
+        let seal = |organisation, credit_code| Subject::Seal { organisation, credit_code, seal: "合同专用章" };
+        Self {
+            buyer: leaf(2, seal(sample::BUYER, "91110108MA00DEM14Q")),
+            seller: leaf(3, seal(sample::SELLER, "91310115MA1KDEM22C")),
+            person: leaf(4, Subject::Person { name: "周雅文", organisation: Some(sample::SELLER) }),
+            issuer: leaf(5, seal("契证演示平台", "91110105MA01DEM31Q")),
+            ca,
+        }
+    }
+
+    pub fn ca_pem(&self) -> String {
+        ca::to_pem(self.ca.certificate_der()).unwrap()
+    }
+
+    /// Both steps of a signature.
+    pub fn sign(&self, pdf: &[u8], signer: &Signer, request: &sign::FieldRequest<'_>) -> Vec<u8> {
+        let prepared = sign::prepare(pdf, request).unwrap();
+        let chain = [self.ca.certificate_der().to_vec()];
+        let cms = cms::sign(&prepared.digest, &signer.key, &signer.certificate, &chain).unwrap();
+        sign::complete(&prepared, &cms).unwrap()
+    }
+}
+
+pub fn request<'a>(field_name: &'a str, imprint: &'a Imprint, signer_name: &'a str) -> sign::FieldRequest<'a> {
+    sign::FieldRequest {
+        field_name,
+        page: 1,
+        x_mm: 20.0,
+        y_mm: 20.0,
+        imprint,
+        signer_name,
+        reason: "同意并签署本合同",
+        time_ms: NOW_MS,
+    }
+}
+
+/// Runs an independent checker; its absence is a failure.
+pub fn oracle(arguments: &[&str]) -> (bool, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles.sh");
+    let output = Command::new(script).args(arguments).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_ne!(output.status.code(), Some(3), "a checker is missing: {text}");
+    (output.status.success(), text)
+}
+
+fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+/// Plausible facts for a signing certificate over `contract_pdf`.
+pub fn certificate_data(demo: &Demo, contract_pdf: &[u8]) -> CertificateData {
+    let record = |title: &str, kind: &str, height: u64, at: i64| RecordFacts {
+        title: title.into(),
+        kind: kind.into(),
+        height,
+        index: 0,
+        hash: digest(&format!("{kind}{height}")),
+        time_ms: NOW_MS + at,
+    };
+    let records = vec![
+        record("合同建立", "contract.opened", 41, 1_000),
+        record("定稿", "contract.version_fixed", 42, 4_000),
+        record("甲方签署用印", "contract.signed", 44, 61_000),
+        record("乙方签署用印", "contract.signed", 47, 185_000),
+        record("签署完成", "contract.completed", 48, 187_000),
+    ];
+    let organisation = |name: &str, role: &str, confirmed| ConfirmingOrganisation {
+        name: name.into(),
+        role: role.into(),
+        key: digest(name),
+        confirmed,
+    };
+    let party = |index: usize, signer: &Signer| {
+        let party = &sample::parties()[index];
+        let certificate = ca::summarise(&signer.certificate).unwrap();
+        let at = if index == 0 { 55_000 } else { 180_000 };
+        let check = |method: &str, provider: &str, before: i64| Check {
+            method: method.into(),
+            provider: provider.into(),
+            at_ms: NOW_MS + at - before,
+            ip: if index == 0 { "203.0.113.18" } else { "198.51.100.7" }.into(),
+            device: "演示客户端 1.0 / Linux".into(),
+            demo: true,
+        };
+        SignedParty {
+            role: party.role.clone(),
+            name: party.name.clone(),
+            id_kind: "统一社会信用代码".into(),
+            id_code: party.id_code.clone(),
+            handler: party.handler.clone(),
+            authority: "法定代表人授权书（2026-11-20），限签署本合同".into(),
+            identity: check("营业执照与经办人身份比对", "演示公证处（联盟成员）", 3_600_000),
+            intent: check("经办人自持密钥对合同摘要签名", "签署软件", 2_000),
+            key: KeyFacts {
+                seal_custody: KeyCustody::Platform,
+                intent_custody: KeyCustody::Signer,
+                intent_algorithm: "Ed25519".into(),
+                intent_key: digest(&party.name),
+            },
+            seal: Some(SealFacts {
+                name: "合同专用章".into(),
+                code: format!("1101080{index}26001"),
+                state: "正常".into(),
+                demo: true,
+            }),
+            certificate: X509Facts {
+                ca: certificate.issuer_common_name,
+                subject: certificate.common_name,
+                serial: certificate.serial,
+                not_before_ms: certificate.not_before_ms,
+                not_after_ms: certificate.not_after_ms,
+                demo: true,
+            },
+            signature: SignatureFacts {
+                local_ms: NOW_MS + at,
+                digest: digest(&party.address),
+                record: records[2 + index].clone(),
+            },
+        }
+    };
+    CertificateData {
+        number: "QZ-CERT-2026-000128".into(),
+        issued_ms: NOW_MS + 240_000,
+        issuer: Issuer {
+            name: "契证演示平台".into(),
+            id_code: "91110105MA01DEM31Q".into(),
+            capacity: "联盟成员（平台方）· 演示机构".into(),
+        },
+        contract: ContractFacts {
+            name: "设备采购合同".into(),
+            number: "SL-CG-2026-1122".into(),
+            subject: digest("subject"),
+            state: "各方已签署完成".into(),
+            file_name: "设备采购合同-SL-CG-2026-1122.pdf".into(),
+            pages: 4,
+            bytes: contract_pdf.len() as u64,
+            sha256: hex::encode(Sha256::digest(contract_pdf)),
+            version_sha256: digest("version"),
+        },
+        parties: vec![party(0, &demo.buyer), party(1, &demo.seller)],
+        chain: ChainFacts {
+            chain_id: digest("chain"),
+            height: 48,
+            block_id: digest("block"),
+            time_ms: NOW_MS + 187_000,
+            organisations: vec![
+                organisation("契证演示平台", "平台方", true),
+                organisation("演示公证处", "公证", true),
+                organisation("演示互联网法院", "法院", true),
+                organisation("演示仲裁委员会", "仲裁", false),
+            ],
+            records,
+        },
+        timestamp: None,
+        verification: VerificationFacts {
+            portal_url: "http://localhost:8088/portal/certificates/QZ-CERT-2026-000128".into(),
+            command: "qz-verify certificate.pdf --genesis genesis.qz".into(),
+            genesis_hash: digest("genesis"),
+        },
+    }
+}
