@@ -98,9 +98,19 @@ impl Home {
     /// Makes all keys and certificates of a new organisation. Certificates are valid from the day
     /// before `today` on.
     pub fn create(path: &Path, new: NewOrganisation, today: jiff::civil::Date) -> Result<Self, HomeError> {
+        refuse_existing(path)?;
+        Self::create_files(path, new, today).inspect_err(|_| {
+            // None of them was there before, so whatever stands now is an unfinished folder's; what
+            // cannot be removed makes the next attempt fail with its name.
+            for file in ceremony_files(path) {
+                let _ = std::fs::remove_file(file);
+            }
+        })
+    }
+
+    fn create_files(path: &Path, new: NewOrganisation, today: jiff::civil::Date) -> Result<Self, HomeError> {
         let NewOrganisation { id, name_zh, name_en, mut roles, validator } = new;
         let rpc = validator.as_ref().map(|v| address::rpc_url(&v.rpc_url)).transpose()?;
-        refuse_existing(path)?;
         roles.sort();
         roles.dedup();
 
@@ -235,17 +245,18 @@ impl Home {
     }
 }
 
-fn refuse_existing(home: &Path) -> Result<(), FileError> {
-    let tls = TlsPaths::of(home);
+/// Every file that making an organisation's keys writes.
+fn ceremony_files(home: &Path) -> Vec<PathBuf> {
     let key_files = Purpose::ALL.map(|purpose| keys::path(home, purpose));
-    let description = description::path(home);
-    let files = key_files.iter().map(PathBuf::as_path).chain(tls.all()).chain([description.as_path()]);
-    for file in files {
-        if file.symlink_metadata().is_ok() {
-            return Err(FileError::Exists(file.to_owned()));
-        }
+    let tls_files = TlsPaths::of(home).all().map(Path::to_owned);
+    key_files.into_iter().chain(tls_files).chain([description::path(home)]).collect()
+}
+
+fn refuse_existing(home: &Path) -> Result<(), FileError> {
+    match ceremony_files(home).into_iter().find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => Err(FileError::Exists(file)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Reads a public file of at most `limit` bytes.

@@ -13,6 +13,7 @@ use qz_genesis::description::ValidatorDescription;
 use qz_genesis::home::{NewOrganisation, read_capped};
 use qz_genesis::private_file::write_public;
 use qz_genesis::{Home, show};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -152,6 +153,14 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
+/// Prints; a reader that stops reading early (`| head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
 fn keygen(arguments: Keygen) -> Result<()> {
     let Keygen { home, org, name_zh, name_en, roles, no_validator, power, consensus_addr, mempool_addr, rpc_url } =
         arguments;
@@ -197,7 +206,7 @@ fn assemble(name: &str, cards: &[PathBuf], allow_no_fault_tolerance: bool, outpu
         other => other?,
     };
     write_public(output, &assembled.body)?;
-    print!("{}", show::text(&assembled.genesis));
+    print(&show::text(&assembled.genesis))?;
     println!("\n创世正文已写入，待各机构签署。 Body written to {}, to be signed by everyone.", output.display());
     Ok(())
 }
@@ -205,7 +214,7 @@ fn assemble(name: &str, cards: &[PathBuf], allow_no_fault_tolerance: bool, outpu
 fn sign(home: &Path, body: &Path, chain_id: Option<&Hash32>, output: &Path) -> Result<()> {
     let home = Home::open(home)?;
     let bytes = read_capped(body, GenesisBody::MAX_BYTES)?;
-    print!("{}", show::text(&ceremony::open_body(&bytes)?));
+    print(&show::text(&ceremony::open_body(&bytes)?))?;
     let signature = ceremony::sign(&home, &bytes, chain_id)?;
     write_public(output, &encode(&signature))?;
     println!(
@@ -257,12 +266,11 @@ fn show_genesis(path: &Path, as_json: bool) -> Result<()> {
     if as_json {
         let mut value = show::json(&genesis);
         value["signed"] = signed.into();
-        println!("{value:#}");
+        print(&format!("{value:#}\n"))
     } else {
-        print!("{}", show::text(&genesis));
-        println!("\n{}", if signed { "全部机构已签署 signed by all" } else { "尚未签署 not signed yet" });
+        let state = if signed { "全部机构已签署 signed by all" } else { "尚未签署 not signed yet" };
+        print(&format!("{}\n{state}\n", show::text(&genesis)))
     }
-    Ok(())
 }
 
 fn parse_org(text: &str) -> Result<OrgId, String> {
