@@ -3,6 +3,7 @@
 //! It does not repair. A file that a reader would have to guess about is refused, since a signature
 //! must cover what everybody reads.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lopdf::{Dictionary, Document, LoadOptions, Object, ObjectId};
@@ -152,11 +153,24 @@ fn parse(bytes: &[u8]) -> Result<Document, PdfError> {
 }
 
 fn pages(document: &Document) -> Result<Vec<(ObjectId, PageBox)>, PdfError> {
+    // The iterator stops early in a tree that lists a page twice: such a tree shows different readers
+    // different documents.
+    let declared = document
+        .catalog()
+        .and_then(|catalog| document.get_dict_in_dict(catalog, b"Pages"))
+        .and_then(|pages| pages.get_deref(b"Count", document))
+        .and_then(Object::as_i64)
+        .unwrap_or(0);
     let ids: Vec<_> = document.page_iter().take(MAX_PAGES + 1).collect();
-    match ids.len() {
-        0 => return Err(PdfError::NoPages),
-        count if count > MAX_PAGES => return Err(PdfError::TooManyPages(document.page_iter().take(100_000).count())),
-        _ => {}
+    let count = ids.len().max(usize::try_from(declared).unwrap_or(0));
+    if ids.is_empty() {
+        return Err(PdfError::NoPages);
+    }
+    if count > MAX_PAGES {
+        return Err(PdfError::TooManyPages(count));
+    }
+    if ids.iter().collect::<HashSet<_>>().len() != ids.len() {
+        return Err(PdfError::Malformed("a page is listed twice".into()));
     }
     ids.into_iter()
         .enumerate()

@@ -59,17 +59,23 @@ fn each_refusal_has_its_reason() {
 
 #[test]
 fn too_many_pages() {
-    let kids = vec!["3 0 R"; 1001].join(" ");
+    let outcome = Pdf::open(&with_page_listed(1001));
+    assert!(matches!(outcome, Err(PdfError::TooManyPages(1001))), "{outcome:?}");
+    let outcome = Pdf::open(&with_page_listed(2));
+    assert!(matches!(outcome, Err(PdfError::Malformed(_))), "{outcome:?}");
+}
+
+/// A page tree with the same page several times.
+fn with_page_listed(times: usize) -> Vec<u8> {
+    let kids = vec!["3 0 R"; times].join(" ");
     let pdf = String::from_utf8(Classic::default().bytes()).unwrap();
-    let head = pdf.split("xref\n").next().unwrap().replace("[3 0 R]/Count 1", &format!("[{kids}]/Count 1001"));
+    let head = pdf.split("xref\n").next().unwrap().replace("[3 0 R]/Count 1", &format!("[{kids}]/Count {times}"));
     let mut xref = "0000000000 65535 f \n".to_owned();
     for number in 1..=5 {
         xref += &format!("{:010} 00000 n \n", head.find(&format!("\n{number} 0 obj")).unwrap() + 1);
     }
     let start = head.len();
-    let pdf = format!("{head}xref\n0 6\n{xref}trailer\n<</Size 6/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n");
-    let outcome = Pdf::open(pdf.as_bytes());
-    assert!(matches!(outcome, Err(PdfError::TooManyPages(_) | PdfError::NoPages)), "{outcome:?}");
+    format!("{head}xref\n0 6\n{xref}trailer\n<</Size 6/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n").into_bytes()
 }
 
 /// A signed contract, so that every reader has something to chew on.

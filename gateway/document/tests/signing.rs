@@ -146,9 +146,9 @@ fn a_flipped_byte_is_refused() {
         flipped[position] ^= 1;
         assert!(!holds(&flipped), "byte {position}");
     }
-    // Inside the signature value too.
+    // Inside the signature value too: it is at the end of the CMS object.
     let mut flipped = pdf.clone();
-    let position = first + 600;
+    let position = (first..second - 1).rev().find(|index| pdf[*index] != b'0').unwrap() - 20;
     flipped[position] = if flipped[position] == b'0' { b'1' } else { b'0' };
     assert!(!holds(&flipped));
     flipped = pdf.clone();
