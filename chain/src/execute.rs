@@ -1,0 +1,379 @@
+//! Building and executing blocks.
+//!
+//! [`propose`] chooses among submissions and makes a block; [`execute`] takes somebody's block, runs it
+//! again and compares every field of the header; [`admit`] asks whether one submission would apply to the
+//! next block. All three go through the same [`Execution`], so they cannot disagree.
+
+use crate::block::Block;
+use crate::changes::{ChangeSet, NewRecord, ReplayEntry};
+pub use crate::overlay::Refusal;
+use crate::overlay::Overlay;
+use crate::reject::Reject;
+use crate::rules::{self, Outcome};
+use crate::state::Subject;
+use crate::verified::{Verified, verification_id};
+use crate::view::{View, ViewError};
+use qz_evidence::codec::Bytes;
+use qz_evidence::genesis::Params;
+use qz_evidence::header::{Header, HeaderTag, block_id};
+use qz_evidence::history::leaf_hash;
+use qz_evidence::record::{Link, Record, RecordTag};
+use qz_evidence::records_tree::{RecordsTree, record_hash};
+use qz_evidence::submission::{Parsed, SubmissionError, actor_message};
+use qz_evidence::validators::ValidatorSet;
+use qz_evidence::{CodecError, Hash32, Height, encode};
+use thiserror::Error;
+
+/// Bytes of a block besides its submissions: tag, header (≤ 512) and CBOR framing, rounded up.
+const BLOCK_OVERHEAD: usize = 1024;
+/// CBOR framing of one submission, at most.
+const SUBMISSION_OVERHEAD: usize = 5;
+
+/// A submission that would apply to the next block.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// For [`Verified::insert`]: its signatures were verified.
+    pub verification: Hash32,
+}
+
+/// A proposed block with what it changes, so that its proposer need not execute it again.
+#[derive(Clone, Debug)]
+pub struct Proposed {
+    /// The block.
+    pub block: Block,
+    /// What it changes.
+    pub changes: ChangeSet,
+    /// Submissions that do not apply, by body digest, with the reason. Those for which merely no room was
+    /// left are neither here nor in the block.
+    pub rejected: Vec<(Hash32, Reject)>,
+}
+
+/// Why a block is invalid, for everybody alike.
+#[derive(Debug, Error)]
+pub enum BlockError {
+    /// Larger than the parameters allow.
+    #[error("the block has {size} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// Its encoded size.
+        size: usize,
+        /// The parameters' limit.
+        limit: u32,
+    },
+    /// More records than the parameters allow.
+    #[error("the block has {found} submissions, at most {limit} are allowed")]
+    TooManyRecords {
+        /// Submissions in it.
+        found: usize,
+        /// The parameters' limit.
+        limit: u32,
+    },
+    /// The header's bytes are no header.
+    #[error("the block's header is malformed")]
+    Header(#[source] CodecError),
+    /// A submission's bytes are no submission.
+    #[error("submission {index} of the block is malformed")]
+    Submission {
+        /// Its index.
+        index: usize,
+        /// Why.
+        #[source]
+        source: SubmissionError,
+    },
+    /// A submission does not apply.
+    #[error("submission {index} of the block is refused by the rules")]
+    Rejected {
+        /// Its index.
+        index: usize,
+        /// Why.
+        #[source]
+        source: Reject,
+    },
+    /// The proposer is no validator.
+    #[error("the proposer {0} is not a validator of this height")]
+    Proposer(Hash32),
+    /// The time does not grow.
+    #[error("the block's time {found} is not after its parent's {parent}")]
+    Time {
+        /// The block's.
+        found: u64,
+        /// The parent's.
+        parent: u64,
+    },
+    /// A header field is not what execution gives.
+    #[error("header field {field} is {found}, execution gives {expected}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// In the header.
+        found: String,
+        /// From execution.
+        expected: String,
+    },
+}
+
+/// Why execution gave no changes.
+#[derive(Debug, Error)]
+pub enum ExecuteError {
+    /// The block is invalid.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// This machine cannot read its state; says nothing about the block.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+/// Would this submission apply to the next block? Its signatures, the relay's included, are verified
+/// unless `verified` knows them.
+pub fn admit<V: View>(view: &V, parsed: &Parsed, verified: &Verified) -> Result<Admitted, Refusal> {
+    let execution = Execution::new(view)?;
+    let outcome = rules::apply(&execution.overlay, execution.height, &execution.params, parsed)?;
+    let verification = verify_signatures(parsed, &encode(parsed.submission()), &outcome, verified)?;
+    Ok(Admitted { verification })
+}
+
+/// Makes the next block of the submissions that apply, in their order, up to the parameters' limits.
+/// Its time is the later of `now_ms` and one millisecond after the parent's.
+pub fn propose<'p, V: View>(
+    view: &V, submissions: impl IntoIterator<Item = &'p Parsed>, now_ms: u64, proposer: Hash32, verified: &Verified,
+) -> Result<Proposed, ViewError> {
+    let mut execution = Execution::new(view)?;
+    let mut chosen: Vec<Vec<u8>> = vec![];
+    let mut rejected = vec![];
+    let mut room = usize::try_from(execution.params.max_block_bytes).unwrap_or(usize::MAX).saturating_sub(BLOCK_OVERHEAD);
+    let most = usize::try_from(execution.params.max_block_records).unwrap_or(usize::MAX);
+    for parsed in submissions {
+        if chosen.len() >= most {
+            break;
+        }
+        let bytes = encode(parsed.submission());
+        let needed = bytes.len() + SUBMISSION_OVERHEAD;
+        if needed > room {
+            continue;
+        }
+        match execution.apply(parsed, &bytes, verified) {
+            Ok(()) => {
+                room -= needed;
+                chosen.push(bytes);
+            }
+            Err(Refusal::Rejected(reject)) => rejected.push((parsed.digest(), reject)),
+            Err(Refusal::View(error)) => return Err(error),
+        }
+    }
+    let time_ms = now_ms.max(execution.parent.time_ms + 1);
+    let (header, changes) = execution.finish(time_ms, proposer)?;
+    Ok(Proposed { block: Block::new(&header, chosen), changes, rejected })
+}
+
+/// Executes a block on top of the view's tip: every submission must apply, and every header field must be
+/// what execution gives. Whether its time is near the clock is for the node to judge.
+pub fn execute<V: View>(view: &V, block: &Block, verified: &Verified) -> Result<ChangeSet, ExecuteError> {
+    let mut execution = Execution::new(view)?;
+    let header = block.header().map_err(BlockError::Header)?;
+    check_limits(block, &execution.params)?;
+    if header.time_ms <= execution.parent.time_ms {
+        return Err(BlockError::Time { found: header.time_ms, parent: execution.parent.time_ms }.into());
+    }
+    if execution.validators.by_address(&header.proposer).is_none() {
+        return Err(BlockError::Proposer(header.proposer).into());
+    }
+    // Cheap and telling: a block for another place fails here, not in its submissions.
+    same("height", &header.height, &execution.height)?;
+    same("previous", &header.previous, &execution.parent.block_id())?;
+    for (index, bytes) in block.submissions.iter().enumerate() {
+        let parsed =
+            Parsed::without_relay_check(bytes).map_err(|source| BlockError::Submission { index, source })?;
+        match execution.apply(&parsed, bytes, verified) {
+            Ok(()) => {}
+            Err(Refusal::Rejected(source)) => return Err(BlockError::Rejected { index, source }.into()),
+            Err(Refusal::View(error)) => return Err(error.into()),
+        }
+    }
+    let (expected, changes) = execution.finish(header.time_ms, header.proposer)?;
+    compare(&header, &expected)?;
+    Ok(changes)
+}
+
+fn check_limits(block: &Block, params: &Params) -> Result<(), BlockError> {
+    let size = encode(block).len();
+    if usize::try_from(params.max_block_bytes).is_ok_and(|limit| size > limit) {
+        return Err(BlockError::TooLarge { size, limit: params.max_block_bytes });
+    }
+    let found = block.submissions.len();
+    if usize::try_from(params.max_block_records).is_ok_and(|limit| found > limit) {
+        return Err(BlockError::TooManyRecords { found, limit: params.max_block_records });
+    }
+    Ok(())
+}
+
+fn same<T: PartialEq + ToString>(field: &'static str, found: &T, expected: &T) -> Result<(), BlockError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(BlockError::Field { field, found: found.to_string(), expected: expected.to_string() })
+}
+
+fn compare(found: &Header, expected: &Header) -> Result<(), BlockError> {
+    // Destructured, so that a new field cannot be forgotten here.
+    let Header {
+        tag: _,
+        chain_id,
+        height,
+        epoch,
+        time_ms,
+        previous,
+        record_count,
+        records_root,
+        state_root,
+        history_size,
+        history_root,
+        validators_hash,
+        next_validators_hash,
+        params_hash,
+        proposer,
+    } = found;
+    same("chain_id", chain_id, &expected.chain_id)?;
+    same("height", height, &expected.height)?;
+    same("epoch", epoch, &expected.epoch)?;
+    same("time_ms", time_ms, &expected.time_ms)?;
+    same("previous", previous, &expected.previous)?;
+    same("record_count", record_count, &expected.record_count)?;
+    same("records_root", records_root, &expected.records_root)?;
+    same("state_root", state_root, &expected.state_root)?;
+    same("history_size", history_size, &expected.history_size)?;
+    same("history_root", history_root, &expected.history_root)?;
+    same("validators_hash", validators_hash, &expected.validators_hash)?;
+    same("next_validators_hash", next_validators_hash, &expected.next_validators_hash)?;
+    same("params_hash", params_hash, &expected.params_hash)?;
+    same("proposer", proposer, &expected.proposer)
+}
+
+/// A block under construction.
+struct Execution<'v, V> {
+    overlay: Overlay<'v, V>,
+    parent: Header,
+    height: Height,
+    params: Params,
+    validators: ValidatorSet,
+    records: Vec<NewRecord>,
+    replay: Vec<ReplayEntry>,
+}
+
+impl<'v, V: View> Execution<'v, V> {
+    fn new(view: &'v V) -> Result<Self, ViewError> {
+        let parent = view.tip()?;
+        Ok(Self {
+            overlay: Overlay::new(view),
+            height: parent.height.next(),
+            parent,
+            params: view.params()?,
+            validators: view.validators()?,
+            records: vec![],
+            replay: vec![],
+        })
+    }
+
+    /// Adds one submission, or leaves everything as it was.
+    fn apply(&mut self, parsed: &Parsed, bytes: &[u8], verified: &Verified) -> Result<(), Refusal> {
+        let outcome = rules::apply(&self.overlay, self.height, &self.params, parsed)?;
+        verify_signatures(parsed, bytes, &outcome, verified)?;
+        let links = self.links(&outcome)?;
+        let record = Record {
+            tag: RecordTag,
+            submission: Bytes(bytes.to_vec()),
+            height: self.height,
+            index: u32::try_from(self.records.len()).expect("the parameters cap records far below 2^32"),
+            actor_keys: outcome.actor_keys,
+            links: links.clone(),
+        };
+        let record_bytes = encode(&record);
+        let hash = record_hash(&record_bytes);
+        let created = if outcome.creates { links.first().map(|link| link.subject) } else { None };
+        for ((subject, state), link) in outcome.touched.into_iter().zip(&links) {
+            self.overlay.put(subject, Subject::new(link.sequence + 1, hash, state));
+        }
+        let (digest, relay, id) = (parsed.digest(), parsed.submission().relay.clone(), parsed.body().id);
+        self.overlay.remember(digest, relay.clone(), id);
+        self.replay.push(ReplayEntry { body_digest: digest, relay, id });
+        self.records.push(NewRecord { bytes: record_bytes, hash, body_digest: digest, created, links });
+        Ok(())
+    }
+
+    fn links(&self, outcome: &Outcome) -> Result<Vec<Link>, ViewError> {
+        let link = |(subject, _): &(_, _)| {
+            let (sequence, previous) = match self.overlay.find(subject)? {
+                Some(existing) => (existing.records, existing.last_record),
+                None => (0, Hash32::ZERO),
+            };
+            Ok(Link { subject: *subject, sequence, previous })
+        };
+        outcome.touched.iter().map(link).collect()
+    }
+
+    fn finish(self, time_ms: u64, proposer: Hash32) -> Result<(Header, ChangeSet), ViewError> {
+        let Self { overlay, parent, height, params, validators, records, replay } = self;
+        let view = overlay.view;
+        let chain_id = overlay.chain_id;
+        let subjects: Vec<_> = overlay.into_subjects().into_iter().collect();
+        let heads: Vec<_> = subjects.iter().map(|(id, subject)| (*id, subject.head())).collect();
+        let (state_root, tree) = crate::tree::put(view, height, &heads)?;
+        let hashes: Vec<_> = records.iter().map(|record| record.hash).collect();
+        let mut frontier = view.frontier()?;
+        if frontier.size() != height.0 {
+            return Err(ViewError::new(format!("the history has {} leaves at height {height}", frontier.size())));
+        }
+        let header = Header {
+            tag: HeaderTag,
+            chain_id,
+            height,
+            epoch: parent.epoch,
+            time_ms,
+            previous: parent.block_id(),
+            record_count: u32::try_from(records.len()).expect("the parameters cap records far below 2^32"),
+            records_root: RecordsTree::new(&hashes).root(),
+            state_root,
+            history_size: frontier.size(),
+            history_root: frontier.root(),
+            validators_hash: validators.hash(),
+            // No kind that changes the set or the parameters is accepted yet.
+            next_validators_hash: validators.hash(),
+            params_hash: params.hash(),
+            proposer,
+        };
+        let bytes = encode(&header);
+        let leaf = leaf_hash(&bytes);
+        let inner = frontier.append(leaf);
+        let changes = ChangeSet {
+            height,
+            block_id: block_id(&bytes),
+            header: bytes,
+            state_root,
+            records,
+            subjects,
+            tree,
+            history_nodes: std::iter::once((0, height.0, leaf)).chain(inner).collect(),
+            frontier,
+            replay,
+            params: None,
+            validators: None,
+        };
+        Ok((header, changes))
+    }
+}
+
+/// Verifies relay and actors, unless exactly these bytes with exactly these keys were verified before.
+fn verify_signatures(parsed: &Parsed, bytes: &[u8], outcome: &Outcome, verified: &Verified) -> Result<Hash32, Reject> {
+    let verification = verification_id(bytes, &outcome.actor_keys);
+    if verified.contains(&verification) {
+        return Ok(verification);
+    }
+    if !parsed.relay_signature_holds() {
+        return Err(Reject::RelaySignature { relay: parsed.submission().relay.clone() });
+    }
+    let message = actor_message(&parsed.digest());
+    for (actor, key) in parsed.submission().actors.iter().zip(&outcome.actor_keys) {
+        if !key.verify(&message, &actor.signature) {
+            return Err(Reject::ActorSignature { subject: actor.subject });
+        }
+    }
+    Ok(verification)
+}

@@ -1,0 +1,102 @@
+//! A view with the changes of the block under construction on top, so that its submissions see each other.
+
+use crate::reject::Reject;
+use crate::state::{ContractState, KeyState, OrganisationState, SealState, Subject, SubjectState};
+use crate::view::{View, ViewError};
+use qz_evidence::state_proof::SubjectType;
+use qz_evidence::{Hash32, OrgId, SubjectId, SubmissionId};
+use std::collections::{BTreeMap, BTreeSet};
+use thiserror::Error;
+
+/// Why a submission does not apply: its own fault, or this machine's.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// The rules refuse it.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
+    /// The state cannot be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+pub(crate) struct Overlay<'v, V> {
+    pub view: &'v V,
+    pub chain_id: Hash32,
+    subjects: BTreeMap<SubjectId, Subject>,
+    bodies: BTreeSet<Hash32>,
+    ids: BTreeSet<(OrgId, SubmissionId)>,
+}
+
+impl<'v, V: View> Overlay<'v, V> {
+    pub fn new(view: &'v V) -> Self {
+        let (subjects, bodies, ids) = Default::default();
+        Self { view, chain_id: view.chain_id(), subjects, bodies, ids }
+    }
+
+    pub fn has_body(&self, digest: &Hash32) -> bool {
+        self.bodies.contains(digest)
+    }
+
+    pub fn has_id(&self, relay: &OrgId, id: &SubmissionId) -> bool {
+        self.ids.contains(&(relay.clone(), *id))
+    }
+
+    pub fn remember(&mut self, digest: Hash32, relay: OrgId, id: SubmissionId) {
+        self.bodies.insert(digest);
+        self.ids.insert((relay, id));
+    }
+
+    pub fn put(&mut self, id: SubjectId, subject: Subject) {
+        self.subjects.insert(id, subject);
+    }
+
+    pub fn into_subjects(self) -> BTreeMap<SubjectId, Subject> {
+        self.subjects
+    }
+
+    pub fn find(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {
+        match self.subjects.get(id) {
+            Some(subject) => Ok(Some(subject.clone())),
+            None => self.view.subject(id),
+        }
+    }
+
+    fn state(&self, id: &SubjectId) -> Result<SubjectState, Refusal> {
+        let subject = self.find(id)?.ok_or(Reject::SubjectUnknown { subject: *id })?;
+        Ok(subject.state)
+    }
+
+    pub fn key(&self, id: &SubjectId) -> Result<KeyState, Refusal> {
+        match self.state(id)? {
+            SubjectState::Key(key) => Ok(key),
+            other => Err(wrong_type(id, &other, SubjectType::Key)),
+        }
+    }
+
+    pub fn seal(&self, id: &SubjectId) -> Result<SealState, Refusal> {
+        match self.state(id)? {
+            SubjectState::Seal(seal) => Ok(seal),
+            other => Err(wrong_type(id, &other, SubjectType::Seal)),
+        }
+    }
+
+    pub fn contract(&self, id: &SubjectId) -> Result<ContractState, Refusal> {
+        match self.state(id)? {
+            SubjectState::Contract(contract) => Ok(contract),
+            other => Err(wrong_type(id, &other, SubjectType::Contract)),
+        }
+    }
+
+    pub fn organisation(&self, id: &OrgId) -> Result<Option<OrganisationState>, ViewError> {
+        let subject = SubjectId::of_organisation(&self.chain_id, id);
+        match self.find(&subject)?.map(|s| s.state) {
+            Some(SubjectState::Organisation(organisation)) => Ok(Some(organisation)),
+            Some(_) => Err(ViewError::new(format!("the subject of organisation {id} is not an organisation"))),
+            None => Ok(None),
+        }
+    }
+}
+
+fn wrong_type(id: &SubjectId, found: &SubjectState, expected: SubjectType) -> Refusal {
+    Reject::SubjectType { subject: *id, found: found.subject_type(), expected }.into()
+}

@@ -1,0 +1,190 @@
+//! The rules: from a parsed submission and the state to the states it brings about.
+//!
+//! [`apply`] checks what all kinds share (ledger, expiry, replay, relay) and hands over to the family of
+//! the kind. A family looks up what it needs, says who must act, and asks the pure state machine of its
+//! subject for the next state. Actor signatures are verified by the caller with the keys in [`Outcome`].
+
+mod contract;
+mod evidence;
+mod key;
+mod seal;
+
+use crate::overlay::{Overlay, Refusal};
+use crate::reject::Reject;
+use crate::state::{OrganisationState, SubjectState};
+use crate::view::View;
+use qz_evidence::genesis::{Params, Role};
+use qz_evidence::keys::PublicKey;
+use qz_evidence::payload::Payload;
+use qz_evidence::state_proof::Status;
+use qz_evidence::submission::{Actor, Body, Parsed};
+use qz_evidence::{Hash32, Height, OrgId, SubjectId};
+
+/// What a submission that the rules accept brings about.
+pub(crate) struct Outcome {
+    /// The key with which each actor's signature must verify, in the actors' order.
+    pub actor_keys: Vec<PublicKey>,
+    /// New states of the subjects touched, in the order of the record's links.
+    pub touched: Vec<(SubjectId, SubjectState)>,
+    /// Is the first of them new?
+    pub creates: bool,
+}
+
+impl Outcome {
+    fn creates(actor_keys: Vec<PublicKey>, subject: SubjectId, state: SubjectState) -> Self {
+        Self { actor_keys, touched: vec![(subject, state)], creates: true }
+    }
+
+    fn changes(actor_keys: Vec<PublicKey>, touched: Vec<(SubjectId, SubjectState)>) -> Self {
+        Self { actor_keys, touched, creates: false }
+    }
+}
+
+/// What the rules of one submission see.
+struct Context<'a, 'v, V> {
+    overlay: &'a Overlay<'v, V>,
+    height: Height,
+    params: &'a Params,
+    relay: OrganisationState,
+    body: &'a Body,
+    actors: &'a [Actor],
+    /// The subject that this submission creates, if its kind creates one.
+    created: SubjectId,
+}
+
+/// Applies the rules to one submission for a block of this height.
+pub(crate) fn apply<V: View>(
+    overlay: &Overlay<'_, V>, height: Height, params: &Params, parsed: &Parsed,
+) -> Result<Outcome, Refusal> {
+    let body = parsed.body();
+    let digest = parsed.digest();
+    if body.chain_id != overlay.chain_id {
+        return Err(Reject::OtherLedger.into());
+    }
+    let relay = &parsed.submission().relay;
+    check_expiry(body.expiry, height, params)?;
+    check_replay(overlay, height, params, relay, body, &digest)?;
+    let context = Context {
+        overlay,
+        height,
+        params,
+        relay: relaying(overlay, relay, &parsed.submission().relay_key)?,
+        body,
+        actors: &parsed.submission().actors,
+        created: SubjectId::created_by(&overlay.chain_id, &digest),
+    };
+    match &body.payload {
+        Payload::ContractOpened(fields) => contract::opened(&context, fields),
+        Payload::ContractVersionFixed(fields) => contract::version_fixed(&context, fields),
+        Payload::ContractSigned(fields) => contract::signed(&context, fields),
+        Payload::ContractDeclined(fields) => contract::declined(&context, fields),
+        Payload::ContractCompleted(fields) => contract::completed(&context, fields),
+        Payload::ContractAmended(fields) => contract::amended(&context, fields),
+        Payload::ContractFulfilment(fields) => contract::fulfilment(&context, fields),
+        Payload::SealMade(fields) => seal::made(&context, fields),
+        Payload::SealAuthorised(fields) => seal::authorised(&context, fields),
+        Payload::SealRevoked(fields) => seal::revoked(&context, fields),
+        Payload::SealSuspended(fields) => seal::suspended(&context, fields),
+        Payload::SealResumed(fields) => seal::resumed(&context, fields),
+        Payload::SealDestroyed(fields) => seal::destroyed(&context, fields),
+        Payload::KeyRegistered(fields) => key::registered(&context, fields),
+        Payload::KeyRotated(fields) => key::rotated(&context, fields),
+        Payload::KeyRevoked(fields) => key::revoked(&context, fields),
+        Payload::EvidenceDeposited(fields) => evidence::deposited(&context, fields),
+        Payload::ContractTerminated(_)
+        | Payload::ContractVoided(_)
+        | Payload::ContractDisputed(_)
+        | Payload::ContractRuled(_)
+        | Payload::ContractArchived(_)
+        | Payload::NotarisationRegistered(_)
+        | Payload::RetrievalMade(_)
+        | Payload::AuditAnchored(_)
+        | Payload::GovernanceChanged(_) => Err(Reject::KindNotYet { kind: body.payload.kind().name }.into()),
+    }
+}
+
+fn check_expiry(expiry: Height, height: Height, params: &Params) -> Result<(), Reject> {
+    let latest = Height(height.0.saturating_add(params.window));
+    match expiry {
+        expiry if expiry < height => Err(Reject::Expired { expiry, height }),
+        expiry if expiry > latest => Err(Reject::ExpiryTooFar { expiry, latest }),
+        _ => Ok(()),
+    }
+}
+
+/// A body that was recorded at height h had expiry ≤ h + window, so remembering it that long is enough
+/// for "never twice".
+fn check_replay<V: View>(
+    overlay: &Overlay<'_, V>, height: Height, params: &Params, relay: &OrgId, body: &Body, digest: &Hash32,
+) -> Result<(), Refusal> {
+    let in_window = |recorded: &Height| recorded.0.saturating_add(params.window) >= height.0;
+    if overlay.has_body(digest) {
+        return Err(Reject::Duplicate { recorded: height }.into());
+    }
+    if let Some(recorded) = overlay.view.recorded_body(digest)?.filter(in_window) {
+        return Err(Reject::Duplicate { recorded }.into());
+    }
+    if overlay.has_id(relay, &body.id) {
+        return Err(Reject::IdReused { recorded: height }.into());
+    }
+    if let Some(recorded) = overlay.view.recorded_id(relay, &body.id)?.filter(in_window) {
+        return Err(Reject::IdReused { recorded }.into());
+    }
+    Ok(())
+}
+
+fn relaying<V: View>(overlay: &Overlay<'_, V>, relay: &OrgId, key: &Hash32) -> Result<OrganisationState, Refusal> {
+    match overlay.organisation(relay)? {
+        Some(organisation) if organisation.status == Status::Active => {
+            if organisation.relay_key == *key {
+                Ok(organisation)
+            } else {
+                Err(Reject::RelayKey { relay: relay.clone() }.into())
+            }
+        }
+        _ => Err(Reject::RelayUnknown { relay: relay.clone() }.into()),
+    }
+}
+
+impl<V: View> Context<'_, '_, V> {
+    /// Exactly this many actors, no fewer and no more.
+    fn actors<const N: usize>(&self) -> Result<&[Actor; N], Reject> {
+        self.actors.try_into().map_err(|_| Reject::ActorCount { needed: N, found: self.actors.len() })
+    }
+
+    /// The key of a key subject that is in force.
+    fn active_key(&self, subject: &SubjectId) -> Result<PublicKey, Refusal> {
+        let key = self.overlay.key(subject)?;
+        match key.status {
+            Status::Active => Ok(key.key),
+            _ => Err(Reject::KeyRevoked { subject: *subject }.into()),
+        }
+    }
+
+    /// The only actor is this key subject; gives its key.
+    fn sole_actor(&self, expected: &SubjectId) -> Result<Vec<PublicKey>, Refusal> {
+        let [actor] = self.actors()?;
+        if actor.subject != *expected {
+            return Err(Reject::ActorNotEntitled { subject: actor.subject }.into());
+        }
+        Ok(vec![self.active_key(expected)?])
+    }
+
+    /// The office key of an organisation that may attest to this submission's key.
+    fn attestor(&self, attestor: &OrgId) -> Result<(SubjectId, PublicKey), Refusal> {
+        let organisation =
+            self.overlay.organisation(attestor)?.ok_or_else(|| Reject::AttestorUnknown { attestor: attestor.clone() })?;
+        if !organisation.has(Role::Attestor) {
+            return Err(Reject::AttestorRole { attestor: attestor.clone() }.into());
+        }
+        if self.params.foreign_attestor && organisation.id == self.relay.id {
+            return Err(Reject::AttestorIsRelay { attestor: attestor.clone() }.into());
+        }
+        Ok((SubjectId::of_organisation(&self.overlay.chain_id, attestor), organisation.office()))
+    }
+
+    /// A commitment that this kind needs.
+    fn commitment(&self, name: &'static str) -> Result<Hash32, Reject> {
+        self.body.commitment(name).copied().ok_or(Reject::CommitmentMissing { name })
+    }
+}
