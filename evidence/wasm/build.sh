@@ -45,10 +45,13 @@ unpack_toolchain() {
         echo "wasm: unpacking rustc-web $version"
         rm -rf "$toolchain"
         mkdir -p "$toolchain/debs"
-        (cd "$toolchain/debs" &&
-            apt-get download -qq -o APT::Sandbox::User=root \
-                "rustc-web=$version" "libstd-rust-web-dev=$version" "$std=$version" "rust-web-src=$version") ||
-            die "could not download rustc-web $version"
+        fetch() {
+            (cd "$toolchain/debs" && apt-get download -qq -o APT::Sandbox::User=root \
+                rustc-web libstd-rust-web-dev "$std" rust-web-src)
+        }
+        # A list that is out of date names files that are gone.
+        fetch 2>/dev/null || { [ "$(id -u)" = 0 ] && apt-get update -q >/dev/null && fetch; } ||
+            die "could not download rustc-web $version: run 'apt-get update' and try again"
         for package in "$toolchain"/debs/*.deb; do
             dpkg-deb --fsys-tarfile "$package" | tar -x -C "$toolchain" --wildcards --exclude='./usr/share' \
                 $(case $package in *rust-web-src*) echo './usr/lib/*' './usr/src/*/library/*' ;; *) echo './usr/*' ;; esac)

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest'
+import { parseReport } from './report'
+
+const parse = (source: unknown) => parseReport(JSON.stringify(source))
+
+describe('parseReport', () => {
+  it('takes a verdict that it does not know for INVALID', () => {
+    for (const verdict of [undefined, null, 'valid', 'VALID ', 'PROBABLY', true, {}]) {
+      expect(parse({ verdict }).verdict).toBe('INVALID')
+    }
+    expect(parse({ verdict: 'VALID-UNANCHORED' }).verdict).toBe('VALID-UNANCHORED')
+  })
+
+  it('takes a step status that it does not know for not checked', () => {
+    const { steps } = parse({ steps: [{ n: 1, status: 'pass' }, { n: 2, status: 'fail' }, { n: 3, status: 'skipped' }, { n: 4 }] })
+    expect(steps.map((step) => step.status)).toEqual(['pass', 'fail', 'not-checked', 'not-checked'])
+  })
+
+  it('never takes a missing match or completeness for true', () => {
+    const report = parse({ documents: [{ name: 'a' }, { name: 'b', matches: 'yes' }], subjects: [{ subject: '00', complete: 1 }] })
+    expect(report.documents.map((item) => item.matches)).toEqual([false, false])
+    expect(report.subjects[0]?.complete).toBe(false)
+  })
+
+  it('makes empty what is missing or of another type', () => {
+    const report = parse({ head: 7, events: 'none', steps: [null, 3, 'x'], not_checked: [null, { zh: '甲' }, '乙'] })
+    expect(report).toMatchObject({ head: null, events: [], steps: [], chainId: '', finalisedBy: [] })
+    expect(report.notChecked).toEqual([{ zh: '甲', en: '甲' }, { zh: '乙', en: '乙' }])
+  })
+
+  it('falls back to the other language, then to the id', () => {
+    const { finalisedBy } = parse({ finalised_by: [{ org: 'court', name_zh: '法院' }, { org: 'notary' }] })
+    expect(finalisedBy.map((item) => item.name)).toEqual([
+      { zh: '法院', en: '法院' },
+      { zh: 'notary', en: 'notary' },
+    ])
+  })
+
+  it('throws on an error of the verifier and on what is no object', () => {
+    expect(() => parse({ error: 'the request ends inside its file' })).toThrow('the request ends')
+    expect(() => parse([])).toThrow()
+    expect(() => parseReport('{')).toThrow()
+  })
+})
