@@ -183,7 +183,7 @@ mod tests {
 
     fn set() -> ValidatorSet {
         let names = ["arbitration", "court", "notary", "platform"];
-        let validators = keys().iter().zip(names).map(|(key, name)| Validator {
+        let validators = keys().into_iter().zip(names).map(|(key, name)| Validator {
             organisation: OrgId::new(name).unwrap(),
             key: Hash32(key.verifying_key().to_bytes()),
             power: 1,

@@ -28,11 +28,22 @@ impl std::fmt::Debug for Attachment {
 /// When the file cannot be read strictly, a referenced object is missing, or a limit is exceeded.
 pub fn attachments(pdf: &[u8]) -> Result<Vec<Attachment>, PdfReadError> {
     let document = open(pdf)?;
-    let Some(names) = resolve_dictionary(&document, catalog(&document)?, b"Names")? else { return Ok(Vec::new()) };
-    let Some(tree) = resolve_dictionary(&document, names, b"EmbeddedFiles")? else { return Ok(Vec::new()) };
+    let Some(names) = resolve_dictionary(&document, catalog(&document)?, b"Names")? else {
+        return Ok(Vec::new());
+    };
+    let Some(tree) = resolve_dictionary(&document, names, b"EmbeddedFiles")? else {
+        return Ok(Vec::new());
+    };
     let mut found = Vec::new();
     let mut budget = MAX_ATTACHED_BYTES;
-    walk(&document, tree, 0, &mut HashSet::new(), &mut found, &mut budget)?;
+    walk(
+        &document,
+        tree,
+        0,
+        &mut HashSet::new(),
+        &mut found,
+        &mut budget,
+    )?;
     Ok(found)
 }
 
@@ -48,10 +59,15 @@ fn walk(
         return Err(PdfReadError::Limit("/EmbeddedFiles"));
     }
     if let Some(names) = resolve(document, node, b"Names")? {
-        let names = names.as_array().map_err(|error| PdfReadError::unresolvable("/EmbeddedFiles /Names", error))?;
+        let names = names
+            .as_array()
+            .map_err(|error| PdfReadError::unresolvable("/EmbeddedFiles /Names", error))?;
         for pair in names.chunks(2) {
             let [_, specification] = pair else {
-                return Err(PdfReadError::unresolvable("/EmbeddedFiles /Names", "odd number of members"));
+                return Err(PdfReadError::unresolvable(
+                    "/EmbeddedFiles /Names",
+                    "odd number of members",
+                ));
             };
             if found.len() == MAX_ATTACHMENTS {
                 return Err(PdfReadError::Limit("/EmbeddedFiles"));
@@ -63,7 +79,9 @@ fn walk(
         }
     }
     if let Some(kids) = resolve(document, node, b"Kids")? {
-        let kids = kids.as_array().map_err(|error| PdfReadError::unresolvable("/EmbeddedFiles /Kids", error))?;
+        let kids = kids
+            .as_array()
+            .map_err(|error| PdfReadError::unresolvable("/EmbeddedFiles /Kids", error))?;
         for kid in kids {
             if let Object::Reference(id) = kid
                 && !seen.insert(*id)
@@ -79,7 +97,11 @@ fn walk(
     Ok(())
 }
 
-fn read(document: &Document, specification: &Dictionary, budget: &mut usize) -> Result<Attachment, PdfReadError> {
+fn read(
+    document: &Document,
+    specification: &Dictionary,
+    budget: &mut usize,
+) -> Result<Attachment, PdfReadError> {
     let name = match resolve(document, specification, b"UF")? {
         Some(name) => text(name),
         None => resolve(document, specification, b"F")?.and_then(text),
@@ -92,7 +114,9 @@ fn read(document: &Document, specification: &Dictionary, budget: &mut usize) -> 
         None => resolve(document, files, b"UF")?,
     }
     .ok_or_else(|| PdfReadError::unresolvable("/EF", "no embedded file"))?;
-    let stream = stream.as_stream().map_err(|error| PdfReadError::unresolvable("/EF", error))?;
+    let stream = stream
+        .as_stream()
+        .map_err(|error| PdfReadError::unresolvable("/EF", error))?;
     let bytes = if stream.dict.has(b"Filter") {
         stream
             .decompressed_content_with_limit(*budget)
@@ -100,6 +124,8 @@ fn read(document: &Document, specification: &Dictionary, budget: &mut usize) -> 
     } else {
         stream.content.clone()
     };
-    *budget = budget.checked_sub(bytes.len()).ok_or(PdfReadError::Limit("/EmbeddedFiles"))?;
+    *budget = budget
+        .checked_sub(bytes.len())
+        .ok_or(PdfReadError::Limit("/EmbeddedFiles"))?;
     Ok(Attachment { name, bytes })
 }

@@ -264,13 +264,49 @@ pub(super) fn disclosures(
     for document in documents {
         let (event, what_zh, what_en) = document_event(decoded, &digests, document)?;
         let GivenDocument { name, sha256, .. } = document.clone();
-        reports.push(DocumentReport { name, sha256, matches: true, event: Some(event), what_zh, what_en });
+        reports.push(DocumentReport { name, sha256, matches: Some(true), event: Some(event), what_zh, what_en });
     }
     let note = Note::new(
         format!("{} 项披露内容、{} 个文件与链上承诺一致", disclosures.len(), reports.len()),
         format!("{} disclosed values and {} files agree with the commitments on the ledger", disclosures.len(), reports.len()),
     );
+    if documents.is_empty() {
+        reports = final_files(decoded, &digests);
+    }
     Ok(((disclosures, reports), note))
+}
+
+/// The final files that the records name, for a reader who holds a copy.
+fn final_files(decoded: &Decoded, digests: &[(usize, String, Hash32)]) -> Vec<DocumentReport> {
+    let finals = digests.iter().filter(|(i, n, _)| {
+        n == name::DOCUMENT && matches!(decoded.entries[*i].parsed.body().payload, Payload::ContractCompleted(_))
+    });
+    let report = |(i, _, digest): &(usize, String, Hash32)| DocumentReport {
+        name: String::new(),
+        sha256: *digest,
+        matches: None,
+        event: Some(*i),
+        what_zh: "各方签署后的最终文件（未提供，可自行比对其 SHA-256）",
+        what_en: "the final file, signed by all parties (not given; compare its SHA-256)",
+    };
+    finals.map(report).collect()
+}
+
+/// Puts the disclosed names of key holders in the place of their key subjects.
+pub(super) fn name_signers(decoded: &Decoded, events: &mut [Event]) {
+    let mut names = BTreeMap::new();
+    for (opened, entry) in decoded.entries.iter().zip(&decoded.bundle.entries) {
+        let registers = matches!(opened.parsed.body().payload, Payload::KeyRegistered(_));
+        let name = entry.openings.iter().find(|o| o.name == name::NAME);
+        if let (true, Some(opening), Some(link)) = (registers, name, opened.record.links.first()) {
+            names.insert(link.subject.to_string(), String::from_utf8_lossy(&opening.value).into_owned());
+        }
+    }
+    for signer in events.iter_mut().flat_map(|event| &mut event.signers) {
+        if let Some(name) = names.get(signer) {
+            signer.clone_from(name);
+        }
+    }
 }
 
 fn document_event(

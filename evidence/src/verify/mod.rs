@@ -176,6 +176,7 @@ impl Run {
             self.report.subjects = self.step(8, content::states(&decoded, trust))?;
         }
         let (disclosures, documents) = self.step(9, content::disclosures(&decoded, documents))?;
+        content::name_signers(&decoded, &mut self.report.events);
         self.report.disclosures = disclosures;
         self.report.documents = documents;
         Some(())
@@ -205,7 +206,7 @@ impl Run {
                 "Whether the issuers of X.509 certificates are to be trusted, and whether a certificate was revoked.",
             ),
         ]);
-        if self.report.documents.is_empty() {
+        if self.report.documents.iter().all(|document| document.matches.is_none()) {
             self.report.not_checked.push(Note::new(
                 "未提供合同文件：文件内容未与记录比对。",
                 "No contract file was given: no file was compared with the records.",

@@ -122,7 +122,7 @@ pub struct Event {
     pub record_hash: Hash32,
     /// The member that relayed it.
     pub relay: OrgId,
-    /// Key subjects (or organisations) whose signatures were verified.
+    /// Whose signatures were verified: the disclosed name, `org:ID` for an office, else the key subject.
     pub signers: Vec<String>,
     /// Subjects touched.
     pub subjects: Vec<SubjectId>,
@@ -168,8 +168,8 @@ pub struct DocumentReport {
     pub name: String,
     /// Its SHA-256.
     pub sha256: Hash32,
-    /// Does a record commit to exactly this file?
-    pub matches: bool,
+    /// Does a record commit to exactly this file? Absent: the file was not given; compare its digest.
+    pub matches: Option<bool>,
     /// Which event, if one does.
     pub event: Option<usize>,
     /// What the file is, by the record that commits to it, Chinese.
@@ -227,6 +227,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// Turns the report into INVALID because a check of the surrounding file failed in step `n`.
+    #[must_use]
+    pub fn failing_at(mut self, n: u8, note: Note) -> Self {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.n == n) {
+            step.status = StepStatus::Fail;
+            (step.detail_zh, step.detail_en) = (note.zh, note.en);
+        }
+        self.verdict = Verdict::Invalid;
+        self
+    }
+
     /// The step that failed, if one did.
     pub fn failed_step(&self) -> Option<&Step> {
         self.steps.iter().find(|step| step.status == StepStatus::Fail)

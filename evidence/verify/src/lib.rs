@@ -1,0 +1,106 @@
+//! One door for every file that a person may hold: a signing certificate, a proof bundle, or a contract
+//! PDF with its proof. Shared by the command line (`qz-verify`) and the browser (`qz-wasm`).
+//!
+//! No disk, no clock, no network: the caller reads files and gives the time.
+
+pub mod show;
+
+use qz_evidence::hash::sha256;
+use qz_evidence::verify::{GivenDocument, Note, Report, TrustInputs, Verdict, unreadable, verify};
+use qz_evidence_pdf::{Attachment, PdfSignature, attachments, signatures};
+
+/// What a person gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// A signing certificate (PDF with an attached proof), a proof bundle, or a contract PDF.
+    pub file: &'a [u8],
+    /// The pinned genesis document.
+    pub genesis: &'a [u8],
+    /// The proof bundle, when `file` is a contract PDF.
+    pub proof: Option<&'a [u8]>,
+    /// Time of this verification, milliseconds since 1970-01-01T00:00Z.
+    pub now_ms: u64,
+}
+
+/// File name ending of proof bundles, also inside certificates.
+pub const PROOF_EXTENSION: &str = ".qzproof";
+
+/// Verifies whatever it is given.
+pub fn verify_any(input: &Input<'_>) -> Report {
+    verify_with(input, None)
+}
+
+/// Verifies, refusing heads older than `max_age_ms`.
+pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
+    let trust = TrustInputs { genesis: input.genesis, as_of_ms: input.now_ms, max_age_ms };
+    if !input.file.starts_with(b"%PDF-") {
+        return match input.proof {
+            None => verify(input.file, &trust, &[]),
+            Some(proof) => verify(proof, &trust, &[given(input.file, vec![])]),
+        };
+    }
+    let found = match signatures(input.file) {
+        Ok(found) => found,
+        Err(error) => return unreadable(format!("PDF 无法读取（{error}）"), format!("the PDF cannot be read: {error}")),
+    };
+    if let Some(proof) = input.proof {
+        return contract(input.file, &found, proof, &trust);
+    }
+    match attached_proof(input.file) {
+        Ok(Some(attachment)) => certificate(input.file, &found, &attachment.bytes, &trust),
+        Ok(None) => unreadable(
+            "此 PDF 中没有附带证明：请同时提供 .qzproof 文件，或改用签署证明",
+            "this PDF carries no proof: give the .qzproof file too, or use the signing certificate",
+        ),
+        Err(error) => unreadable(format!("PDF 附件无法读取（{error}）"), format!("the PDF's attachments cannot be read: {error}")),
+    }
+}
+
+/// The proof attached to a certificate, if there is exactly one.
+pub fn attached_proof(pdf: &[u8]) -> Result<Option<Attachment>, qz_evidence_pdf::PdfReadError> {
+    let mut proofs: Vec<_> = attachments(pdf)?.into_iter().filter(|a| a.name.ends_with(PROOF_EXTENSION)).collect();
+    Ok(if proofs.len() == 1 { proofs.pop() } else { None })
+}
+
+fn given(file: &[u8], signature_digests: Vec<qz_evidence::Hash32>) -> GivenDocument {
+    GivenDocument { name: "document".into(), sha256: sha256(&[file]), signature_digests }
+}
+
+fn contract(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustInputs<'_>) -> Report {
+    let digests = found.iter().map(|s| qz_evidence::Hash32(s.byte_range_digest)).collect();
+    let report = verify(proof, trust, &[given(file, digests)]);
+    match broken_signature(found) {
+        Some(note) if report.verdict != Verdict::Invalid => report.failing_at(9, note),
+        _ => report,
+    }
+}
+
+/// A certificate's printed text is protected by its issuer's PDF signature, not by the proof inside.
+fn certificate(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustInputs<'_>) -> Report {
+    let report = verify(proof, trust, &[]);
+    if report.verdict == Verdict::Invalid {
+        return report;
+    }
+    if let Some(note) = broken_signature(found) {
+        return report.failing_at(9, note);
+    }
+    if !found.last().is_some_and(|last| last.covers_whole_file) || file.is_empty() {
+        return report.failing_at(
+            9,
+            Note::new(
+                "签署证明的 PDF 没有覆盖全文的出具方签名：文字可能在出具后被改动",
+                "the certificate PDF has no issuer's signature over the whole file: its text may have been altered after issue",
+            ),
+        );
+    }
+    report
+}
+
+fn broken_signature(found: &[PdfSignature]) -> Option<Note> {
+    let broken = found.iter().find(|s| s.cms_ok.is_err())?;
+    let reason = broken.cms_ok.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    Some(Note::new(
+        format!("PDF 签名“{}”无效（{reason}）：文件在签名后被改动", broken.field),
+        format!("PDF signature `{}` does not hold ({reason}): the file was altered after it was signed", broken.field),
+    ))
+}

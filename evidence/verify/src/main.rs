@@ -1,0 +1,176 @@
+//! `qz-verify`: checks a signing certificate, a proof or a signed contract offline.
+//!
+//! Exit codes: 0 VALID or VALID-UNANCHORED, 1 INVALID, 2 the command itself could not be carried out.
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use qz_evidence::verify::{Report, StepStatus, Verdict};
+use qz_verify::Input;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Largest file that is read.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Verify evidence offline 离线校验存证.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Signing certificate (PDF), proof bundle (.qzproof), or a contract (PDF) together with --proof.
+    file: Option<PathBuf>,
+    /// The consortium's genesis file, from a source that you trust.
+    #[arg(long)]
+    genesis: Option<PathBuf>,
+    /// The proof bundle of a contract file.
+    #[arg(long)]
+    proof: Option<PathBuf>,
+    /// Refuse a proof whose state is older than this many seconds.
+    #[arg(long)]
+    max_age: Option<u64>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print what is inside a proof (of a certificate or .qzproof) as JSON, without verifying it.
+    Show {
+        /// Certificate or proof bundle.
+        file: PathBuf,
+    },
+    /// Write the proof attached to a signing certificate to a file.
+    Extract {
+        /// The certificate.
+        file: PathBuf,
+        /// Where to write the proof.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("qz-verify: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Some(Command::Show { file }) => {
+            let shown = qz_verify::show::bundle(&proof_of(&file)?).map_err(anyhow::Error::msg)?;
+            println!("{}", serde_json::to_string_pretty(&shown)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::Extract { file, output }) => {
+            let proof = proof_of(&file)?;
+            std::fs::write(&output, &proof).with_context(|| format!("cannot write {}", output.display()))?;
+            println!("{} ({} bytes)", output.display(), proof.len());
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
+    }
+    let (Some(file), Some(genesis)) = (&cli.file, &cli.genesis) else {
+        bail!("give a file and the genesis: qz-verify FILE --genesis genesis.qz [--proof FILE.qzproof]");
+    };
+    let proof = cli.proof.as_deref().map(read).transpose()?;
+    let (file, genesis) = (read(file)?, read(genesis)?);
+    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).context("the clock is before 1970")?;
+    let input = Input { file: &file, genesis: &genesis, proof: proof.as_deref(), now_ms };
+    let report = qz_verify::verify_with(&input, cli.max_age.map(|seconds| seconds.saturating_mul(1000)));
+    if cli.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(if report.verdict == Verdict::Invalid { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    if size > MAX_FILE_BYTES {
+        bail!("{} has {size} bytes, at most {MAX_FILE_BYTES} are read", path.display());
+    }
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn proof_of(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = read(path)?;
+    if !bytes.starts_with(b"%PDF-") {
+        return Ok(bytes);
+    }
+    match qz_verify::attached_proof(&bytes)? {
+        Some(attachment) => Ok(attachment.bytes),
+        None => bail!("{} carries no proof", path.display()),
+    }
+}
+
+/// A time in Beijing (UTC+08:00) and UTC, both with their zone.
+fn time(ms: u64) -> String {
+    let Some(timestamp) = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) else {
+        return format!("{ms} ms");
+    };
+    let beijing = timestamp.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8)));
+    format!("{} ({timestamp})", beijing.strftime("%Y-%m-%d %H:%M:%S%.3f +08:00"))
+}
+
+fn print(report: &Report) {
+    let (word, zh, en) = report.verdict.words();
+    println!("{word}  {zh} / {en}");
+    if let Some(step) = report.failed_step() {
+        println!("  失败步骤 / failed step {}: {} / {}", step.n, step.title_zh, step.title_en);
+        println!("    {}\n    {}", step.detail_zh, step.detail_en);
+    }
+    if let Some(head) = &report.head {
+        println!("\n区块 / block {} · {} · {}", head.height, time(head.time_ms), head.block_id);
+        println!("共识确认 / finalised by:");
+        for organisation in &report.finalised_by {
+            println!("  {} · {} ({})", organisation.name_zh, organisation.name_en, organisation.org);
+        }
+    }
+    if !report.events.is_empty() {
+        println!("\n记录 / records:");
+    }
+    for (i, event) in report.events.iter().enumerate() {
+        println!("  [{i}] {} {} / {} · {}", event.kind, event.title_zh, event.title_en, time(event.time_ms));
+        println!("      区块 / block {}.{} · {}", event.height, event.index, event.record_hash);
+        println!("      签名 / signed by: {}", event.signers.join(", "));
+        for disclosure in report.disclosures.iter().filter(|d| d.event == i) {
+            println!("      {}: {}", disclosure.name, disclosure.value);
+        }
+    }
+    for subject in &report.subjects {
+        let complete = if subject.complete { "全部记录已列出 / every record is shown" } else { "部分记录 / some records" };
+        println!("  {} {} / {} · {} records · {complete}", subject.subject, subject.status_zh, subject.status, subject.records);
+    }
+    for document in &report.documents {
+        println!("\n文件 / file {}: {} / {}", document.sha256, document.what_zh, document.what_en);
+    }
+    for certificate in &report.certificates {
+        println!("\n数字证书 / X.509: {}\n  签发 / issued by: {}", certificate.subject, certificate.issuer);
+        println!("  {} – {}", time(certificate.not_before_ms), time(certificate.not_after_ms));
+    }
+    println!("\n步骤 / steps:");
+    for step in &report.steps {
+        let mark = match step.status {
+            StepStatus::Pass => "✓",
+            StepStatus::Fail => "✗",
+            StepStatus::NotChecked => "–",
+        };
+        println!("  {mark} {:>2} {} / {}: {} / {}", step.n, step.title_zh, step.title_en, step.detail_zh, step.detail_en);
+    }
+    for (title, notes) in [("未校验 / not checked", &report.not_checked), ("前提 / assumptions", &report.assumptions)] {
+        if !notes.is_empty() {
+            println!("\n{title}:");
+        }
+        for note in notes {
+            println!("  · {}\n    {}", note.zh, note.en);
+        }
+    }
+}
