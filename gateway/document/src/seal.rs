@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::render::{Job, RenderError, Standard, render};
+use crate::render::{Job, Purpose, RenderError, render};
 
 /// Diameter of a company seal.
 pub const COMPANY_SEAL_MM: f64 = 40.0;
@@ -34,7 +34,13 @@ pub struct Imprint {
 
 impl std::fmt::Debug for Imprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Imprint({} × {} mm, {} bytes)", self.width_mm, self.height_mm, self.pdf.len())
+        write!(
+            f,
+            "Imprint({} × {} mm, {} bytes)",
+            self.width_mm,
+            self.height_mm,
+            self.pdf.len()
+        )
     }
 }
 
@@ -42,7 +48,9 @@ impl std::fmt::Debug for Imprint {
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// A name of a length that does not fit the seal.
-    #[error("{what}须为 {min}–{max} 个字，现为 {found} 个 / {what} must have {min} to {max} characters, it has {found}")]
+    #[error(
+        "{what}须为 {min}–{max} 个字，现为 {found} 个 / {what} must have {min} to {max} characters, it has {found}"
+    )]
     Length {
         /// What is too short or too long.
         what: &'static str,
@@ -66,7 +74,11 @@ pub fn company_seal(name: &str, line: &str) -> Result<Imprint, SealError> {
     let name = check_length("公司名称", name, 2, 28)?;
     let line = check_length("印章横排文字", line, 0, 10)?;
     let data = json!({ "kind": "company", "name": name, "line": line, "size": COMPANY_SEAL_MM });
-    draw(data, &format!("seal/company/{name}/{line}"), COMPANY_SEAL_MM)
+    draw(
+        data,
+        &format!("seal/company/{name}/{line}"),
+        COMPANY_SEAL_MM,
+    )
 }
 
 /// The square name seal of a person, e.g. 法定代表人名章: two columns, read from the right.
@@ -79,10 +91,24 @@ pub fn name_seal(name: &str) -> Result<Imprint, SealError> {
     draw(data, &format!("seal/person/{name}"), NAME_SEAL_MM)
 }
 
-fn check_length<'a>(what: &'static str, text: &'a str, min: usize, max: usize) -> Result<&'a str, SealError> {
+fn check_length<'a>(
+    what: &'static str,
+    text: &'a str,
+    min: usize,
+    max: usize,
+) -> Result<&'a str, SealError> {
     let text = text.trim();
     let found = text.chars().count();
-    if (min..=max).contains(&found) { Ok(text) } else { Err(SealError::Length { what, min, max, found }) }
+    if (min..=max).contains(&found) {
+        Ok(text)
+    } else {
+        Err(SealError::Length {
+            what,
+            min,
+            max,
+            found,
+        })
+    }
 }
 
 fn draw(data: serde_json::Value, identity: &str, side_mm: f64) -> Result<Imprint, SealError> {
@@ -92,7 +118,11 @@ fn draw(data: serde_json::Value, identity: &str, side_mm: f64) -> Result<Imprint
         files: BTreeMap::new(),
         identity,
         created_ms: DRAWN_MS,
-        standard: Standard::Drawing,
+        purpose: Purpose::Drawing,
     })?;
-    Ok(Imprint { pdf: rendered.pdf, width_mm: side_mm, height_mm: side_mm })
+    Ok(Imprint {
+        pdf: rendered.pdf,
+        width_mm: side_mm,
+        height_mm: side_mm,
+    })
 }

@@ -4,6 +4,7 @@
 #   oracles.sh structure FILE.pdf         well-formed, by qpdf
 #   oracles.sh text FILE.pdf              text of all pages, by poppler
 #   oracles.sh attachments FILE.pdf       attachment names, by qpdf
+#   oracles.sh cades CA.pem CMS.der CONTENT   the CMS object holds as CAdES, by OpenSSL
 #   oracles.sh rewrite IN.pdf OUT.pdf OPTION…  another form of the same PDF, by qpdf
 set -eu
 venv=${QZ_VENV:-$HOME/.cache/qizheng-venv}
@@ -33,6 +34,7 @@ case "$1" in
     structure) need qpdf qpdf; qpdf --check "$2" 2>&1 ;;
     text) need pdftotext poppler-utils; pdftotext -layout "$2" - ;;
     attachments) need qpdf qpdf; qpdf --list-attachments "$2" ;;
+    cades) need openssl openssl; openssl cms -verify -cades -binary -inform DER -in "$3" -content "$4" -CAfile "$2" -out /dev/null 2>&1 ;;
     rewrite) need qpdf qpdf; in=$2 out=$3; shift 3; qpdf "$@" "$in" "$out" 2>&1 ;;
     *) echo "unknown: $1" >&2; exit 2 ;;
 esac

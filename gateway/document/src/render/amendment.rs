@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContractParty, Job, RenderError, Rendered, Standard, engine, render};
+use super::{ContractParty, Job, Purpose, RenderError, Rendered, engine, render};
 
 /// An amendment to be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,6 @@ pub fn amendment(text: &AmendmentText) -> Result<Rendered, RenderError> {
         files: BTreeMap::new(),
         identity: &format!("amendment/{}", text.number),
         created_ms: text.created_ms,
-        standard: Standard::Archive,
+        purpose: Purpose::Document,
     })
 }

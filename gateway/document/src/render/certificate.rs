@@ -7,7 +7,7 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Job, RenderError, Rendered, Standard, engine, render};
+use super::{Job, Purpose, RenderError, Rendered, engine, render};
 
 /// Name of the attached proof bundle.
 pub const PROOF_FILE: &str = "proof.qzproof";
@@ -281,6 +281,6 @@ pub fn signing_certificate(
         files,
         identity: &format!("signing-certificate/{}", data.number),
         created_ms: data.issued_ms,
-        standard: Standard::Archive,
+        purpose: Purpose::Document,
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, RenderError, Rendered, Standard, engine, render};
+use super::{Job, Purpose, RenderError, Rendered, engine, render};
 
 /// A contract to be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +117,6 @@ pub fn contract(text: &ContractText) -> Result<Rendered, RenderError> {
         files: BTreeMap::new(),
         identity: &format!("contract/{}", text.number),
         created_ms: text.created_ms,
-        standard: Standard::Archive,
+        purpose: Purpose::Document,
     })
 }

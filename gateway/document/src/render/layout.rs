@@ -20,20 +20,29 @@ pub(super) fn check(document: &PagedDocument) -> Result<(), RenderError> {
     for (index, page) in document.pages().iter().enumerate() {
         let mut visit = |item: &TextItem, transform: Transform| {
             collect_missing(item, &mut missing);
-            let (start, end) =
-                (Point::zero().transform(transform), Point::with_x(item.width()).transform(transform));
+            let (start, end) = (
+                Point::zero().transform(transform),
+                Point::with_x(item.width()).transform(transform),
+            );
             let inside = |point: Point| {
                 within(point.x, page.frame.width()) && within(point.y, page.frame.height())
             };
             if inside(start) && inside(end) {
                 Ok(())
             } else {
-                Err(RenderError::Overflow { page: index + 1, text: item.text.to_string() })
+                Err(RenderError::Overflow {
+                    page: index + 1,
+                    text: item.text.to_string(),
+                })
             }
         };
         walk(&page.frame, Transform::identity(), &mut visit)?;
     }
-    if missing.is_empty() { Ok(()) } else { Err(RenderError::MissingGlyphs(missing.into_iter().collect())) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(RenderError::MissingGlyphs(missing.into_iter().collect()))
+    }
 }
 
 fn within(position: Abs, limit: Abs) -> bool {
@@ -49,7 +58,10 @@ fn collect_missing(item: &TextItem, missing: &mut BTreeSet<char>) {
 
 /// Control characters and break opportunities that have no glyph on purpose.
 fn is_invisible(character: char) -> bool {
-    matches!(character, '\n' | '\r' | '\u{200b}' | '\u{2060}' | '\u{feff}')
+    matches!(
+        character,
+        '\n' | '\r' | '\u{200b}' | '\u{2060}' | '\u{feff}'
+    )
 }
 
 fn walk(
@@ -71,12 +83,16 @@ fn walk(
 /// Elements `#metadata("name") <anchor>`, in the order of the document.
 pub(super) fn anchors(document: &PagedDocument) -> Vec<Anchor> {
     let introspector = document.introspector();
-    let Some(label) = Label::new(PicoStr::intern("anchor")) else { return Vec::new() };
+    let Some(label) = Label::new(PicoStr::intern("anchor")) else {
+        return Vec::new();
+    };
     introspector
         .query(&Selector::Label(label))
         .iter()
         .filter_map(|element| {
-            let Value::Str(name) = &element.to_packed::<MetadataElem>()?.value else { return None };
+            let Value::Str(name) = &element.to_packed::<MetadataElem>()?.value else {
+                return None;
+            };
             let position = introspector.position(element.location()?)?;
             let page = position.page.get();
             let height = document.pages().get(page - 1)?.frame.height();

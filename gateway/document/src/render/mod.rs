@@ -16,12 +16,12 @@ use serde::Serialize;
 
 pub use amendment::{AmendmentText, Change, amendment};
 pub use certificate::{
-    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
-    RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts, VerificationFacts, X509Facts,
-    signing_certificate,
+    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody,
+    KeyFacts, RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts,
+    VerificationFacts, X509Facts, signing_certificate,
 };
 pub use contract::{Clause, ClauseTable, ContractParty, ContractText, Item, Payment, contract};
-pub(crate) use engine::{Job, Standard, render};
+pub(crate) use engine::{Job, Purpose, render};
 pub use receipt::{ReceiptText, payment_receipt};
 
 use crate::seal::Imprint;
@@ -45,6 +45,9 @@ pub enum RenderError {
         /// The text.
         text: String,
     },
+    /// More data than a document should have.
+    #[error("文档数据 {0} 字节，超过 1 MB 上限 / {0} bytes of data, more than 1 MB")]
+    TooLarge(usize),
     /// A time that is not a date of the years 1970 to 9999.
     #[error("时间无效：{0} / invalid time {0}")]
     Time(i64),
@@ -57,7 +60,11 @@ pub enum RenderError {
 }
 
 fn list(characters: &[char]) -> String {
-    characters.iter().map(|character| format!("{character} (U+{:04X})", u32::from(*character))).collect::<Vec<_>>().join(" ")
+    characters
+        .iter()
+        .map(|character| format!("{character} (U+{:04X})", u32::from(*character)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A rendered document.
@@ -97,6 +104,9 @@ impl Eq for Anchor {}
 impl Anchor {
     /// The lower left corner for `imprint`, as [`crate::sign::FieldRequest`] wants it.
     pub fn corner(&self, imprint: &Imprint) -> (f64, f64) {
-        (self.x_mm - imprint.width_mm / 2.0, self.y_mm - imprint.height_mm / 2.0)
+        (
+            self.x_mm - imprint.width_mm / 2.0,
+            self.y_mm - imprint.height_mm / 2.0,
+        )
     }
 }

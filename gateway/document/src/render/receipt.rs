@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, RenderError, Rendered, Standard, engine, render};
+use super::{Job, Purpose, RenderError, Rendered, engine, render};
 
 /// A payment receipt to be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,6 @@ pub fn payment_receipt(text: &ReceiptText) -> Result<Rendered, RenderError> {
         files: BTreeMap::new(),
         identity: &format!("receipt/{}", text.number),
         created_ms: text.paid_ms,
-        standard: Standard::Archive,
+        purpose: Purpose::Document,
     })
 }

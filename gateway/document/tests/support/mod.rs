@@ -8,8 +8,9 @@ use std::process::Command;
 
 use qz_document::ca::{self, CertificateAuthority, LeafRequest, SealKey, Subject};
 use qz_document::render::{
-    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
-    RecordFacts, SealFacts, SignatureFacts, SignedParty, VerificationFacts, X509Facts, sample,
+    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody,
+    KeyFacts, RecordFacts, SealFacts, SignatureFacts, SignedParty, VerificationFacts, X509Facts,
+    sample,
 };
 use qz_document::seal::Imprint;
 use qz_document::{cms, sign};
@@ -54,11 +55,21 @@ impl Demo {
                 .unwrap();
             Signer { key, certificate }
         };
-        let seal = |organisation, credit_code| Subject::Seal { organisation, credit_code, seal: "合同专用章" };
+        let seal = |organisation, credit_code| Subject::Seal {
+            organisation,
+            credit_code,
+            seal: "合同专用章",
+        };
         Self {
             buyer: leaf(2, seal(sample::BUYER, "91110108MA00DEM14Q")),
             seller: leaf(3, seal(sample::SELLER, "91310115MA1KDEM22C")),
-            person: leaf(4, Subject::Person { name: "周雅文", organisation: Some(sample::SELLER) }),
+            person: leaf(
+                4,
+                Subject::Person {
+                    name: "周雅文",
+                    organisation: Some(sample::SELLER),
+                },
+            ),
             issuer: leaf(5, seal("契证演示平台", "91110105MA01DEM31Q")),
             ca,
         }
@@ -77,7 +88,11 @@ impl Demo {
     }
 }
 
-pub fn request<'a>(field_name: &'a str, imprint: &'a Imprint, signer_name: &'a str) -> sign::FieldRequest<'a> {
+pub fn request<'a>(
+    field_name: &'a str,
+    imprint: &'a Imprint,
+    signer_name: &'a str,
+) -> sign::FieldRequest<'a> {
     sign::FieldRequest {
         field_name,
         page: 1,
@@ -94,8 +109,16 @@ pub fn request<'a>(field_name: &'a str, imprint: &'a Imprint, signer_name: &'a s
 pub fn oracle(arguments: &[&str]) -> (bool, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles.sh");
     let output = Command::new(script).args(arguments).output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_ne!(output.status.code(), Some(3), "a checker is missing: {text}");
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_ne!(
+        output.status.code(),
+        Some(3),
+        "a checker is missing: {text}"
+    );
     (output.status.success(), text)
 }
 
@@ -134,7 +157,12 @@ pub fn certificate_data(demo: &Demo, contract_pdf: &[u8]) -> CertificateData {
             method: method.into(),
             provider: provider.into(),
             at_ms: NOW_MS + at - before,
-            ip: if index == 0 { "203.0.113.18" } else { "198.51.100.7" }.into(),
+            ip: if index == 0 {
+                "203.0.113.18"
+            } else {
+                "198.51.100.7"
+            }
+            .into(),
             device: "演示客户端 1.0 / Linux".into(),
             demo: true,
         };
@@ -145,7 +173,11 @@ pub fn certificate_data(demo: &Demo, contract_pdf: &[u8]) -> CertificateData {
             id_code: party.id_code.clone(),
             handler: party.handler.clone(),
             authority: "法定代表人授权书（2026-11-20），限签署本合同".into(),
-            identity: check("营业执照与经办人身份比对", "演示公证处（联盟成员）", 3_600_000),
+            identity: check(
+                "营业执照与经办人身份比对",
+                "演示公证处（联盟成员）",
+                3_600_000,
+            ),
             intent: check("经办人自持密钥对合同摘要签名", "签署软件", 2_000),
             key: KeyFacts {
                 seal_custody: KeyCustody::Platform,
