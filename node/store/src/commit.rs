@@ -1,0 +1,141 @@
+//! Writing a block.
+
+use crate::error::StoreError;
+use crate::keys::{self, Place, Stale, meta};
+use crate::open::Store;
+use crate::read::StoreView;
+use qz_chain::{Block, ChangeSet};
+use qz_evidence::commit::CommitCertificate;
+use qz_evidence::{Height, decode_strict, encode};
+use rocksdb::{WriteBatch, WriteOptions};
+
+impl Store {
+    /// Writes a final block. The certificate's signatures are the caller's to check, before.
+    ///
+    /// Steps, and what a crash leaves:
+    /// 1. Everything is checked to belong together and on top of the tip. Crash: nothing happened.
+    /// 2. The batch is built in memory. Crash: nothing happened.
+    /// 3. One synced, atomic write. Crash before it is durable: the ledger ends at the block before, and
+    ///    the consensus engine's own log or the peers give the block again. After: the block is complete.
+    ///
+    /// A block that is there already is accepted again without a write, so that a caller that crashed
+    /// after step 3 may repeat it. (The certificate may then be another one: those of one block differ.)
+    pub fn commit(&self, changes: &ChangeSet, commit: &CommitCertificate, block: &[u8]) -> Result<(), StoreError> {
+        let _one_at_a_time = self.committing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // 1. Check.
+        let view = self.view()?;
+        if !is_next(&view, changes, commit, block)? {
+            return Ok(());
+        }
+        // 2. Build.
+        let mut batch = self.changes_batch(changes)?;
+        batch.put_cf(self.family(keys::BLOCKS), keys::height(changes.height), block);
+        batch.put_cf(self.family(keys::COMMITS), keys::height(changes.height), encode(commit));
+        self.prune(&view, changes.height, &mut batch)?;
+        // 3. Write.
+        self.write_synced(batch)
+    }
+
+    pub(crate) fn write_synced(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options).map_err(StoreError::database("write"))
+    }
+
+    /// All that a change set brings.
+    pub(crate) fn changes_batch(&self, changes: &ChangeSet) -> Result<WriteBatch, StoreError> {
+        let mut batch = WriteBatch::default();
+        let height = changes.height;
+        batch.put_cf(self.family(keys::HEADERS), keys::height(height), &changes.header);
+        self.put_records(changes, &mut batch);
+        for (id, subject) in &changes.subjects {
+            batch.put_cf(self.family(keys::SUBJECTS), id.0.0, subject.to_bytes());
+        }
+        self.put_tree(changes, &mut batch)?;
+        for (level, index, hash) in &changes.history_nodes {
+            batch.put_cf(self.family(keys::HISTORY), keys::history(*level, *index), hash.0);
+        }
+        let meta_family = self.family(keys::META);
+        let peaks: Vec<u8> = changes.frontier.parts().1.iter().flat_map(|peak| peak.0).collect();
+        batch.put_cf(meta_family, meta::FRONTIER, peaks);
+        if let Some(params) = &changes.params {
+            batch.put_cf(meta_family, meta::PARAMS, encode(params));
+        }
+        if let Some(validators) = &changes.validators {
+            batch.put_cf(meta_family, meta::VALIDATORS, encode(validators));
+        }
+        batch.put_cf(meta_family, meta::TIP, keys::height(height));
+        Ok(batch)
+    }
+
+    fn put_records(&self, changes: &ChangeSet, batch: &mut WriteBatch) {
+        for (index, record) in (0u32..).zip(&changes.records) {
+            let place = Place { height: changes.height, index }.to_bytes();
+            batch.put_cf(self.family(keys::RECORDS), place, &record.bytes);
+            batch.put_cf(self.family(keys::RECORD_PLACES), record.hash.0, place);
+            batch.put_cf(self.family(keys::BODIES), record.body_digest.0, place);
+            for link in &record.links {
+                batch.put_cf(self.family(keys::SEQUENCES), keys::sequence(&link.subject, link.sequence), record.hash.0);
+            }
+        }
+        for entry in &changes.replay {
+            let key = keys::relayed(&entry.relay, &entry.id);
+            batch.put_cf(self.family(keys::RELAYED), key, keys::height(changes.height));
+        }
+    }
+
+    fn put_tree(&self, changes: &ChangeSet, batch: &mut WriteBatch) -> Result<(), StoreError> {
+        let mut stale = vec![];
+        for (key, node) in changes.tree.node_batch.nodes() {
+            let node = borsh::to_vec(node).expect("borsh into a Vec cannot fail");
+            batch.put_cf(self.family(keys::TREE_NODES), keys::tree_node(key), node);
+        }
+        for ((version, key), value) in changes.tree.node_batch.values() {
+            // A node can move while its value stays, so values have their own staleness.
+            if let Some(previous) = version.checked_sub(1)
+                && let Some((old, _)) = self.newest_value(key, previous)?
+            {
+                stale.push((Height(*version), Stale::Value(old)));
+            }
+            let value = value.as_ref().expect("subjects are never removed from the state tree");
+            batch.put_cf(self.family(keys::TREE_VALUES), keys::tree_value(key, *version), value);
+        }
+        for index in &changes.tree.stale_node_index_batch {
+            stale.push((Height(index.stale_since_version), Stale::Node(keys::tree_node(&index.node_key))));
+        }
+        for (since, stale) in stale {
+            batch.put_cf(self.family(keys::TREE_STALE), stale.key(since), []);
+        }
+        Ok(())
+    }
+}
+
+/// Step 1. False: the block is there already.
+fn is_next(
+    view: &StoreView<'_>, changes: &ChangeSet, commit: &CommitCertificate, block: &[u8],
+) -> Result<bool, StoreError> {
+    let height = changes.height;
+    let mismatch = |reason| StoreError::Mismatch { height, reason };
+    if commit.height != height || commit.block_id != changes.block_id {
+        return Err(mismatch("the commit certificate is of another block"));
+    }
+    let tip = view.tip_height();
+    if height <= tip {
+        return match view.header_bytes(height)? {
+            Some(known) if known == changes.header => Ok(false),
+            _ => Err(mismatch("another block of this height is final already")),
+        };
+    }
+    if height != tip.next() {
+        return Err(StoreError::Gap { tip, given: height });
+    }
+    let block: Block = decode_strict(block).map_err(|_| mismatch("the block's bytes are no block"))?;
+    if block.header.0 != changes.header {
+        return Err(mismatch("the block's bytes have another header"));
+    }
+    let header = block.header().map_err(|_| mismatch("the block's header is no header"))?;
+    if header.previous != view.tip_header()?.block_id() {
+        return Err(mismatch("its parent is not the last block"));
+    }
+    Ok(true)
+}

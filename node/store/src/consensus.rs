@@ -1,0 +1,41 @@
+//! A durable scratch area for the consensus driver: undecided proposals, their blocks and verdicts. What
+//! its keys and values mean is the driver's business; it deletes what is decided.
+
+use crate::error::StoreError;
+use crate::keys::CONSENSUS;
+use crate::open::Store;
+use rocksdb::{Direction, IteratorMode, WriteBatch};
+
+impl Store {
+    /// Writes all entries in one synced batch; they are durable when this returns.
+    pub fn consensus_put(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        for (key, value) in entries {
+            batch.put_cf(self.family(CONSENSUS), key, value);
+        }
+        self.write_synced(batch)
+    }
+
+    /// One entry.
+    pub fn consensus_get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.db.get_cf(self.family(CONSENSUS), key).map_err(StoreError::database("read"))
+    }
+
+    /// All entries whose keys start with `prefix`, ascending.
+    pub fn consensus_scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let mut entries = vec![];
+        for entry in self.db.iterator_cf(self.family(CONSENSUS), IteratorMode::From(prefix, Direction::Forward)) {
+            let (key, value) = entry.map_err(StoreError::database("scan"))?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            entries.push((key.into_vec(), value.into_vec()));
+        }
+        Ok(entries)
+    }
+
+    /// Deletes the keys `from ≤ key < to`. Not synced: what a crash brings back is deleted again.
+    pub fn consensus_delete_range(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        self.db.delete_range_cf(self.family(CONSENSUS), from, to).map_err(StoreError::database("delete"))
+    }
+}

@@ -1,0 +1,131 @@
+//! What can go wrong with the store.
+
+use qz_evidence::{Hash32, Height, SubjectId};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Errors of the store.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database cannot be opened.
+    #[error("the database in {path} cannot be opened")]
+    Open {
+        /// Its folder.
+        path: PathBuf,
+        /// RocksDB's words.
+        #[source]
+        source: rocksdb::Error,
+    },
+    /// The write-ahead log is damaged, so the newest blocks may be missing. Nothing was changed. Opening
+    /// with [`crate::Recovery::AcceptLoss`] keeps what precedes the damage; the node must then fetch the
+    /// rest from its peers before it votes.
+    #[error("the write-ahead log in {path} is damaged")]
+    WriteAheadLog {
+        /// The database's folder.
+        path: PathBuf,
+        /// RocksDB's words.
+        #[source]
+        source: rocksdb::Error,
+    },
+    /// RocksDB failed.
+    #[error("the database failed to {action}")]
+    Database {
+        /// What it was doing.
+        action: &'static str,
+        /// RocksDB's words.
+        #[source]
+        source: rocksdb::Error,
+    },
+    /// Something that must be there is not, or cannot be decoded. Stop the node and restore or refetch.
+    #[error("the database is damaged at {family}/{key}: {reason}")]
+    Corrupt {
+        /// The column family.
+        family: &'static str,
+        /// The key, in hexadecimal.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder holds another ledger.
+    #[error("the database in {path} belongs to ledger {found}, not to {expected}")]
+    OtherLedger {
+        /// The database's folder.
+        path: PathBuf,
+        /// Its chain id.
+        found: Hash32,
+        /// The genesis' chain id.
+        expected: Hash32,
+    },
+    /// A block was skipped.
+    #[error("block {given} cannot follow block {tip}")]
+    Gap {
+        /// The last block.
+        tip: Height,
+        /// The one given.
+        given: Height,
+    },
+    /// Changes, block and certificate do not belong together, or not on top of this ledger.
+    #[error("block {height} does not fit: {reason}")]
+    Mismatch {
+        /// The height.
+        height: Height,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// A proof was asked for a record that the ledger does not have.
+    #[error("there is no record {0}")]
+    UnknownRecord(Hash32),
+    /// A proof was asked under a block before the record.
+    #[error("record {record} of block {recorded} cannot be proved under the older block {head}")]
+    RecordAfterHead {
+        /// The record.
+        record: Hash32,
+        /// Its block.
+        recorded: Height,
+        /// The head asked for.
+        head: Height,
+    },
+    /// There is no final block of this height (none at all, if 0).
+    #[error("there is no final block {0} to prove anything under")]
+    NoSuchHead(Height),
+    /// States of this height are pruned.
+    #[error("the state of height {height} is pruned; the oldest kept is {oldest}")]
+    Pruned {
+        /// The height asked for.
+        height: Height,
+        /// The oldest kept.
+        oldest: Height,
+    },
+    /// More records than one bundle may prove.
+    #[error("{found} records were asked for, a proof covers at most {limit}")]
+    TooManyRecords {
+        /// Asked for.
+        found: usize,
+        /// Allowed.
+        limit: usize,
+    },
+    /// The state tree gave no proof.
+    #[error("the state of subject {subject} cannot be proved")]
+    StateProof {
+        /// The subject.
+        subject: SubjectId,
+        /// Why.
+        #[source]
+        source: qz_chain::ViewError,
+    },
+    /// The genesis gave no state.
+    #[error("the state of the genesis cannot be computed")]
+    Genesis(#[source] qz_chain::ViewError),
+}
+
+impl StoreError {
+    /// For `map_err`.
+    pub(crate) fn database(action: &'static str) -> impl FnOnce(rocksdb::Error) -> Self {
+        move |source| Self::Database { action, source }
+    }
+
+    /// A damaged entry.
+    pub(crate) fn corrupt(family: &'static str, key: &[u8], reason: impl ToString) -> Self {
+        Self::Corrupt { family, key: hex::encode(key), reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,20 @@
+//! The node's ledger on disk: blocks, records, subjects, the state tree and the history, in one RocksDB.
+//!
+//! This crate is the only user of RocksDB. It writes what `qz-chain` computes and never decides a rule;
+//! it checks no commit certificate's signatures (the consensus driver does). One block is one synced,
+//! atomic write batch ([`Store::commit`]); a [`StoreView`] is a consistent picture of one height.
+//! Damage is never read as absence: what must be there and is not is a [`StoreError::Corrupt`].
+
+mod commit;
+mod consensus;
+mod error;
+mod keys;
+mod open;
+mod proof;
+mod prune;
+mod read;
+mod view;
+
+pub use error::StoreError;
+pub use open::{Recovery, Store};
+pub use read::{StoreView, StoredRecord};

@@ -1,0 +1,136 @@
+//! Opening the database.
+
+use crate::error::StoreError;
+use crate::keys::{CONSENSUS, FAMILIES, FORMAT, META, meta};
+use qz_chain::genesis_state;
+use qz_evidence::Hash32;
+use qz_evidence::genesis::Genesis;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, ErrorKind,
+    Options,
+};
+use std::path::Path;
+use std::sync::Mutex;
+
+/// Memory for blocks of the database's files, shared by all column families.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// What to do about a write-ahead log that does not end cleanly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Recovery {
+    /// Refuse to open. A process that is killed leaves a clean log; a torn one means that the machine lost
+    /// power or the disk lies, and then somebody must know that blocks may be missing.
+    #[default]
+    Strict,
+    /// Keep everything before the first damage. Whole batches only, so the ledger is consistent, but maybe
+    /// shorter than what this node has signed: it must catch up from its peers before it votes.
+    AcceptLoss,
+}
+
+/// The ledger on disk. One process, one `Store`; share it by reference.
+pub struct Store {
+    pub(crate) db: DB,
+    pub(crate) chain_id: Hash32,
+    /// Commits come one after the other.
+    pub(crate) committing: Mutex<()>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store of ledger {} in {}", self.chain_id, self.db.path().display())
+    }
+}
+
+impl Store {
+    /// Opens the database of this ledger, and creates it with the state of height 0 if there is none.
+    pub fn open(path: &Path, genesis: &Genesis) -> Result<Self, StoreError> {
+        Self::open_with(path, genesis, Recovery::Strict)
+    }
+
+    /// Opens with a choice about damaged logs.
+    pub fn open_with(path: &Path, genesis: &Genesis, recovery: Recovery) -> Result<Self, StoreError> {
+        let cache = Cache::new_lru_cache(CACHE_BYTES);
+        let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &cache)));
+        let db = DB::open_cf_descriptors(&database_options(recovery), path, families)
+            .map_err(|source| open_error(path, source, recovery))?;
+        let store = Self { db, chain_id: genesis.chain_id(), committing: Mutex::new(()) };
+        match store.meta(meta::CHAIN_ID)? {
+            None => store.begin(genesis)?,
+            Some(found) => store.check(path, &found)?,
+        }
+        Ok(store)
+    }
+
+    /// The ledger's id.
+    pub fn chain_id(&self) -> Hash32 {
+        self.chain_id
+    }
+
+    /// An empty database gets height 0. One batch: after a crash it is empty still, or complete.
+    fn begin(&self, genesis: &Genesis) -> Result<(), StoreError> {
+        let (_, changes) = genesis_state(genesis).map_err(StoreError::Genesis)?;
+        let mut batch = self.changes_batch(&changes)?;
+        let family = self.family(META);
+        batch.put_cf(family, meta::FORMAT, FORMAT);
+        batch.put_cf(family, meta::CHAIN_ID, genesis.chain_id().0);
+        batch.put_cf(family, meta::GENESIS, genesis.bytes());
+        self.write_synced(batch)
+    }
+
+    fn check(&self, path: &Path, found: &[u8]) -> Result<(), StoreError> {
+        if self.meta(meta::FORMAT)?.as_deref() != Some(FORMAT) {
+            return Err(StoreError::corrupt(META, meta::FORMAT, "not the format of this program"));
+        }
+        if *found == self.chain_id.0 {
+            return Ok(());
+        }
+        let found = crate::keys::hash_from(found)
+            .ok_or_else(|| StoreError::corrupt(META, meta::CHAIN_ID, "not 32 bytes"))?;
+        Err(StoreError::OtherLedger { path: path.to_owned(), found, expected: self.chain_id })
+    }
+
+    fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.db.get_cf(self.family(META), key).map_err(StoreError::database("read"))
+    }
+
+    pub(crate) fn family(&self, name: &'static str) -> &ColumnFamily {
+        self.db.cf_handle(name).expect("every family of FAMILIES is opened with the database")
+    }
+}
+
+/// Damage in the log shows as corruption, or as an I/O error when a log file is shorter than its size.
+fn open_error(path: &Path, source: rocksdb::Error, recovery: Recovery) -> StoreError {
+    let path = path.to_owned();
+    match source.kind() {
+        ErrorKind::Corruption if recovery == Recovery::Strict => StoreError::WriteAheadLog { path, source },
+        _ => StoreError::Open { path, source },
+    }
+}
+
+fn database_options(recovery: Recovery) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    // The default mode silently drops what follows damage in the middle of the log.
+    options.set_wal_recovery_mode(match recovery {
+        Recovery::Strict => DBRecoveryMode::AbsoluteConsistency,
+        Recovery::AcceptLoss => DBRecoveryMode::PointInTime,
+    });
+    options.set_max_open_files(256);
+    options.set_keep_log_file_num(2);
+    options.set_stats_dump_period_sec(0);
+    options.set_max_total_wal_size(128 * 1024 * 1024);
+    options
+}
+
+fn family_options(name: &str, cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_bloom_filter(10.0, false);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(DBCompressionType::Lz4);
+    // Many families, few large ones: the write buffers together stay small.
+    options.set_write_buffer_size(if name == CONSENSUS { 4 } else { 16 } * 1024 * 1024);
+    options
+}
