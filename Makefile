@@ -1,0 +1,70 @@
+# Two commands matter: `make demo` (ONCE=1, PDF=file.pdf) and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/debug
+TOOLS := $(or $(QZ_TOOLS),$(HOME)/.cache/qizheng/tools)
+say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
+
+.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit e2e deny
+
+help:
+	@echo "make demo        build everything and play a contract on four nodes (ONCE=1: exit after the last check; PDF=file: sign your own)"
+	@echo "make test        everything that CI runs"
+	@echo "make build       verifier for the browser, web pages, all programs"
+	@echo "make unit | lint | doc | deny | e2e   parts of make test"
+
+demo: setup build
+	$(call say,demo)
+	@$(BIN)/qz-testnet demo $(if $(ONCE),--once) $(if $(PDF),--pdf "$(PDF)") $(if $(DATA),--data "$(DATA)")
+
+test: setup-test fmt build lint doc deny unit e2e
+	$(call say,make test: all passed)
+
+setup:
+	@testnet/setup.sh demo
+
+setup-test:
+	@testnet/setup.sh test
+
+# The verifier for the browser, then the pages around it, then the programs (the gateway carries the pages).
+wasm:
+	$(call say,verifier for the browser (WASM))
+	@evidence/wasm/build.sh
+
+web: wasm
+	$(call say,web pages)
+	@cd gateway/web && { [ node_modules -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
+	@cd gateway/web && npm run --silent build
+
+build: web
+	$(call say,programs (the first time this takes 10 to 20 minutes))
+	@cargo build --workspace --all-targets
+
+fmt:
+	$(call say,cargo fmt)
+	@cargo fmt --all --check
+
+lint: build
+	$(call say,clippy and tsc)
+	@cargo clippy --workspace --all-targets -- -D warnings
+	@cd gateway/web && npm run --silent lint
+
+doc: build
+	$(call say,rustdoc)
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+deny:
+	$(call say,licences, bans and sources of dependencies (advisories: not run, they need a network))
+	@$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
+
+unit: build
+	$(call say,tests)
+	@cargo test --workspace
+	@cd gateway/web && npm run --silent test
+
+e2e: build
+	$(call say,portal in Chromium)
+	@$(BIN)/qz-testnet e2e
