@@ -1,0 +1,24 @@
+//! Typed client of the node RPC: what a gateway, a test network or a member's own program calls.
+//!
+//! It speaks mutual TLS with the organisation's client certificate and accepts of each node only a
+//! certificate of *that node's organisation's* authority, as pinned by the genesis. It fails over
+//! between nodes when one cannot be reached or is busy, never when one refuses.
+//!
+//! What it does not do: it does not make an answer true. A node's `final` is that node's word; whoever
+//! acts on it (a key service, a certificate issuer) fetches the proof bundle and verifies it with
+//! `qz_evidence::verify`. It keeps nothing on disk; outboxes are the caller's.
+
+mod client;
+pub mod config;
+pub mod error;
+pub mod relay;
+mod submit;
+mod tls;
+mod transport;
+pub mod wire;
+
+pub use client::Client;
+pub use config::{ClientConfig, ConfigError, NodeEndpoint};
+pub use error::{Attempt, ClientError, Failure};
+pub use relay::{Relay, SignedSubmission};
+pub use wire::{Block, Finalised, ProofRequest, RecordAt, Rejection, Status, Subject, SubjectRecord, SubjectRecords, SubmissionState};

@@ -1,0 +1,196 @@
+//! One request to one node, and the walk over the nodes. HTTP stays in this file.
+
+use crate::config::{ClientConfig, ConfigError};
+use crate::error::{Attempt, ClientError, Failure};
+use crate::tls;
+use crate::wire::{ErrorBody, Rejection};
+use qz_evidence::OrgId;
+use qz_evidence::genesis::Genesis;
+use reqwest::StatusCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time to connect, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A node that failed is asked last for this long.
+const COOL_DOWN: Duration = Duration::from_secs(5);
+/// Largest error body that is read.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// A request, before it is known which node gets it.
+pub(crate) struct Request {
+    pub path: String,
+    pub body: Option<(&'static str, Vec<u8>)>,
+    pub timeout: Duration,
+    pub max_bytes: usize,
+}
+
+impl Request {
+    /// A `GET`.
+    pub fn get(path: String, max_bytes: usize) -> Self {
+        Self { path, body: None, timeout: Duration::from_secs(10), max_bytes }
+    }
+}
+
+/// What one node said.
+pub(crate) enum Answer {
+    /// Success with this body.
+    Success(Vec<u8>),
+    /// A typed refusal; other nodes are not asked.
+    Refused(u16, Rejection),
+}
+
+/// A node that can be called.
+pub(crate) struct Node {
+    pub org: OrgId,
+    pub url: String,
+    http: reqwest::Client,
+    failed_at: Mutex<Option<Instant>>,
+}
+
+impl Node {
+    /// Sends a request and reads the answer, never more than its cap.
+    pub async fn ask(&self, request: &Request) -> Result<Answer, Failure> {
+        let answer = self.exchange(request).await;
+        let is_down = matches!(&answer, Err(failure) if *failure != Failure::NotFound);
+        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = is_down.then(Instant::now);
+        answer
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
+        let url = format!("{}{}", self.url, request.path);
+        let builder = match &request.body {
+            None => self.http.get(url),
+            Some((content_type, bytes)) => {
+                self.http.post(url).header(reqwest::header::CONTENT_TYPE, *content_type).body(bytes.clone())
+            }
+        };
+        let response = builder.timeout(request.timeout).send().await.map_err(failure)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Answer::Success(read_capped(response, request.max_bytes).await?));
+        }
+        let body = read_capped(response, MAX_ERROR_BYTES).await?;
+        let error = serde_json::from_slice::<ErrorBody>(&body).map(|body| body.error);
+        match status {
+            StatusCode::NOT_FOUND if error.is_ok() => Err(Failure::NotFound),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(unavailable(status, error)),
+            _ if status.is_client_error() => match error {
+                Ok(rejection) => Ok(Answer::Refused(status.as_u16(), rejection)),
+                Err(_) => Err(Failure::Nonsense(format!("status {status} without an error body"))),
+            },
+            _ if status.is_server_error() => Err(unavailable(status, error)),
+            _ => Err(Failure::Nonsense(format!("status {status}"))),
+        }
+    }
+
+    fn is_cooling_down(&self) -> bool {
+        let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        failed_at.is_some_and(|at| at.elapsed() < COOL_DOWN)
+    }
+
+    /// An attempt in vain, for the error.
+    pub fn attempt(&self, failure: Failure) -> Attempt {
+        tracing::debug!(node = %self.org, url = %self.url, %failure, "node gave no usable answer");
+        Attempt { node: self.org.clone(), url: self.url.clone(), failure }
+    }
+}
+
+fn unavailable(status: StatusCode, error: Result<Rejection, serde_json::Error>) -> Failure {
+    let message = error.map_or_else(|_| "no reason given".to_owned(), |rejection| rejection.to_string());
+    Failure::Unavailable { status: status.as_u16(), message }
+}
+
+async fn read_capped(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, Failure> {
+    let announced = response.content_length().unwrap_or(0);
+    if usize::try_from(announced).map_or(true, |length| length > limit) {
+        return Err(Failure::TooLarge(limit));
+    }
+    let mut bytes = vec![];
+    while let Some(chunk) = response.chunk().await.map_err(failure)? {
+        if bytes.len() + chunk.len() > limit {
+            return Err(Failure::TooLarge(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn failure(error: reqwest::Error) -> Failure {
+    // A connection that times out is "no connection": nothing was sent.
+    if error.is_connect() {
+        Failure::Connect(causes(&error))
+    } else if error.is_timeout() {
+        Failure::Timeout
+    } else {
+        Failure::Broken(causes(&error))
+    }
+}
+
+/// The innermost causes, which say what happened ("invalid peer certificate: UnknownIssuer").
+fn causes(error: &reqwest::Error) -> String {
+    let mut source = std::error::Error::source(error);
+    let mut texts: Vec<String> = vec![];
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        source = cause.source();
+    }
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}
+
+/// The nodes in the order of preference.
+pub(crate) struct Nodes(Vec<Node>);
+
+impl Nodes {
+    pub fn new(config: &ClientConfig, genesis: &Genesis) -> Result<Self, ConfigError> {
+        let node = |endpoint: &crate::config::NodeEndpoint| {
+            let unknown = || ConfigError::UnknownOrganisation(endpoint.org.clone());
+            let server = genesis.organisation(&endpoint.org).ok_or_else(unknown)?;
+            let tls = tls::client_config(server, &config.client_certificate_pem, &config.client_key_pem)?;
+            let http = reqwest::Client::builder()
+                .tls_backend_preconfigured(tls)
+                .https_only(true)
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .build()
+                .map_err(|error| ConfigError::Tls(error.to_string()))?;
+            Ok(Node { org: endpoint.org.clone(), url: endpoint.url.clone(), http, failed_at: Mutex::new(None) })
+        };
+        Ok(Self(config.nodes.iter().map(node).collect::<Result<_, ConfigError>>()?))
+    }
+
+    /// In order of preference, those that failed lately last.
+    pub fn in_order(&self) -> Vec<&Node> {
+        let mut nodes: Vec<&Node> = self.0.iter().collect();
+        nodes.sort_by_key(|node| node.is_cooling_down());
+        nodes
+    }
+
+    pub fn of(&self, org: &OrgId) -> Option<&Node> {
+        self.0.iter().find(|node| node.org == *org)
+    }
+
+    /// Asks node after node until one gives an answer that `parse` understands.
+    pub async fn first_answer<T>(
+        &self, request: &Request, parse: impl Fn(&Node, &[u8]) -> Result<T, String>,
+    ) -> Result<(OrgId, T), ClientError> {
+        let mut tried = vec![];
+        for node in self.in_order() {
+            match node.ask(request).await {
+                Ok(Answer::Success(bytes)) => match parse(node, &bytes) {
+                    Ok(value) => return Ok((node.org.clone(), value)),
+                    Err(reason) => tried.push(node.attempt(Failure::Nonsense(reason))),
+                },
+                Ok(Answer::Refused(status, rejection)) => {
+                    return Err(ClientError::Rejected { node: node.org.clone(), status, rejection });
+                }
+                Err(failure) => tried.push(node.attempt(failure)),
+            }
+        }
+        Err(ClientError::Unreachable { tried })
+    }
+}
