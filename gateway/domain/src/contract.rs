@@ -1,0 +1,524 @@
+//! The gateway's view of a contract: what it may be asked in which state, and how final records move it.
+//!
+//! Its state changes by final records of the ledger only ([`Contract::apply`]); a request is answered
+//! with an operation and changes nothing yet ([`Contract::admit`]).
+
+use crate::refusal::{Refusal, text};
+use qz_evidence::payload::{ContractOpened, FulfilmentStep, GroupRule, Slot as LedgerSlot, SlotKind};
+use qz_evidence::{Hash32, SubjectId};
+use serde::{Deserialize, Serialize};
+
+/// Most slots of a contract.
+pub const MAX_SLOTS: usize = 32;
+/// 甲方, 乙方, 丙方, 丁方, other.
+const ROLES: [u8; 5] = [1, 2, 3, 4, 9];
+
+/// Where a contract stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Its opening is not on the ledger yet.
+    Opening,
+    /// Opened, no version fixed.
+    Opened,
+    /// A version is up for signing.
+    Signing,
+    /// All needed slots are signed.
+    Signed,
+    /// Completed with its final file.
+    Completed,
+    /// A signer declined.
+    Declined,
+    /// Its opening was refused by the ledger or expired.
+    Failed,
+}
+
+impl Status {
+    const ALL: [Self; 7] =
+        [Self::Opening, Self::Opened, Self::Signing, Self::Signed, Self::Completed, Self::Declined, Self::Failed];
+
+    /// The name in the API and in storage.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Opened => "opened",
+            Self::Signing => "signing",
+            Self::Signed => "signed",
+            Self::Completed => "completed",
+            Self::Declined => "declined",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// In Chinese and English.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Opening => ("等待发起上链", "waiting for its opening to be recorded"),
+            Self::Opened => ("已发起", "opened"),
+            Self::Signing => ("签署中", "being signed"),
+            Self::Signed => ("各方已签", "signed by all"),
+            Self::Completed => ("已完成", "completed"),
+            Self::Declined => ("已拒签", "declined"),
+            Self::Failed => ("发起失败", "not opened"),
+        }
+    }
+}
+
+/// Where a seal or signature appears.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// Page, from 1.
+    pub page: usize,
+    /// Middle of the imprint, from the left edge of the page as displayed.
+    pub x_mm: f64,
+    /// Middle of the imprint, from the lower edge.
+    pub y_mm: f64,
+}
+
+/// A size in millimetres.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Size {
+    /// Width.
+    pub width_mm: f64,
+    /// Height.
+    pub height_mm: f64,
+}
+
+/// A place that somebody must sign.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Role: 1 甲方, 2 乙方, 3 丙方, 4 丁方, 9 other.
+    pub role: u8,
+    /// Key or seal.
+    pub kind: SlotKind,
+    /// The key subject or seal subject.
+    pub subject: SubjectId,
+    /// Order group.
+    pub group: u8,
+    /// Where it appears.
+    pub field: Field,
+    /// The record that signed it.
+    #[serde(default)]
+    pub signed: Option<SignedSlot>,
+}
+
+/// How a slot was signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedSlot {
+    /// The operation.
+    pub operation: String,
+    /// The record.
+    pub record: Hash32,
+    /// Is the signature in the PDF already?
+    pub in_document: bool,
+}
+
+/// How many of a group's slots are enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The order group.
+    pub group: u8,
+    /// Signatures needed.
+    pub required: u8,
+}
+
+/// In Chinese: 甲方 and so on.
+pub fn role_words(role: u8) -> &'static str {
+    match role {
+        1 => "甲方",
+        2 => "乙方",
+        3 => "丙方",
+        4 => "丁方",
+        _ => "其他签署方",
+    }
+}
+
+/// A contract as the gateway knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contract {
+    /// Its subject on the ledger.
+    pub subject: SubjectId,
+    /// Where it stands.
+    pub status: Status,
+    /// The initiator's key.
+    pub initiator: SubjectId,
+    /// The slots.
+    pub slots: Vec<Slot>,
+    /// n-of-m rules, groups ascending.
+    pub rules: Vec<Rule>,
+    /// Version up for signing; 0 before the first.
+    pub version: u32,
+    /// Its commitment.
+    pub version_commitment: Option<Hash32>,
+}
+
+/// What a contract may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Fix the document as the next version.
+    FixVersion,
+    /// Prepare a signature of this slot.
+    Sign {
+        /// Index of the slot.
+        slot: u8,
+    },
+    /// Decline to sign this slot.
+    Decline {
+        /// Index of the slot.
+        slot: u8,
+    },
+    /// Let an amendment take effect.
+    Amend,
+    /// Record a step of fulfilment.
+    Fulfil,
+    /// Issue a signing certificate.
+    Certify,
+}
+
+/// What a final record, or the refusal of the opening, does to a contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `contract.opened` is recorded.
+    Opened,
+    /// `contract.opened` was refused or nobody signed it in time.
+    NotOpened,
+    /// `contract.version_fixed` is recorded.
+    VersionFixed {
+        /// The version.
+        version: u32,
+        /// Its commitment.
+        commitment: Hash32,
+    },
+    /// `contract.signed` is recorded.
+    Signed {
+        /// Index of the slot.
+        slot: u8,
+        /// The operation that did it.
+        operation: String,
+        /// The record.
+        record: Hash32,
+    },
+    /// `contract.declined` is recorded.
+    Declined,
+    /// `contract.completed` is recorded.
+    Completed,
+}
+
+impl Contract {
+    /// May this be asked now?
+    ///
+    /// # Errors
+    /// When the state does not admit the request.
+    pub fn admit(&self, request: Request) -> Result<(), Refusal> {
+        match (self.status, request) {
+            (Status::Opened, Request::FixVersion) => Ok(()),
+            (Status::Signing, Request::FixVersion) if self.slots.iter().all(|slot| slot.signed.is_none()) => Ok(()),
+            (Status::Signing, Request::FixVersion) => Err(Refusal::state(
+                "contract.partly_signed",
+                "已有人签署，不能再固定新的文本",
+                "somebody has signed already; the version can no longer change",
+            )),
+            (Status::Signing, Request::Sign { slot }) => self.admit_signature(slot),
+            (Status::Signing, Request::Decline { slot }) => self.unsigned_slot(slot).map(drop),
+            (Status::Completed, Request::Amend | Request::Fulfil | Request::Certify) => Ok(()),
+            (status, _) => {
+                let (zh, en) = status.words();
+                Err(Refusal::state(
+                    "contract.state",
+                    format!("合同当前状态为“{zh}”，不能进行此操作"),
+                    format!("the contract is {en}; this is not possible now"),
+                ))
+            }
+        }
+    }
+
+    /// The state after a final record.
+    ///
+    /// # Errors
+    /// When the record contradicts the state: the gateway missed something.
+    pub fn apply(mut self, event: Event) -> Result<Self, Refusal> {
+        match (self.status, event) {
+            (Status::Opening | Status::Failed, Event::Opened) => self.status = Status::Opened,
+            (Status::Opening, Event::NotOpened) => self.status = Status::Failed,
+            (Status::Opened | Status::Signing, Event::VersionFixed { version, commitment }) => {
+                self.status = Status::Signing;
+                self.version = version;
+                self.version_commitment = Some(commitment);
+            }
+            (Status::Signing, Event::Signed { slot, operation, record }) => {
+                let place = self.slots.get_mut(usize::from(slot)).ok_or_else(|| no_slot(slot))?;
+                place.signed = Some(SignedSlot { operation, record, in_document: false });
+                if self.is_fully_signed() {
+                    self.status = Status::Signed;
+                }
+            }
+            (Status::Signing, Event::Declined) => self.status = Status::Declined,
+            (Status::Signed, Event::Completed) => self.status = Status::Completed,
+            (status, event) => {
+                return Err(Refusal::state(
+                    "contract.diverged",
+                    format!("链上记录与合同状态“{}”不符", status.words().0),
+                    format!("a record ({event:?}) does not fit the contract's state {status:?}"),
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Has every group the signatures that it needs?
+    pub fn is_fully_signed(&self) -> bool {
+        self.slots.iter().all(|slot| self.is_satisfied(slot.group))
+    }
+
+    /// Is every signature that is on the ledger also in the PDF?
+    pub fn document_is_current(&self) -> bool {
+        self.slots.iter().filter_map(|slot| slot.signed.as_ref()).all(|signed| signed.in_document)
+    }
+
+    /// The slot of this index.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn slot(&self, index: u8) -> Result<&Slot, Refusal> {
+        self.slots.get(usize::from(index)).ok_or_else(|| no_slot(index))
+    }
+
+    fn unsigned_slot(&self, index: u8) -> Result<&Slot, Refusal> {
+        let slot = self.slot(index)?;
+        if slot.signed.is_some() {
+            return Err(Refusal::state("slot.signed", "该签署位已签署", "this slot is signed already"));
+        }
+        Ok(slot)
+    }
+
+    fn admit_signature(&self, index: u8) -> Result<(), Refusal> {
+        let group = self.unsigned_slot(index)?.group;
+        let waiting = self.slots.iter().map(|slot| slot.group).filter(|g| *g < group && !self.is_satisfied(*g)).min();
+        match waiting {
+            None => Ok(()),
+            Some(before) => Err(Refusal::state(
+                "slot.order",
+                format!("第 {before} 顺序组尚未签完，未轮到该签署位"),
+                format!("group {before} has to sign before this slot"),
+            )),
+        }
+    }
+
+    fn is_satisfied(&self, group: u8) -> bool {
+        let members = self.slots.iter().filter(|slot| slot.group == group);
+        let signed = members.clone().filter(|slot| slot.signed.is_some()).count();
+        let rule = self.rules.iter().find(|rule| rule.group == group);
+        signed >= rule.map_or(members.count(), |rule| usize::from(rule.required))
+    }
+}
+
+fn no_slot(index: u8) -> Refusal {
+    Refusal::missing("slot.unknown", format!("没有第 {index} 个签署位"), format!("there is no slot {index}"))
+}
+
+/// Checks the plan of a contract and gives the ledger's fields.
+///
+/// # Errors
+/// When the ledger would refuse it, or a field lies outside its page.
+pub fn plan(
+    initiator: SubjectId,
+    slots: &[Slot],
+    rules: &[Rule],
+    amends: Option<SubjectId>,
+    pages: &[Size],
+    imprint: impl Fn(&Slot) -> Size,
+) -> Result<ContractOpened, Refusal> {
+    if !(1..=MAX_SLOTS).contains(&slots.len()) {
+        return Err(Refusal::invalid("slots.count", "签署位须为 1–32 个", "a contract has 1 to 32 slots"));
+    }
+    for (index, slot) in slots.iter().enumerate() {
+        if !ROLES.contains(&slot.role) {
+            return Err(Refusal::invalid("slot.role", "签署方角色须为 1、2、3、4 或 9", "a role is 1, 2, 3, 4 or 9"));
+        }
+        if slots[..index].iter().any(|other| other.subject == slot.subject) {
+            return Err(Refusal::invalid(
+                "slot.repeated",
+                "同一密钥或印章不能占两个签署位",
+                "a key or seal cannot fill two slots",
+            ));
+        }
+        check_field(index, &slot.field, pages, imprint(slot))?;
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let members = slots.iter().filter(|slot| slot.group == rule.group).count();
+        let ascending = index == 0 || rules[index - 1].group < rule.group;
+        if !ascending || !(1..=members).contains(&usize::from(rule.required)) {
+            return Err(Refusal::invalid(
+                "rules.invalid",
+                "签署规则须按顺序组升序排列，且所需签署数不超过该组签署位数",
+                "rules must be ascending by group and need no more signatures than the group has slots",
+            ));
+        }
+    }
+    let ledger = |slot: &Slot| LedgerSlot { kind: slot.kind, subject: slot.subject, role: slot.role, group: slot.group };
+    Ok(ContractOpened {
+        initiator,
+        slots: slots.iter().map(ledger).collect(),
+        rules: rules.iter().map(|rule| GroupRule { group: rule.group, required: rule.required }).collect(),
+        amends,
+    })
+}
+
+fn check_field(index: usize, field: &Field, pages: &[Size], imprint: Size) -> Result<(), Refusal> {
+    let Some(page) = field.page.checked_sub(1).and_then(|page| pages.get(page)) else {
+        return Err(Refusal::invalid(
+            "field.page",
+            format!("签署位 {index} 指向第 {} 页，文件只有 {} 页", field.page, pages.len()),
+            format!("slot {index} is on page {}, the document has {}", field.page, pages.len()),
+        ));
+    };
+    let inside = |middle: f64, length: f64, limit: f64| {
+        middle - length / 2.0 >= -0.01 && middle + length / 2.0 <= limit + 0.01
+    };
+    if inside(field.x_mm, imprint.width_mm, page.width_mm) && inside(field.y_mm, imprint.height_mm, page.height_mm) {
+        return Ok(());
+    }
+    Err(Refusal::invalid(
+        "field.outside",
+        format!("签署位 {index} 的印章超出第 {} 页", field.page),
+        format!("the imprint of slot {index} would leave page {}", field.page),
+    ))
+}
+
+/// The step of this name.
+///
+/// # Errors
+/// When there is none.
+pub fn fulfilment_step(step: &str) -> Result<FulfilmentStep, Refusal> {
+    match step {
+        "due" => Ok(FulfilmentStep::Due),
+        "performed" => Ok(FulfilmentStep::Performed),
+        "accepted" => Ok(FulfilmentStep::Accepted),
+        "overdue" => Ok(FulfilmentStep::Overdue),
+        _ => Err(Refusal::invalid(
+            "fulfilment.step",
+            "履约步骤须为 due、performed、accepted 或 overdue",
+            "a step is due, performed, accepted or overdue",
+        )),
+    }
+}
+
+/// Title and number of a contract.
+///
+/// # Errors
+/// When one is empty or too long.
+pub fn heading(title: &str, number: &str) -> Result<(String, String), Refusal> {
+    Ok((text("title", title, 120)?, text("number", number, 64)?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const V1: Hash32 = Hash32([1; 32]);
+
+    fn id(n: u8) -> SubjectId {
+        SubjectId(Hash32([n; 32]))
+    }
+
+    fn slot(n: u8, group: u8) -> Slot {
+        let field = Field { page: 1, x_mm: 50.0, y_mm: 50.0 };
+        Slot { role: n, kind: SlotKind::Seal, subject: id(n), group, field, signed: None }
+    }
+
+    fn contract(status: Status, slots: Vec<Slot>, rules: &[Rule]) -> Contract {
+        Contract {
+            subject: id(200),
+            status,
+            initiator: id(100),
+            slots,
+            rules: rules.to_vec(),
+            version: 1,
+            version_commitment: Some(V1),
+        }
+    }
+
+    fn sign(contract: Contract, slot: u8) -> Contract {
+        contract.apply(Event::Signed { slot, operation: "op".into(), record: V1 }).unwrap()
+    }
+
+    #[test]
+    fn requests_by_state() {
+        use Request::{Amend, Certify, Decline, FixVersion, Fulfil, Sign};
+        let all = [FixVersion, Sign { slot: 0 }, Decline { slot: 0 }, Amend, Fulfil, Certify];
+        let table: [(Status, &[Request]); 7] = [
+            (Status::Opening, &[]),
+            (Status::Opened, &[FixVersion]),
+            (Status::Signing, &[FixVersion, Sign { slot: 0 }, Decline { slot: 0 }]),
+            (Status::Signed, &[]),
+            (Status::Completed, &[Amend, Fulfil, Certify]),
+            (Status::Declined, &[]),
+            (Status::Failed, &[]),
+        ];
+        for (status, admitted) in table {
+            let contract = contract(status, vec![slot(1, 1)], &[]);
+            for request in all {
+                assert_eq!(contract.admit(request).is_ok(), admitted.contains(&request), "{status:?} {request:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_sign_in_order_and_rules_say_how_many() {
+        let start = contract(Status::Signing, vec![slot(1, 1), slot(2, 2), slot(3, 2)], &[Rule { group: 2, required: 1 }]);
+        let code = |c: &Contract, slot| c.admit(Request::Sign { slot }).map_err(|r| r.code);
+        assert_eq!(code(&start, 1), Err("slot.order"));
+        assert_eq!(code(&start, 7), Err("slot.unknown"));
+        let one = sign(start, 0);
+        assert_eq!(one.status, Status::Signing);
+        assert_eq!(code(&one, 0), Err("slot.signed"));
+        assert_eq!(one.admit(Request::FixVersion).map_err(|r| r.code), Err("contract.partly_signed"));
+        assert_eq!(code(&one, 2), Ok(()));
+        let two = sign(one, 2);
+        assert_eq!(two.status, Status::Signed);
+        assert!(!two.document_is_current());
+    }
+
+    #[test]
+    fn records_move_it_on() {
+        let fixed = Event::VersionFixed { version: 1, commitment: V1 };
+        let opening = contract(Status::Opening, vec![slot(1, 1)], &[]);
+        let opened = opening.clone().apply(Event::Opened).unwrap();
+        assert_eq!(opened.status, Status::Opened);
+        assert_eq!(opening.clone().apply(Event::NotOpened).unwrap().status, Status::Failed);
+        assert!(opening.apply(fixed.clone()).is_err());
+        let signing = opened.apply(fixed).unwrap();
+        assert_eq!(signing.clone().apply(Event::Declined).unwrap().status, Status::Declined);
+        let signed = sign(signing, 0);
+        assert_eq!(signed.status, Status::Signed);
+        assert_eq!(signed.apply(Event::Completed).unwrap().status, Status::Completed);
+    }
+
+    #[test]
+    fn plans_that_the_ledger_or_the_page_would_refuse() {
+        let page = [Size { width_mm: 210.0, height_mm: 297.0 }];
+        let size = Size { width_mm: 40.0, height_mm: 40.0 };
+        let check = |slots: &[Slot], rules: &[Rule]| {
+            plan(id(100), slots, rules, None, &page, |_| size).map(drop).map_err(|r| r.code)
+        };
+        assert_eq!(check(&[slot(1, 1), slot(2, 1)], &[Rule { group: 1, required: 2 }]), Ok(()));
+        assert_eq!(check(&[], &[]), Err("slots.count"));
+        assert_eq!(check(&[slot(7, 1)], &[]), Err("slot.role"));
+        assert_eq!(check(&[slot(1, 1), slot(1, 2)], &[]), Err("slot.repeated"));
+        assert_eq!(check(&[slot(1, 1)], &[Rule { group: 1, required: 2 }]), Err("rules.invalid"));
+        assert_eq!(check(&[slot(1, 1)], &[Rule { group: 2, required: 1 }]), Err("rules.invalid"));
+        let at = |page, x_mm, y_mm| Slot { field: Field { page, x_mm, y_mm }, ..slot(1, 1) };
+        assert_eq!(check(&[at(2, 50.0, 50.0)], &[]), Err("field.page"));
+        assert_eq!(check(&[at(0, 50.0, 50.0)], &[]), Err("field.page"));
+        assert_eq!(check(&[at(1, 10.0, 50.0)], &[]), Err("field.outside"));
+        assert_eq!(check(&[at(1, 50.0, f64::NAN)], &[]), Err("field.outside"));
+    }
+}
