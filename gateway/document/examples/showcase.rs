@@ -119,6 +119,10 @@ fn main() {
     );
     write("certificate.pdf", &certificate_signed);
 
+    let unusual = support::unusual_certificate_data(&demo, &signed);
+    let unusual = render::signing_certificate(&unusual, &[0xa0; 3000], None).unwrap();
+    write("certificate-unusual.pdf", &unusual.pdf);
+
     // The fixture of the verifier's own tests (evidence/pdf/tests/data).
     let classic = Classic {
         catalog_extra: "/Names<</EmbeddedFiles<</Kids[8 0 R]>>>>",

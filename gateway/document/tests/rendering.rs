@@ -6,7 +6,7 @@ mod support;
 use qz_document::render::{self, RenderError, sample};
 use qz_document::seal::{self, SealError};
 use qz_evidence_pdf::attachments;
-use support::{Demo, NOW_MS, certificate_data, oracle};
+use support::{Demo, NOW_MS, certificate_data, oracle, unusual_certificate_data};
 
 fn contract_text() -> render::ContractText {
     sample::contract("SL-CG-2026-1122", "2026年11月22日", NOW_MS)
@@ -163,6 +163,15 @@ fn long_values_stay_on_the_page() {
     data.contract.file_name = format!("{}.pdf", "合同".repeat(60));
     data.parties[1].certificate.subject = "上海样本精密仪器有限公司 合同专用章".repeat(4);
     render::signing_certificate(&data, b"p", None).unwrap();
+    let unusual = unusual_certificate_data(&demo, b"contract");
+    let text = text_of(
+        &render::signing_certificate(&unusual, b"p", None)
+            .unwrap()
+            .pdf,
+    );
+    for wanted in ["演示时间戳", "保证人", "310115********0025", "智能化系统"] {
+        assert!(text.contains(wanted), "{wanted}");
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::process::Command;
 use qz_document::ca::{self, CertificateAuthority, LeafRequest, SealKey, Subject};
 use qz_document::render::{
     CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody,
-    KeyFacts, RecordFacts, SealFacts, SignatureFacts, SignedParty, VerificationFacts, X509Facts,
-    sample,
+    KeyFacts, RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts,
+    VerificationFacts, X509Facts, sample,
 };
 use qz_document::seal::Imprint;
 use qz_document::{cms, sign};
@@ -246,4 +246,40 @@ pub fn certificate_data(demo: &Demo, contract_pdf: &[u8]) -> CertificateData {
             genesis_hash: digest("genesis"),
         },
     }
+}
+
+/// The same with everything unusual at once: a person without a seal, a timestamp, long texts.
+pub fn unusual_certificate_data(demo: &Demo, contract_pdf: &[u8]) -> CertificateData {
+    let mut data = certificate_data(demo, contract_pdf);
+    let mut person = data.parties[1].clone();
+    person.role = "丙方（保证人）".into();
+    person.name = "周雅文".into();
+    person.id_kind = "身份证件号码（脱敏）".into();
+    person.id_code = "310115********0025".into();
+    person.authority = "本人".into();
+    person.seal = None;
+    person.key.seal_custody = KeyCustody::Signer;
+    person.identity.demo = false;
+    data.parties.push(person);
+    data.parties[0].name = "内蒙古自治区呼和浩特市示例农牧业生产资料供应链管理有限责任公司".into();
+    data.parties[0].identity.device =
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140"
+            .into();
+    data.contract.name =
+        "关于内蒙古示例数据中心（一期）机电设备及智能化系统采购、安装与维护的框架合同".into();
+    data.timestamp = Some(TimestampFacts {
+        authority: "演示时间戳机构 Qizheng Demo TSA".into(),
+        serial: digest("serial")[..32].into(),
+        at_ms: NOW_MS + 188_000,
+        demo: true,
+    });
+    let more = data.chain.organisations.clone();
+    data.chain.organisations.extend(more);
+    let mut more = data.chain.records.clone();
+    more.extend(data.chain.records.clone());
+    data.chain.records.extend(more);
+    data.chain.records.truncate(14);
+    data.verification.portal_url =
+        "https://portal.example.org/verify?no=QZ-CERT-2026-000128".into();
+    data
 }
