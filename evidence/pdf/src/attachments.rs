@@ -36,38 +36,22 @@ pub fn attachments(pdf: &[u8]) -> Result<Vec<Attachment>, PdfReadError> {
     };
     let mut found = Vec::new();
     let mut budget = MAX_ATTACHED_BYTES;
-    walk(
-        &document,
-        tree,
-        0,
-        &mut HashSet::new(),
-        &mut found,
-        &mut budget,
-    )?;
+    walk(&document, tree, 0, &mut HashSet::new(), &mut found, &mut budget)?;
     Ok(found)
 }
 
 fn walk(
-    document: &Document,
-    node: &Dictionary,
-    depth: usize,
-    seen: &mut HashSet<ObjectId>,
-    found: &mut Vec<Attachment>,
+    document: &Document, node: &Dictionary, depth: usize, seen: &mut HashSet<ObjectId>, found: &mut Vec<Attachment>,
     budget: &mut usize,
 ) -> Result<(), PdfReadError> {
     if depth > MAX_DEPTH {
         return Err(PdfReadError::Limit("/EmbeddedFiles"));
     }
     if let Some(names) = resolve(document, node, b"Names")? {
-        let names = names
-            .as_array()
-            .map_err(|error| PdfReadError::unresolvable("/EmbeddedFiles /Names", error))?;
+        let names = names.as_array().map_err(|error| PdfReadError::unresolvable("/EmbeddedFiles /Names", error))?;
         for pair in names.chunks(2) {
             let [_, specification] = pair else {
-                return Err(PdfReadError::unresolvable(
-                    "/EmbeddedFiles /Names",
-                    "odd number of members",
-                ));
+                return Err(PdfReadError::unresolvable("/EmbeddedFiles /Names", "odd number of members"));
             };
             if found.len() == MAX_ATTACHMENTS {
                 return Err(PdfReadError::Limit("/EmbeddedFiles"));
@@ -79,9 +63,7 @@ fn walk(
         }
     }
     if let Some(kids) = resolve(document, node, b"Kids")? {
-        let kids = kids
-            .as_array()
-            .map_err(|error| PdfReadError::unresolvable("/EmbeddedFiles /Kids", error))?;
+        let kids = kids.as_array().map_err(|error| PdfReadError::unresolvable("/EmbeddedFiles /Kids", error))?;
         for kid in kids {
             if let Object::Reference(id) = kid
                 && !seen.insert(*id)
@@ -97,11 +79,7 @@ fn walk(
     Ok(())
 }
 
-fn read(
-    document: &Document,
-    specification: &Dictionary,
-    budget: &mut usize,
-) -> Result<Attachment, PdfReadError> {
+fn read(document: &Document, specification: &Dictionary, budget: &mut usize) -> Result<Attachment, PdfReadError> {
     let name = match resolve(document, specification, b"UF")? {
         Some(name) => text(name),
         None => resolve(document, specification, b"F")?.and_then(text),
@@ -114,9 +92,7 @@ fn read(
         None => resolve(document, files, b"UF")?,
     }
     .ok_or_else(|| PdfReadError::unresolvable("/EF", "no embedded file"))?;
-    let stream = stream
-        .as_stream()
-        .map_err(|error| PdfReadError::unresolvable("/EF", error))?;
+    let stream = stream.as_stream().map_err(|error| PdfReadError::unresolvable("/EF", error))?;
     let bytes = if stream.dict.has(b"Filter") {
         stream
             .decompressed_content_with_limit(*budget)
@@ -124,8 +100,6 @@ fn read(
     } else {
         stream.content.clone()
     };
-    *budget = budget
-        .checked_sub(bytes.len())
-        .ok_or(PdfReadError::Limit("/EmbeddedFiles"))?;
+    *budget = budget.checked_sub(bytes.len()).ok_or(PdfReadError::Limit("/EmbeddedFiles"))?;
     Ok(Attachment { name, bytes })
 }

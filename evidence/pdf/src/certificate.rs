@@ -61,12 +61,7 @@ pub fn certificate_facts(certificate_der: &[u8]) -> Result<CertificateFacts, Cha
     Ok(CertificateFacts {
         subject: tbs.subject().to_string(),
         issuer: tbs.issuer().to_string(),
-        serial: tbs
-            .serial_number()
-            .as_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        serial: tbs.serial_number().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
         not_before_ms: millis(&tbs.validity().not_before),
         not_after_ms: millis(&tbs.validity().not_after),
     })
@@ -77,11 +72,7 @@ pub fn certificate_facts(certificate_der: &[u8]) -> Result<CertificateFacts, Cha
 ///
 /// # Errors
 /// See [`ChainError`].
-pub fn check_issued_by(
-    certificate_der: &[u8],
-    issuer_der: &[u8],
-    at_ms: i64,
-) -> Result<(), ChainError> {
+pub fn check_issued_by(certificate_der: &[u8], issuer_der: &[u8], at_ms: i64) -> Result<(), ChainError> {
     let (certificate, issuer) = (parse(certificate_der)?, parse(issuer_der)?);
     let (tbs, ca) = (certificate.tbs_certificate(), issuer.tbs_certificate());
     if tbs.issuer() != ca.subject() {
@@ -108,13 +99,9 @@ pub fn check_issued_by(
     {
         return Err(ChainError::Unsupported);
     }
-    let signature = certificate
-        .signature()
-        .as_bytes()
-        .ok_or(ChainError::BadSignature)?;
+    let signature = certificate.signature().as_bytes().ok_or(ChainError::BadSignature)?;
     let signature = Signature::from_der(signature).map_err(|_| ChainError::BadSignature)?;
-    key.verify(&tbs.to_der().map_err(malformed)?, &signature)
-        .map_err(|_| ChainError::BadSignature)
+    key.verify(&tbs.to_der().map_err(malformed)?, &signature).map_err(|_| ChainError::BadSignature)
 }
 
 fn parse(certificate_der: &[u8]) -> Result<Certificate, ChainError> {
@@ -129,10 +116,7 @@ fn extension<T>(certificate: &Certificate) -> Result<Option<T>, ChainError>
 where
     T: for<'a> Decode<'a, Error = der::Error> + der::oid::AssociatedOid,
 {
-    let found = certificate
-        .tbs_certificate()
-        .get_extension::<T>()
-        .map_err(malformed)?;
+    let found = certificate.tbs_certificate().get_extension::<T>().map_err(malformed)?;
     Ok(found.map(|(_, value)| value))
 }
 

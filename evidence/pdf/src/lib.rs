@@ -59,9 +59,7 @@ pub enum PdfReadError {
     #[error("PDF 结构超出限制 / {0} is nested too deep, contains itself or is too large")]
     Limit(&'static str),
     /// A signature's byte range is not the whole of a revision around its contents.
-    #[error(
-        "签名“{field}”的 ByteRange 无效 / the byte range of signature \"{field}\" is invalid: {detail}"
-    )]
+    #[error("签名“{field}”的 ByteRange 无效 / the byte range of signature \"{field}\" is invalid: {detail}")]
     ByteRange {
         /// Field name.
         field: String,
@@ -72,9 +70,6 @@ pub enum PdfReadError {
 
 impl PdfReadError {
     pub(crate) fn unresolvable(what: impl Into<String>, detail: impl ToString) -> Self {
-        Self::Unresolvable {
-            what: what.into(),
-            detail: detail.to_string(),
-        }
+        Self::Unresolvable { what: what.into(), detail: detail.to_string() }
     }
 }

@@ -51,13 +51,7 @@ pub fn signatures(pdf: &[u8]) -> Result<Vec<PdfSignature>, PdfReadError> {
     let Some(form) = resolve_dictionary(&document, catalog(&document)?, b"AcroForm")? else {
         return Ok(Vec::new());
     };
-    let mut walk = Walk {
-        document: &document,
-        pdf,
-        seen: HashSet::new(),
-        fields: 0,
-        found: Vec::new(),
-    };
+    let mut walk = Walk { document: &document, pdf, seen: HashSet::new(), fields: 0, found: Vec::new() };
     if let Some(fields) = resolve(&document, form, b"Fields")? {
         walk.children(fields, "", None, 0)?;
     }
@@ -75,18 +69,12 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn children(
-        &mut self,
-        fields: &'a Object,
-        prefix: &str,
-        kind: Option<&'a [u8]>,
-        depth: usize,
+        &mut self, fields: &'a Object, prefix: &str, kind: Option<&'a [u8]>, depth: usize,
     ) -> Result<(), PdfReadError> {
         if depth > MAX_DEPTH {
             return Err(PdfReadError::Limit("/AcroForm"));
         }
-        let fields = fields
-            .as_array()
-            .map_err(|error| PdfReadError::unresolvable("/Fields", error))?;
+        let fields = fields.as_array().map_err(|error| PdfReadError::unresolvable("/Fields", error))?;
         for field in fields {
             self.fields += 1;
             let fresh = field.as_reference().map_or(true, |id| self.seen.insert(id));
@@ -102,11 +90,7 @@ impl<'a> Walk<'a> {
     }
 
     fn field(
-        &mut self,
-        field: &'a Dictionary,
-        prefix: &str,
-        inherited: Option<&'a [u8]>,
-        depth: usize,
+        &mut self, field: &'a Dictionary, prefix: &str, inherited: Option<&'a [u8]>, depth: usize,
     ) -> Result<(), PdfReadError> {
         let part = resolve(self.document, field, b"T")?.and_then(text);
         let name = match part {
@@ -119,9 +103,8 @@ impl<'a> Walk<'a> {
             None => inherited,
         };
         if kind == Some(b"Sig") && field.has(b"V") {
-            let value = resolve_dictionary(self.document, field, b"V")?.ok_or_else(|| {
-                PdfReadError::unresolvable(format!("signature {name:?}"), "no value")
-            })?;
+            let value = resolve_dictionary(self.document, field, b"V")?
+                .ok_or_else(|| PdfReadError::unresolvable(format!("signature {name:?}"), "no value"))?;
             let signature = self.signature(&name, value)?;
             self.found.push(signature);
         }
@@ -134,9 +117,7 @@ impl<'a> Walk<'a> {
     fn signature(&self, field: &str, value: &Dictionary) -> Result<PdfSignature, PdfReadError> {
         let contents = resolve(self.document, value, b"Contents")?
             .and_then(|contents| contents.as_str().ok())
-            .ok_or_else(|| {
-                PdfReadError::unresolvable(format!("signature {field:?}"), "no /Contents")
-            })?;
+            .ok_or_else(|| PdfReadError::unresolvable(format!("signature {field:?}"), "no /Contents"))?;
         let byte_range = self.byte_range(field, value, contents)?;
         let [_, first, second, length] = byte_range;
         let covers_to = second + length;
@@ -145,8 +126,7 @@ impl<'a> Walk<'a> {
         hash.update(&self.pdf[second..covers_to]);
         let digest: [u8; 32] = hash.finalize().into();
         let outcome = verify(contents, &digest);
-        let string =
-            |key: &[u8]| resolve(self.document, value, key).map(|found| found.and_then(text));
+        let string = |key: &[u8]| resolve(self.document, value, key).map(|found| found.and_then(text));
         Ok(PdfSignature {
             field: field.to_owned(),
             byte_range,
@@ -164,16 +144,8 @@ impl<'a> Walk<'a> {
 
     /// The byte range, checked: it starts at 0, leaves out one hexadecimal string which is the
     /// signature's own `/Contents`, and ends with an end-of-file marker.
-    fn byte_range(
-        &self,
-        field: &str,
-        value: &Dictionary,
-        contents: &[u8],
-    ) -> Result<[usize; 4], PdfReadError> {
-        let wrong = |detail| PdfReadError::ByteRange {
-            field: field.to_owned(),
-            detail,
-        };
+    fn byte_range(&self, field: &str, value: &Dictionary, contents: &[u8]) -> Result<[usize; 4], PdfReadError> {
+        let wrong = |detail| PdfReadError::ByteRange { field: field.to_owned(), detail };
         let numbers = resolve(self.document, value, b"ByteRange")?
             .and_then(|range| range.as_array().ok())
             .ok_or_else(|| wrong("it is missing"))?;
@@ -200,13 +172,8 @@ impl<'a> Walk<'a> {
             return Err(PdfReadError::Limit("/Contents"));
         }
         let gap = &self.pdf[first..second];
-        if gap[0] != b'<'
-            || gap[gap.len() - 1] != b'>'
-            || !is_hex_of(&gap[1..gap.len() - 1], contents)
-        {
-            return Err(wrong(
-                "the left-out part is not the signature's own /Contents",
-            ));
+        if gap[0] != b'<' || gap[gap.len() - 1] != b'>' || !is_hex_of(&gap[1..gap.len() - 1], contents) {
+            return Err(wrong("the left-out part is not the signature's own /Contents"));
         }
         let tail = self.pdf[second..second + length].trim_ascii_end();
         if !tail.ends_with(b"%%EOF") {

@@ -27,9 +27,7 @@ fn main() {
     let demo = support::Demo::new();
     let imprint = seal::company_seal(sample::BUYER, "合同专用章").unwrap();
     let size = (imprint.width_mm, imprint.height_mm);
-    let place = opened
-        .places_at_foot(&[size, size])
-        .expect("the page is large enough")[1];
+    let place = opened.places_at_foot(&[size, size]).expect("the page is large enough")[1];
     let request = FieldRequest {
         page: place.page,
         x_mm: place.x_mm,

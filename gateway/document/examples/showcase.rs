@@ -32,59 +32,21 @@ fn main() {
     write("seal-company.pdf", &seller_seal.pdf);
     write("seal-person.pdf", &name_seal.pdf);
 
-    let contract = render::contract(&sample::contract(
-        "SL-CG-2026-1122",
-        "2026年11月22日",
-        NOW_MS,
-    ))
-    .unwrap();
-    println!(
-        "contract: {} pages, anchors {:?}",
-        contract.pages, contract.anchors
-    );
+    let contract = render::contract(&sample::contract("SL-CG-2026-1122", "2026年11月22日", NOW_MS)).unwrap();
+    println!("contract: {} pages, anchors {:?}", contract.pages, contract.anchors);
     write("contract.pdf", &contract.pdf);
 
-    let place = |pdf: &[u8],
-                 rendered: &Rendered,
-                 anchor: &str,
-                 imprint: &Imprint,
-                 signer: &Signer,
-                 name: &str| {
+    let place = |pdf: &[u8], rendered: &Rendered, anchor: &str, imprint: &Imprint, signer: &Signer, name: &str| {
         let anchor = rendered.anchor(anchor).unwrap();
         let (x_mm, y_mm) = anchor.corner(imprint);
         let field = format!("sig-{}", anchor.name);
-        let request = qz_document::sign::FieldRequest {
-            page: anchor.page,
-            x_mm,
-            y_mm,
-            ..request(&field, imprint, name)
-        };
+        let request =
+            qz_document::sign::FieldRequest { page: anchor.page, x_mm, y_mm, ..request(&field, imprint, name) };
         demo.sign(pdf, signer, &request)
     };
-    let signed = place(
-        &contract.pdf,
-        &contract,
-        "seal-0",
-        &buyer_seal,
-        &demo.buyer,
-        sample::BUYER,
-    );
-    let signed = place(
-        &signed,
-        &contract,
-        "person-1",
-        &name_seal,
-        &demo.person,
-        "周雅文",
-    );
-    let signed = place(
-        &signed,
-        &contract,
-        "seal-1",
-        &seller_seal,
-        &demo.seller,
-        sample::SELLER,
-    );
+    let signed = place(&contract.pdf, &contract, "seal-0", &buyer_seal, &demo.buyer, sample::BUYER);
+    let signed = place(&signed, &contract, "person-1", &name_seal, &demo.person, "周雅文");
+    let signed = place(&signed, &contract, "seal-1", &seller_seal, &demo.seller, sample::SELLER);
     write("contract-sealed.pdf", &signed);
 
     let sha256 = hex::encode(Sha256::digest(&signed));
@@ -97,26 +59,14 @@ fn main() {
     ))
     .unwrap();
     write("amendment.pdf", &amendment.pdf);
-    let receipt = render::payment_receipt(&sample::receipt(
-        "HD20261125000017",
-        "SL-CG-2026-1122",
-        NOW_MS,
-    ))
-    .unwrap();
+    let receipt = render::payment_receipt(&sample::receipt("HD20261125000017", "SL-CG-2026-1122", NOW_MS)).unwrap();
     write("receipt.pdf", &receipt.pdf);
 
     let data = support::certificate_data(&demo, &signed);
-    let certificate =
-        render::signing_certificate(&data, &[0xa0; 3000], Some(&[0xa1; 900])).unwrap();
+    let certificate = render::signing_certificate(&data, &[0xa0; 3000], Some(&[0xa1; 900])).unwrap();
     println!("certificate: {} pages", certificate.pages);
-    let certificate_signed = place(
-        &certificate.pdf,
-        &certificate,
-        "issuer",
-        &issuer_seal,
-        &demo.issuer,
-        "契证演示平台",
-    );
+    let certificate_signed =
+        place(&certificate.pdf, &certificate, "issuer", &issuer_seal, &demo.issuer, "契证演示平台");
     write("certificate.pdf", &certificate_signed);
 
     let unusual = support::unusual_certificate_data(&demo, &signed);
@@ -127,30 +77,14 @@ fn main() {
     let classic = Classic {
         catalog_extra: "/Names<</EmbeddedFiles<</Kids[8 0 R]>>>>",
         objects: vec![
-            (
-                6,
-                "<</Type/Filespec/F(note.txt)/UF(note.txt)/EF<</F 7 0 R>>>>",
-            ),
-            (
-                7,
-                "<</Type/EmbeddedFile/Length 5>>\nstream\nhello\nendstream",
-            ),
-            (
-                8,
-                "<</Limits[(note.txt)(note.txt)]/Names[(note.txt) 6 0 R]>>",
-            ),
+            (6, "<</Type/Filespec/F(note.txt)/UF(note.txt)/EF<</F 7 0 R>>>>"),
+            (7, "<</Type/EmbeddedFile/Length 5>>\nstream\nhello\nendstream"),
+            (8, "<</Limits[(note.txt)(note.txt)]/Names[(note.txt) 6 0 R]>>"),
         ],
         ..Classic::default()
     };
-    let once = demo.sign(
-        &classic.bytes(),
-        &demo.buyer,
-        &request("sig-a", &name_seal, sample::BUYER),
-    );
-    let second = qz_document::sign::FieldRequest {
-        x_mm: 70.0,
-        ..request("sig-b", &name_seal, sample::SELLER)
-    };
+    let once = demo.sign(&classic.bytes(), &demo.buyer, &request("sig-a", &name_seal, sample::BUYER));
+    let second = qz_document::sign::FieldRequest { x_mm: 70.0, ..request("sig-b", &name_seal, sample::SELLER) };
     write("signed-twice.pdf", &demo.sign(&once, &demo.seller, &second));
     write("root.der", demo.ca.certificate_der());
 }

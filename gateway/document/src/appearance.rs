@@ -23,34 +23,17 @@ pub enum ImprintError {
 }
 
 /// Copies the imprint into `update` and returns the form's number; `matrix` turns it upright.
-pub(crate) fn embed(
-    update: &mut Update<'_>,
-    imprint: &[u8],
-    matrix: [i64; 6],
-) -> Result<ObjectId, ImprintError> {
+pub(crate) fn embed(update: &mut Update<'_>, imprint: &[u8], matrix: [i64; 6]) -> Result<ObjectId, ImprintError> {
     let invalid = |detail: &dyn ToString| ImprintError::Invalid(detail.to_string());
-    let source = Document::load_mem_with_options(imprint, LoadOptions::default())
-        .map_err(|error| invalid(&error))?;
-    let page_id = source
-        .page_iter()
-        .next()
-        .ok_or_else(|| invalid(&"no page"))?;
-    let page = source
-        .get_dictionary(page_id)
-        .map_err(|error| invalid(&error))?;
-    let bounds = page
-        .get_deref(b"MediaBox", &source)
-        .and_then(Object::as_array)
-        .map_err(|error| invalid(&error))?
-        .clone();
+    let source = Document::load_mem_with_options(imprint, LoadOptions::default()).map_err(|error| invalid(&error))?;
+    let page_id = source.page_iter().next().ok_or_else(|| invalid(&"no page"))?;
+    let page = source.get_dictionary(page_id).map_err(|error| invalid(&error))?;
+    let bounds =
+        page.get_deref(b"MediaBox", &source).and_then(Object::as_array).map_err(|error| invalid(&error))?.clone();
     if bounds.len() != 4 || bounds.iter().any(|side| number(side).is_none()) {
         return Err(invalid(&"no /MediaBox"));
     }
-    let mut copies = Copies {
-        source: &source,
-        update,
-        numbers: HashMap::new(),
-    };
+    let mut copies = Copies { source: &source, update, numbers: HashMap::new() };
     let mut form = Dictionary::new();
     form.set("Type", Object::Name(b"XObject".to_vec()));
     form.set("Subtype", Object::Name(b"Form".to_vec()));
@@ -80,15 +63,10 @@ impl Copies<'_, '_, '_> {
         }
         Ok(match object {
             Object::Reference(id) => Object::Reference(self.copy_indirect(*id, depth)?),
-            Object::Array(members) => Object::Array(
-                members
-                    .iter()
-                    .map(|member| self.copy(member, depth + 1))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Object::Dictionary(dictionary) => {
-                Object::Dictionary(self.copy_dictionary(dictionary, depth)?)
+            Object::Array(members) => {
+                Object::Array(members.iter().map(|member| self.copy(member, depth + 1)).collect::<Result<_, _>>()?)
             }
+            Object::Dictionary(dictionary) => Object::Dictionary(self.copy_dictionary(dictionary, depth)?),
             Object::Stream(stream) => {
                 let mut copy = stream.clone();
                 copy.dict = self.copy_dictionary(&stream.dict, depth)?;
@@ -98,18 +76,11 @@ impl Copies<'_, '_, '_> {
         })
     }
 
-    fn copy_dictionary(
-        &mut self,
-        dictionary: &Dictionary,
-        depth: usize,
-    ) -> Result<Dictionary, ImprintError> {
+    fn copy_dictionary(&mut self, dictionary: &Dictionary, depth: usize) -> Result<Dictionary, ImprintError> {
         let mut copy = Dictionary::new();
         for (key, value) in dictionary.iter() {
             // Links back into the page tree or the structure tree would drag the whole file along.
-            if !matches!(
-                key.as_slice(),
-                b"Parent" | b"StructParent" | b"StructParents" | b"P"
-            ) {
+            if !matches!(key.as_slice(), b"Parent" | b"StructParent" | b"StructParents" | b"P") {
                 copy.set(key.clone(), self.copy(value, depth + 1)?);
             }
         }
@@ -122,10 +93,7 @@ impl Copies<'_, '_, '_> {
         }
         let number = self.update.reserve()?;
         self.numbers.insert(id, number);
-        let object = self
-            .source
-            .get_object(id)
-            .map_err(|error| ImprintError::Invalid(error.to_string()))?;
+        let object = self.source.get_object(id).map_err(|error| ImprintError::Invalid(error.to_string()))?;
         let copy = self.copy(object, depth + 1)?;
         self.update.set(number, copy);
         Ok(number)

@@ -14,8 +14,7 @@ use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{Builder, CertificateBuilder};
 use x509_cert::certificate::TbsCertificate;
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages,
-    SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectKeyIdentifier,
 };
 use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
@@ -102,9 +101,7 @@ impl SealKey {
     /// # Errors
     /// When it is not a P-256 key.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, CaError> {
-        SigningKey::from_pkcs8_der(der)
-            .map(Self)
-            .map_err(|_| CaError::PrivateKey)
+        SigningKey::from_pkcs8_der(der).map(Self).map_err(|_| CaError::PrivateKey)
     }
 
     /// PKCS#8 DER in memory that is wiped on drop.
@@ -112,10 +109,7 @@ impl SealKey {
     /// # Errors
     /// Never for a key that this type holds.
     pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, CaError> {
-        self.0
-            .to_pkcs8_der()
-            .map(|der| Zeroizing::new(der.as_bytes().to_vec()))
-            .map_err(|_| CaError::PrivateKey)
+        self.0.to_pkcs8_der().map(|der| Zeroizing::new(der.as_bytes().to_vec())).map_err(|_| CaError::PrivateKey)
     }
 
     /// The public key, SubjectPublicKeyInfo DER.
@@ -123,11 +117,7 @@ impl SealKey {
     /// # Errors
     /// Never for a key that this type holds.
     pub fn public_key_der(&self) -> Result<Vec<u8>, CaError> {
-        let public = self
-            .0
-            .verifying_key()
-            .to_public_key_der()
-            .map_err(|_| CaError::PublicKey)?;
+        let public = self.0.verifying_key().to_public_key_der().map_err(|_| CaError::PublicKey)?;
         Ok(public.as_bytes().to_vec())
     }
 
@@ -185,12 +175,7 @@ impl CertificateAuthority {
     ///
     /// # Errors
     /// When the validity makes no sense.
-    pub fn create(
-        key: SealKey,
-        not_before_ms: i64,
-        not_after_ms: i64,
-        serial: [u8; 16],
-    ) -> Result<Self, CaError> {
+    pub fn create(key: SealKey, not_before_ms: i64, not_after_ms: i64, serial: [u8; 16]) -> Result<Self, CaError> {
         let name = distinguished_name(&[
             (COUNTRY, "CN"),
             (ORGANISATION, DEMO_CA_ORGANISATION),
@@ -205,11 +190,7 @@ impl CertificateAuthority {
         )?;
         let certificate = builder.build::<_, DerSignature>(&key.0)?;
         let certificate_der = certificate.to_der()?;
-        Ok(Self {
-            key,
-            certificate,
-            certificate_der,
-        })
+        Ok(Self { key, certificate, certificate_der })
     }
 
     /// Restores a CA from its key and root certificate.
@@ -218,19 +199,10 @@ impl CertificateAuthority {
     /// When they cannot be read or do not belong together.
     pub fn load(key: SealKey, certificate_der: &[u8]) -> Result<Self, CaError> {
         let certificate = Certificate::from_der(certificate_der)?;
-        if certificate
-            .tbs_certificate()
-            .subject_public_key_info()
-            .to_der()?
-            != key.public_key_der()?
-        {
+        if certificate.tbs_certificate().subject_public_key_info().to_der()? != key.public_key_der()? {
             return Err(CaError::OtherKey);
         }
-        Ok(Self {
-            key,
-            certificate,
-            certificate_der: certificate_der.to_vec(),
-        })
+        Ok(Self { key, certificate, certificate_der: certificate_der.to_vec() })
     }
 
     /// The root certificate, DER.
@@ -249,8 +221,7 @@ impl CertificateAuthority {
     /// When the public key is not P-256 or the validity makes no sense.
     pub fn issue(&self, request: &LeafRequest<'_>) -> Result<Vec<u8>, CaError> {
         use p256::pkcs8::DecodePublicKey;
-        p256::PublicKey::from_public_key_der(request.public_key_der)
-            .map_err(|_| CaError::PublicKey)?;
+        p256::PublicKey::from_public_key_der(request.public_key_der).map_err(|_| CaError::PublicKey)?;
         let profile = LeafProfile {
             issuer: self.certificate.tbs_certificate().subject().clone(),
             subject: subject_name(&request.subject)?,
@@ -291,8 +262,7 @@ pub struct CertificateSummary {
 pub fn summarise(certificate_der: &[u8]) -> Result<CertificateSummary, CaError> {
     let certificate = Certificate::from_der(certificate_der)?;
     let tbs = certificate.tbs_certificate();
-    let millis =
-        |time: &Time| i64::try_from(time.to_unix_duration().as_millis()).unwrap_or(i64::MAX);
+    let millis = |time: &Time| i64::try_from(time.to_unix_duration().as_millis()).unwrap_or(i64::MAX);
     Ok(CertificateSummary {
         subject: tbs.subject().to_string(),
         common_name: common_name(tbs.subject()),
@@ -341,18 +311,11 @@ impl BuilderProfile for RootProfile {
     }
 
     fn build_extensions(
-        &self,
-        own: SubjectPublicKeyInfoRef<'_>,
-        _issuer: SubjectPublicKeyInfoRef<'_>,
-        tbs: &TbsCertificate,
+        &self, own: SubjectPublicKeyInfoRef<'_>, _issuer: SubjectPublicKeyInfoRef<'_>, tbs: &TbsCertificate,
     ) -> x509_cert::builder::Result<Vec<Extension>> {
         let name = tbs.subject();
         Ok(vec![
-            (&BasicConstraints {
-                ca: true,
-                path_len_constraint: Some(0),
-            })
-                .to_extension(name, &[])?,
+            (&BasicConstraints { ca: true, path_len_constraint: Some(0) }).to_extension(name, &[])?,
             (&KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)).to_extension(name, &[])?,
             (&SubjectKeyIdentifier::try_from(own)?).to_extension(name, &[])?,
         ])
@@ -374,10 +337,7 @@ impl BuilderProfile for LeafProfile {
     }
 
     fn build_extensions(
-        &self,
-        own: SubjectPublicKeyInfoRef<'_>,
-        issuer: SubjectPublicKeyInfoRef<'_>,
-        tbs: &TbsCertificate,
+        &self, own: SubjectPublicKeyInfoRef<'_>, issuer: SubjectPublicKeyInfoRef<'_>, tbs: &TbsCertificate,
     ) -> x509_cert::builder::Result<Vec<Extension>> {
         let name = tbs.subject();
         let authority = AuthorityKeyIdentifier {
@@ -385,15 +345,9 @@ impl BuilderProfile for LeafProfile {
             ..AuthorityKeyIdentifier::default()
         };
         Ok(vec![
-            (&BasicConstraints {
-                ca: false,
-                path_len_constraint: None,
-            })
-                .to_extension(name, &[])?,
-            (&KeyUsage(KeyUsages::DigitalSignature | KeyUsages::NonRepudiation))
-                .to_extension(name, &[])?,
-            (&ExtendedKeyUsage(vec![DOCUMENT_SIGNING, EMAIL_PROTECTION]))
-                .to_extension(name, &[])?,
+            (&BasicConstraints { ca: false, path_len_constraint: None }).to_extension(name, &[])?,
+            (&KeyUsage(KeyUsages::DigitalSignature | KeyUsages::NonRepudiation)).to_extension(name, &[])?,
+            (&ExtendedKeyUsage(vec![DOCUMENT_SIGNING, EMAIL_PROTECTION])).to_extension(name, &[])?,
             (&SubjectKeyIdentifier::try_from(own)?).to_extension(name, &[])?,
             (&authority).to_extension(name, &[])?,
         ])
@@ -402,19 +356,12 @@ impl BuilderProfile for LeafProfile {
 
 fn subject_name(subject: &Subject<'_>) -> Result<Name, CaError> {
     match subject {
-        Subject::Seal {
-            organisation,
-            credit_code,
-            seal,
-        } => distinguished_name(&[
+        Subject::Seal { organisation, credit_code, seal } => distinguished_name(&[
             (COUNTRY, "CN"),
             (ORGANISATION, organisation),
             (ORGANISATION_ID, &format!("NTRCN-{credit_code}")),
             (UNIT, "演示印章"),
-            (
-                COMMON_NAME,
-                &format!("{organisation} {seal}").trim().to_owned(),
-            ),
+            (COMMON_NAME, &format!("{organisation} {seal}").trim().to_owned()),
         ]),
         Subject::Person { name, organisation } => {
             let mut parts = vec![(COUNTRY, "CN")];
@@ -452,13 +399,9 @@ fn validity(not_before_ms: i64, not_after_ms: i64) -> Result<Validity, CaError> 
         return Err(CaError::Validity);
     }
     let time = |ms: i64| {
-        let seconds = Timestamp::from_millisecond(ms)
-            .map_err(|_| CaError::Validity)?
-            .as_second();
-        let since =
-            std::time::Duration::from_secs(u64::try_from(seconds).map_err(|_| CaError::Validity)?);
-        let time =
-            der::asn1::GeneralizedTime::from_unix_duration(since).map_err(|_| CaError::Validity)?;
+        let seconds = Timestamp::from_millisecond(ms).map_err(|_| CaError::Validity)?.as_second();
+        let since = std::time::Duration::from_secs(u64::try_from(seconds).map_err(|_| CaError::Validity)?);
+        let time = der::asn1::GeneralizedTime::from_unix_duration(since).map_err(|_| CaError::Validity)?;
         Ok::<_, CaError>(Time::GeneralTime(time))
     };
     Ok(Validity::new(time(not_before_ms)?, time(not_after_ms)?))

@@ -22,8 +22,7 @@ const ID_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1
 const ID_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
-const SIGNING_CERTIFICATE_V2: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
+const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
@@ -68,17 +67,10 @@ struct SigningCertificateV2 {
 /// # Errors
 /// When a certificate cannot be read or is not for `key`.
 pub fn sign(
-    digest: &[u8; 32],
-    key: &SealKey,
-    certificate_der: &[u8],
-    chain_ders: &[Vec<u8>],
+    digest: &[u8; 32], key: &SealKey, certificate_der: &[u8], chain_ders: &[Vec<u8>],
 ) -> Result<Vec<u8>, CmsError> {
     let certificate = Certificate::from_der(certificate_der).map_err(encoding("certificate"))?;
-    let public = certificate
-        .tbs_certificate()
-        .subject_public_key_info()
-        .to_der()
-        .map_err(encoding("public key"))?;
+    let public = certificate.tbs_certificate().subject_public_key_info().to_der().map_err(encoding("public key"))?;
     match VerifyingKey::from_public_key_der(&public) {
         Ok(public) if public == *key.signing_key().verifying_key() => {}
         _ => return Err(CmsError::OtherKey),
@@ -87,20 +79,11 @@ pub fn sign(
 }
 
 fn build(
-    digest: &[u8; 32],
-    key: &SealKey,
-    certificate: Certificate,
-    certificate_der: &[u8],
-    chain_ders: &[Vec<u8>],
+    digest: &[u8; 32], key: &SealKey, certificate: Certificate, certificate_der: &[u8], chain_ders: &[Vec<u8>],
 ) -> der::Result<Vec<u8>> {
-    let sha256 = AlgorithmIdentifierOwned {
-        oid: SHA_256,
-        parameters: None,
-    };
+    let sha256 = AlgorithmIdentifierOwned { oid: SHA_256, parameters: None };
     let named = SigningCertificateV2 {
-        certs: vec![EssCertIdV2 {
-            cert_hash: OctetString::new(Sha256::digest(certificate_der).to_vec())?,
-        }],
+        certs: vec![EssCertIdV2 { cert_hash: OctetString::new(Sha256::digest(certificate_der).to_vec())? }],
     };
     let attributes = SetOfVec::try_from(vec![
         attribute(CONTENT_TYPE, Any::encode_from(&ID_DATA)?)?,
@@ -116,51 +99,33 @@ fn build(
         }),
         digest_alg: sha256.clone(),
         signed_attrs: Some(attributes.into()),
-        signature_algorithm: AlgorithmIdentifierOwned {
-            oid: ECDSA_WITH_SHA256,
-            parameters: None,
-        },
+        signature_algorithm: AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
         signature: OctetString::new(signature.as_bytes().to_vec())?,
         unsigned_attrs: None,
     };
     let mut certificates = vec![CertificateChoices::Certificate(certificate)];
     for issuer in chain_ders {
-        certificates.push(CertificateChoices::Certificate(Certificate::from_der(
-            issuer,
-        )?));
+        certificates.push(CertificateChoices::Certificate(Certificate::from_der(issuer)?));
     }
     let signed = SignedData {
         version: CmsVersion::V1,
         digest_algorithms: SetOfVec::try_from(vec![sha256])?,
-        encap_content_info: EncapsulatedContentInfo {
-            econtent_type: ID_DATA,
-            econtent: None,
-        },
+        encap_content_info: EncapsulatedContentInfo { econtent_type: ID_DATA, econtent: None },
         certificates: Some(CertificateSet::try_from(certificates)?),
         crls: None,
         signer_infos: SignerInfos::try_from(vec![signer])?,
     };
-    ContentInfo {
-        content_type: ID_SIGNED_DATA,
-        content: Any::encode_from(&signed)?,
-    }
-    .to_der()
+    ContentInfo { content_type: ID_SIGNED_DATA, content: Any::encode_from(&signed)? }.to_der()
 }
 
 fn attribute(oid: ObjectIdentifier, value: Any) -> der::Result<Attribute> {
-    Ok(Attribute {
-        oid,
-        values: SetOfVec::try_from(vec![value])?,
-    })
+    Ok(Attribute { oid, values: SetOfVec::try_from(vec![value])? })
 }
 
 /// Checks that `cms_der` is signed data over `digest`; the signature itself is not verified.
 pub(crate) fn check_digest(cms_der: &[u8], digest: &[u8; 32]) -> Result<(), CmsError> {
     let info = ContentInfo::from_der(cms_der).map_err(encoding("CMS object"))?;
-    let signed = info
-        .content
-        .decode_as::<SignedData>()
-        .map_err(encoding("CMS object"))?;
+    let signed = info.content.decode_as::<SignedData>().map_err(encoding("CMS object"))?;
     let found = signed
         .signer_infos
         .0

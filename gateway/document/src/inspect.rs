@@ -53,14 +53,10 @@ pub enum PdfError {
     #[error("PDF 没有任何页面，请检查文件 / the PDF has no page: check the file")]
     NoPages,
     /// More than [`MAX_PAGES`].
-    #[error(
-        "PDF 共 {0} 页，超过 1000 页上限，请拆分后上传 / {0} pages, more than 1000: split the file"
-    )]
+    #[error("PDF 共 {0} 页，超过 1000 页上限，请拆分后上传 / {0} pages, more than 1000: split the file")]
     TooManyPages(usize),
     /// A page has no usable size.
-    #[error(
-        "第 {page} 页尺寸无效（{detail}），请重新导出 / page {page} has no valid size ({detail}): export it again"
-    )]
+    #[error("第 {page} 页尺寸无效（{detail}），请重新导出 / page {page} has no valid size ({detail}): export it again")]
     BadPage {
         /// Page number, from 1.
         page: usize,
@@ -94,9 +90,7 @@ pub struct Inspected {
 
 impl std::fmt::Debug for Inspected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inspected")
-            .field("pages", &self.pages.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Inspected").field("pages", &self.pages.len()).finish_non_exhaustive()
     }
 }
 
@@ -108,10 +102,7 @@ impl Inspected {
 
     /// Sizes of the pages in order, in points, as displayed.
     pub fn page_sizes(&self) -> Vec<PageSize> {
-        self.pages
-            .iter()
-            .map(|(_, page)| page.displayed_size())
-            .collect()
+        self.pages.iter().map(|(_, page)| page.displayed_size()).collect()
     }
 }
 
@@ -135,10 +126,7 @@ impl Inspected {
         let size = last.displayed_size();
         let (width_mm, height_mm) = (size.width / POINTS_PER_MM, size.height / POINTS_PER_MM);
         let taken: f64 = sizes_mm.iter().map(|(width, _)| width).sum();
-        let tallest = sizes_mm
-            .iter()
-            .map(|(_, height)| *height)
-            .fold(0.0, f64::max);
+        let tallest = sizes_mm.iter().map(|(_, height)| *height).fold(0.0, f64::max);
         let free = width_mm - 2.0 * MARGIN_MM - taken;
         if free < 0.0 || tallest + 2.0 * MARGIN_MM > height_mm {
             return None;
@@ -147,11 +135,7 @@ impl Inspected {
         let gap = free / sizes_mm.len().max(1) as f64;
         let mut x_mm = MARGIN_MM + gap / 2.0;
         let place = |(width, _): &(f64, f64)| {
-            let place = Place {
-                page: self.pages.len(),
-                x_mm,
-                y_mm: MARGIN_MM,
-            };
+            let place = Place { page: self.pages.len(), x_mm, y_mm: MARGIN_MM };
             x_mm += width + gap;
             place
         };
@@ -184,10 +168,7 @@ fn check_header(bytes: &[u8]) -> Result<(), PdfError> {
     const HEADER: &[u8] = b"%PDF-";
     // Readers look for the header within the first kilobyte.
     let head = &bytes[..bytes.len().min(1024)];
-    match head
-        .windows(HEADER.len())
-        .position(|window| window == HEADER)
-    {
+    match head.windows(HEADER.len()).position(|window| window == HEADER) {
         Some(0) => Ok(()),
         Some(offset) => Err(PdfError::JunkBeforeHeader(offset)),
         None => Err(PdfError::NotPdf),
@@ -196,18 +177,14 @@ fn check_header(bytes: &[u8]) -> Result<(), PdfError> {
 
 fn parse(bytes: &[u8]) -> Result<Document, PdfError> {
     let options = LoadOptions::with_max_decompressed_size(MAX_STREAM_BYTES);
-    let document =
-        Document::load_mem_with_options(bytes, options).map_err(|error| match error {
-            lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_) => PdfError::Encrypted,
-            other => PdfError::Malformed(other.to_string()),
-        })?;
+    let document = Document::load_mem_with_options(bytes, options).map_err(|error| match error {
+        lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_) => PdfError::Encrypted,
+        other => PdfError::Malformed(other.to_string()),
+    })?;
     if document.is_encrypted() || document.was_encrypted() {
         return Err(PdfError::Encrypted);
     }
-    if document.xref_recovery.is_some()
-        || document.xref_start == 0
-        || document.xref_start >= bytes.len()
-    {
+    if document.xref_recovery.is_some() || document.xref_start == 0 || document.xref_start >= bytes.len() {
         return Err(PdfError::Damaged);
     }
     Ok(document)
@@ -237,46 +214,27 @@ fn pages(document: &Document) -> Result<Vec<(ObjectId, PageBox)>, PdfError> {
         .enumerate()
         .map(|(index, id)| match page::read(document, id) {
             Ok(page) => Ok((id, page)),
-            Err(detail) => Err(PdfError::BadPage {
-                page: index + 1,
-                detail,
-            }),
+            Err(detail) => Err(PdfError::BadPage { page: index + 1, detail }),
         })
         .collect()
 }
 
 /// ISO 32000-1 §12.8.2.2: `/Perms /DocMDP` with access permission 1 forbids every change.
 fn check_certification(document: &Document) -> Result<(), PdfError> {
-    fn dictionary<'a>(
-        document: &'a Document,
-        parent: &'a Dictionary,
-        key: &[u8],
-    ) -> Option<&'a Dictionary> {
+    fn dictionary<'a>(document: &'a Document, parent: &'a Dictionary, key: &[u8]) -> Option<&'a Dictionary> {
         document.get_dict_in_dict(parent, key).ok()
     }
     let forbidden = || {
         let catalog = document.catalog().ok()?;
-        let signature = dictionary(
-            document,
-            dictionary(document, catalog, b"Perms")?,
-            b"DocMDP",
-        )?;
-        let references = signature
-            .get_deref(b"Reference", document)
-            .ok()?
-            .as_array()
-            .ok()?;
+        let signature = dictionary(document, dictionary(document, catalog, b"Perms")?, b"DocMDP")?;
+        let references = signature.get_deref(b"Reference", document).ok()?.as_array().ok()?;
         references.iter().find_map(|reference| {
             let (_, reference) = document.dereference(reference).ok()?;
             let parameters = dictionary(document, reference.as_dict().ok()?, b"TransformParams")?;
             (parameters.get_deref(b"P", document).ok()?.as_i64().ok()? == 1).then_some(())
         })
     };
-    if forbidden().is_some() {
-        Err(PdfError::ChangesForbidden)
-    } else {
-        Ok(())
-    }
+    if forbidden().is_some() { Err(PdfError::ChangesForbidden) } else { Ok(()) }
 }
 
 /// A number of either kind.

@@ -26,26 +26,15 @@ pub(crate) type Rectangle = [f64; 4];
 impl PageBox {
     /// Size as displayed, in points.
     pub(crate) fn displayed_size(&self) -> PageSize {
-        let (width, height) = if self.quarter_turns % 2 == 0 {
-            (self.width, self.height)
-        } else {
-            (self.height, self.width)
-        };
-        PageSize {
-            width: width * self.user_unit,
-            height: height * self.user_unit,
-        }
+        let (width, height) =
+            if self.quarter_turns % 2 == 0 { (self.width, self.height) } else { (self.height, self.width) };
+        PageSize { width: width * self.user_unit, height: height * self.user_unit }
     }
 
     /// The page's rectangle for one displayed at (`x`, `y`) points from the visible bottom-left corner.
     pub(crate) fn place(&self, x: f64, y: f64, width: f64, height: f64) -> Rectangle {
         let (near, far) = (self.point(x, y), self.point(x + width, y + height));
-        [
-            near.0.min(far.0),
-            near.1.min(far.1),
-            near.0.max(far.0),
-            near.1.max(far.1),
-        ]
+        [near.0.min(far.0), near.1.min(far.1), near.0.max(far.0), near.1.max(far.1)]
     }
 
     /// The form matrix that turns an appearance back upright: `/Rotate` turns clockwise for display.
@@ -74,12 +63,7 @@ impl PageBox {
 pub(crate) fn read(document: &Document, id: ObjectId) -> Result<PageBox, String> {
     let media = rectangle(document, id, b"MediaBox")?.ok_or("no /MediaBox")?;
     let visible = match rectangle(document, id, b"CropBox")? {
-        Some(crop) => [
-            crop[0].max(media[0]),
-            crop[1].max(media[1]),
-            crop[2].min(media[2]),
-            crop[3].min(media[3]),
-        ],
+        Some(crop) => [crop[0].max(media[0]), crop[1].max(media[1]), crop[2].min(media[2]), crop[3].min(media[3])],
         None => media,
     };
     let rotation = match inherited(document, id, b"Rotate") {
@@ -116,17 +100,10 @@ fn rectangle(document: &Document, id: ObjectId, key: &[u8]) -> Result<Option<Rec
         return Ok(None);
     };
     let key = String::from_utf8_lossy(key);
-    let values = value
-        .as_array()
-        .map_err(|_| format!("/{key} is not an array"))?;
+    let values = value.as_array().map_err(|_| format!("/{key} is not an array"))?;
     let numbers: Vec<f64> = values
         .iter()
-        .filter_map(|value| {
-            document
-                .dereference(value)
-                .ok()
-                .and_then(|(_, value)| number(value))
-        })
+        .filter_map(|value| document.dereference(value).ok().and_then(|(_, value)| number(value)))
         .filter(|value| value.is_finite())
         .collect();
     match numbers.as_slice() {
@@ -154,14 +131,7 @@ mod tests {
 
     #[track_caller]
     fn check(quarter_turns: u8, user_unit: f64, expected: Rectangle) {
-        let page = PageBox {
-            left: 10.0,
-            bottom: 20.0,
-            width: 100.0,
-            height: 200.0,
-            quarter_turns,
-            user_unit,
-        };
+        let page = PageBox { left: 10.0, bottom: 20.0, width: 100.0, height: 200.0, quarter_turns, user_unit };
         assert_eq!(page.place(5.0, 7.0, 30.0, 40.0), expected);
     }
 

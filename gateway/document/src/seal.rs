@@ -34,13 +34,7 @@ pub struct Imprint {
 
 impl std::fmt::Debug for Imprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Imprint({} × {} mm, {} bytes)",
-            self.width_mm,
-            self.height_mm,
-            self.pdf.len()
-        )
+        write!(f, "Imprint({} × {} mm, {} bytes)", self.width_mm, self.height_mm, self.pdf.len())
     }
 }
 
@@ -74,11 +68,7 @@ pub fn company_seal(name: &str, line: &str) -> Result<Imprint, SealError> {
     let name = check_length("公司名称", name, 2, 28)?;
     let line = check_length("印章横排文字", line, 0, 10)?;
     let data = json!({ "kind": "company", "name": name, "line": line, "size": COMPANY_SEAL_MM });
-    draw(
-        data,
-        &format!("seal/company/{name}/{line}"),
-        COMPANY_SEAL_MM,
-    )
+    draw(data, &format!("seal/company/{name}/{line}"), COMPANY_SEAL_MM)
 }
 
 /// The square name seal of a person, e.g. 法定代表人名章: two columns, read from the right.
@@ -91,24 +81,10 @@ pub fn name_seal(name: &str) -> Result<Imprint, SealError> {
     draw(data, &format!("seal/person/{name}"), NAME_SEAL_MM)
 }
 
-fn check_length<'a>(
-    what: &'static str,
-    text: &'a str,
-    min: usize,
-    max: usize,
-) -> Result<&'a str, SealError> {
+fn check_length<'a>(what: &'static str, text: &'a str, min: usize, max: usize) -> Result<&'a str, SealError> {
     let text = text.trim();
     let found = text.chars().count();
-    if (min..=max).contains(&found) {
-        Ok(text)
-    } else {
-        Err(SealError::Length {
-            what,
-            min,
-            max,
-            found,
-        })
-    }
+    if (min..=max).contains(&found) { Ok(text) } else { Err(SealError::Length { what, min, max, found }) }
 }
 
 fn draw(data: serde_json::Value, identity: &str, side_mm: f64) -> Result<Imprint, SealError> {
@@ -120,9 +96,5 @@ fn draw(data: serde_json::Value, identity: &str, side_mm: f64) -> Result<Imprint
         created_ms: DRAWN_MS,
         purpose: Purpose::Drawing,
     })?;
-    Ok(Imprint {
-        pdf: rendered.pdf,
-        width_mm: side_mm,
-        height_mm: side_mm,
-    })
+    Ok(Imprint { pdf: rendered.pdf, width_mm: side_mm, height_mm: side_mm })
 }

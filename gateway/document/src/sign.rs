@@ -30,9 +30,7 @@ pub enum SignError {
     #[error(transparent)]
     Pdf(#[from] PdfError),
     /// The PDF has no such page.
-    #[error(
-        "PDF 只有 {count} 页，没有第 {page} 页 / the PDF has {count} pages, there is no page {page}"
-    )]
+    #[error("PDF 只有 {count} 页，没有第 {page} 页 / the PDF has {count} pages, there is no page {page}")]
     NoSuchPage {
         /// Wanted page, from 1.
         page: usize,
@@ -52,9 +50,7 @@ pub enum SignError {
         height_mm: f64,
     },
     /// Empty, or with a full stop, which separates levels of names.
-    #[error(
-        "签名域名称无效：{0:?} / invalid field name {0:?}: it must not be empty or contain a full stop"
-    )]
+    #[error("签名域名称无效：{0:?} / invalid field name {0:?}: it must not be empty or contain a full stop")]
     FieldName(String),
     /// The PDF has a field of this name.
     #[error("签名域“{0}”已存在 / the PDF already has a field {0:?}")]
@@ -150,21 +146,14 @@ pub fn prepare(pdf: &[u8], request: &FieldRequest<'_>) -> Result<Prepared, SignE
     widget.set("P", page_id);
     // Print and Locked.
     widget.set("F", 132);
-    widget.set(
-        "Rect",
-        rectangle.map(|side| Object::Real(round(side))).to_vec(),
-    );
+    widget.set("Rect", rectangle.map(|side| Object::Real(round(side))).to_vec());
     widget.set("AP", normal);
     let widget = update.add(widget)?;
 
     add_to_page(&mut update, page_id, widget)?;
     add_to_form(&mut update, widget)?;
     let updated = update.write()?;
-    let offset = updated
-        .raw_offsets
-        .get(&signature)
-        .copied()
-        .ok_or(UpdateError::Unreadable(signature))?;
+    let offset = updated.raw_offsets.get(&signature).copied().ok_or(UpdateError::Unreadable(signature))?;
     Ok(body.finish(updated.bytes, offset))
 }
 
@@ -206,29 +195,20 @@ impl Prepared {
 }
 
 fn placement(
-    inspected: &Inspected,
-    request: &FieldRequest<'_>,
+    inspected: &Inspected, request: &FieldRequest<'_>,
 ) -> Result<(ObjectId, crate::page::Rectangle, [i64; 6]), SignError> {
     let (id, page) = request
         .page
         .checked_sub(1)
         .and_then(|index| inspected.pages.get(index))
-        .ok_or(SignError::NoSuchPage {
-            page: request.page,
-            count: inspected.page_count(),
-        })?;
+        .ok_or(SignError::NoSuchPage { page: request.page, count: inspected.page_count() })?;
     let size = page.displayed_size();
     let (width_mm, height_mm) = (size.width / POINTS_PER_MM, size.height / POINTS_PER_MM);
-    let inside =
-        |start: f64, length: f64, limit: f64| start >= -0.01 && start + length <= limit + 0.01;
+    let inside = |start: f64, length: f64, limit: f64| start >= -0.01 && start + length <= limit + 0.01;
     if !inside(request.x_mm, request.imprint.width_mm, width_mm)
         || !inside(request.y_mm, request.imprint.height_mm, height_mm)
     {
-        return Err(SignError::OutsidePage {
-            page: request.page,
-            width_mm,
-            height_mm,
-        });
+        return Err(SignError::OutsidePage { page: request.page, width_mm, height_mm });
     }
     let points = |mm: f64| mm * POINTS_PER_MM;
     let rectangle = page.place(
@@ -246,9 +226,7 @@ fn check_field_name(inspected: &Inspected, wanted: &str) -> Result<(), SignError
     }
     let document = &inspected.document;
     let taken = || {
-        let form = document
-            .get_dict_in_dict(document.catalog().ok()?, b"AcroForm")
-            .ok()?;
+        let form = document.get_dict_in_dict(document.catalog().ok()?, b"AcroForm").ok()?;
         let fields = form.get_deref(b"Fields", document).ok()?.as_array().ok()?;
         fields.iter().find_map(|field| {
             let (_, field) = document.dereference(field).ok()?;
@@ -256,18 +234,10 @@ fn check_field_name(inspected: &Inspected, wanted: &str) -> Result<(), SignError
             (lopdf::decode_text_string(title).ok()? == wanted).then_some(())
         })
     };
-    if taken().is_some() {
-        Err(SignError::FieldExists(wanted.to_owned()))
-    } else {
-        Ok(())
-    }
+    if taken().is_some() { Err(SignError::FieldExists(wanted.to_owned())) } else { Ok(()) }
 }
 
-fn add_to_page(
-    update: &mut Update<'_>,
-    page_id: ObjectId,
-    widget: ObjectId,
-) -> Result<(), UpdateError> {
+fn add_to_page(update: &mut Update<'_>, page_id: ObjectId, widget: ObjectId) -> Result<(), UpdateError> {
     let mut page = update.get_dictionary(page_id)?;
     if update.push(&mut page, "Annots", widget)? {
         update.set(page_id, Object::Dictionary(page));
@@ -327,11 +297,7 @@ impl SignatureBody {
         let contents = bytes.len();
         bytes.extend_from_slice(&[b'0'; 2 * CONTENTS_BYTES]);
         bytes.extend_from_slice(b">>>");
-        Ok(Self {
-            bytes,
-            byte_range,
-            contents,
-        })
+        Ok(Self { bytes, byte_range, contents })
     }
 
     /// Fills in the byte range, now that the length of the file and `offset` of this body are known.
@@ -340,22 +306,11 @@ impl SignatureBody {
         let (first, second) = (contents.start - 1, contents.end + 1);
         let byte_range = [0, first, second, bytes.len() - second];
         let [a, b, c, d] = byte_range;
-        let numbers = format!(
-            "{:<width$}]",
-            format!("[{a} {b} {c} {d}"),
-            width = BYTE_RANGE_WIDTH - 1
-        );
+        let numbers = format!("{:<width$}]", format!("[{a} {b} {c} {d}"), width = BYTE_RANGE_WIDTH - 1);
         let place = offset + self.byte_range;
         bytes[place..place + BYTE_RANGE_WIDTH].copy_from_slice(numbers.as_bytes());
-        let mut prepared = Prepared {
-            bytes,
-            contents,
-            byte_range,
-            digest: [0; 32],
-        };
-        prepared.digest = prepared
-            .computed_digest()
-            .expect("the ranges were derived from this file");
+        let mut prepared = Prepared { bytes, contents, byte_range, digest: [0; 32] };
+        prepared.digest = prepared.computed_digest().expect("the ranges were derived from this file");
         prepared
     }
 }
@@ -392,16 +347,11 @@ fn round(value: f64) -> f32 {
 pub(crate) mod base64_bytes {
     use super::{BASE64, Deserialize, Engine};
 
-    pub(crate) fn serialize<S: serde::Serializer>(
-        bytes: &[u8],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&BASE64.encode(bytes))
     }
 
-    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
         BASE64.decode(text).map_err(serde::de::Error::custom)
     }

@@ -47,31 +47,11 @@ pub(crate) struct Updated {
 impl<'a> Update<'a> {
     /// `document` must have been parsed from `base`, unrepaired.
     pub(crate) fn new(base: &'a [u8], document: &'a Document) -> Result<Self, UpdateError> {
-        let listed = document
-            .reference_table
-            .entries
-            .keys()
-            .next_back()
-            .copied()
-            .unwrap_or(0);
-        let size = document
-            .trailer
-            .get(b"Size")
-            .and_then(Object::as_i64)
-            .unwrap_or(0);
+        let listed = document.reference_table.entries.keys().next_back().copied().unwrap_or(0);
+        let size = document.trailer.get(b"Size").and_then(Object::as_i64).unwrap_or(0);
         let size = u32::try_from(size).map_err(|_| UpdateError::Trailer("/Size"))?;
-        let next = document
-            .max_id
-            .max(listed)
-            .checked_add(1)
-            .ok_or(UpdateError::Exhausted)?
-            .max(size);
-        Ok(Self {
-            base,
-            document,
-            bodies: BTreeMap::new(),
-            next,
-        })
+        let next = document.max_id.max(listed).checked_add(1).ok_or(UpdateError::Exhausted)?.max(size);
+        Ok(Self { base, document, bodies: BTreeMap::new(), next })
     }
 
     /// A number for a new object.
@@ -103,12 +83,7 @@ impl<'a> Update<'a> {
         match self.bodies.get(&id) {
             Some(Body::Object(object)) => Ok(object.clone()),
             Some(Body::Raw(_)) => Err(UpdateError::Unreadable(id)),
-            None => self
-                .document
-                .objects
-                .get(&id)
-                .cloned()
-                .ok_or(UpdateError::Unreadable(id)),
+            None => self.document.objects.get(&id).cloned().ok_or(UpdateError::Unreadable(id)),
         }
     }
 
@@ -123,16 +98,9 @@ impl<'a> Update<'a> {
     /// Appends `member` to the array `key` of `dictionary`, which may be absent, direct or indirect.
     /// Returns whether `dictionary` itself changed.
     pub(crate) fn push(
-        &mut self,
-        dictionary: &mut Dictionary,
-        key: &'static str,
-        member: ObjectId,
+        &mut self, dictionary: &mut Dictionary, key: &'static str, member: ObjectId,
     ) -> Result<bool, UpdateError> {
-        let current = dictionary
-            .get(key.as_bytes())
-            .ok()
-            .cloned()
-            .unwrap_or(Object::Null);
+        let current = dictionary.get(key.as_bytes()).ok().cloned().unwrap_or(Object::Null);
         if let Object::Reference(id) = current {
             match self.get(id) {
                 Ok(Object::Array(mut members)) => {
@@ -157,23 +125,13 @@ impl<'a> Update<'a> {
 
     /// The catalog's number.
     pub(crate) fn root(&self) -> Result<ObjectId, UpdateError> {
-        self.document
-            .trailer
-            .get(b"Root")
-            .and_then(Object::as_reference)
-            .map_err(|_| UpdateError::Trailer("/Root"))
+        self.document.trailer.get(b"Root").and_then(Object::as_reference).map_err(|_| UpdateError::Trailer("/Root"))
     }
 
     /// Serialises the update behind the unchanged base.
     pub(crate) fn write(mut self) -> Result<Updated, UpdateError> {
-        let with_stream = !self.base[self.document.xref_start..]
-            .trim_ascii_start()
-            .starts_with(b"xref");
-        let section_id = if with_stream {
-            Some(self.reserve()?)
-        } else {
-            None
-        };
+        let with_stream = !self.base[self.document.xref_start..].trim_ascii_start().starts_with(b"xref");
+        let section_id = if with_stream { Some(self.reserve()?) } else { None };
         let mut out = self.base.to_vec();
         if !out.ends_with(b"\n") {
             out.push(b'\n');
@@ -202,10 +160,7 @@ impl<'a> Update<'a> {
             None => write_section_table(&mut out, &offsets, &trailer),
         }
         out.extend_from_slice(format!("startxref\n{section}\n%%EOF\n").as_bytes());
-        Ok(Updated {
-            bytes: out,
-            raw_offsets,
-        })
+        Ok(Updated { bytes: out, raw_offsets })
     }
 
     /// Entries of the previous trailer that still hold, `/Prev`, and a file identifier whose second
@@ -213,10 +168,7 @@ impl<'a> Update<'a> {
     fn trailer(&self, body: &[u8]) -> Result<Dictionary, UpdateError> {
         let mut trailer = Dictionary::new();
         trailer.set("Size", i64::from(self.next));
-        trailer.set(
-            "Prev",
-            i64::try_from(self.document.xref_start).map_err(|_| UpdateError::Exhausted)?,
-        );
+        trailer.set("Prev", i64::try_from(self.document.xref_start).map_err(|_| UpdateError::Exhausted)?);
         trailer.set("Root", self.root()?);
         if let Ok(info @ Object::Reference(_)) = self.document.trailer.get(b"Info") {
             trailer.set("Info", info.clone());
@@ -232,10 +184,7 @@ impl<'a> Update<'a> {
             .and_then(|id| id.first())
             .and_then(|id| id.as_str().ok())
             .map(|id| Object::String(id.to_vec(), StringFormat::Hexadecimal));
-        trailer.set(
-            "ID",
-            vec![first.unwrap_or_else(|| revision.clone()), revision],
-        );
+        trailer.set("ID", vec![first.unwrap_or_else(|| revision.clone()), revision]);
         Ok(trailer)
     }
 }
@@ -249,11 +198,7 @@ fn runs(offsets: &BTreeMap<ObjectId, usize>) -> Vec<Vec<(ObjectId, usize)>> {
     let mut runs: Vec<Vec<(ObjectId, usize)>> = Vec::new();
     for (&id, &offset) in offsets {
         match runs.last_mut() {
-            Some(run)
-                if run
-                    .last()
-                    .is_some_and(|(last, _)| last.0.checked_add(1) == Some(id.0)) =>
-            {
+            Some(run) if run.last().is_some_and(|(last, _)| last.0.checked_add(1) == Some(id.0)) => {
                 run.push((id, offset));
             }
             _ => runs.push(vec![(id, offset)]),
@@ -262,11 +207,7 @@ fn runs(offsets: &BTreeMap<ObjectId, usize>) -> Vec<Vec<(ObjectId, usize)>> {
     runs
 }
 
-fn write_section_table(
-    out: &mut Vec<u8>,
-    offsets: &BTreeMap<ObjectId, usize>,
-    trailer: &Dictionary,
-) {
+fn write_section_table(out: &mut Vec<u8>, offsets: &BTreeMap<ObjectId, usize>, trailer: &Dictionary) {
     out.extend_from_slice(b"xref\n");
     for run in runs(offsets) {
         out.extend_from_slice(format!("{} {}\n", run[0].0.0, run.len()).as_bytes());
@@ -280,32 +221,20 @@ fn write_section_table(
 }
 
 fn write_section_stream(
-    out: &mut Vec<u8>,
-    id: ObjectId,
-    offsets: &BTreeMap<ObjectId, usize>,
-    mut trailer: Dictionary,
+    out: &mut Vec<u8>, id: ObjectId, offsets: &BTreeMap<ObjectId, usize>, mut trailer: Dictionary,
 ) -> Result<(), UpdateError> {
     let (mut index, mut entries) = (Vec::new(), Vec::new());
     for run in runs(offsets) {
         index.push(Object::Integer(i64::from(run[0].0.0)));
-        index.push(Object::Integer(
-            i64::try_from(run.len()).map_err(|_| UpdateError::Exhausted)?,
-        ));
+        index.push(Object::Integer(i64::try_from(run.len()).map_err(|_| UpdateError::Exhausted)?));
         for ((_, generation), offset) in run {
             entries.push(1);
-            entries.extend_from_slice(
-                &u32::try_from(offset)
-                    .map_err(|_| UpdateError::Exhausted)?
-                    .to_be_bytes(),
-            );
+            entries.extend_from_slice(&u32::try_from(offset).map_err(|_| UpdateError::Exhausted)?.to_be_bytes());
             entries.extend_from_slice(&generation.to_be_bytes());
         }
     }
     trailer.set("Type", Object::Name(b"XRef".to_vec()));
-    trailer.set(
-        "W",
-        vec![Object::Integer(1), Object::Integer(4), Object::Integer(2)],
-    );
+    trailer.set("W", vec![Object::Integer(1), Object::Integer(4), Object::Integer(2)]);
     trailer.set("Index", index);
     out.extend_from_slice(format!("{} {} obj\n", id.0, id.1).as_bytes());
     append(out, &Object::Stream(lopdf::Stream::new(trailer, entries)));

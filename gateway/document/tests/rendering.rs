@@ -26,31 +26,17 @@ fn text_of(pdf: &[u8]) -> String {
 fn contract_has_its_text_and_places_for_seals() {
     let rendered = render::contract(&contract_text()).unwrap();
     let text = text_of(&rendered.pdf);
-    for wanted in [
-        "设备采购合同",
-        sample::BUYER,
-        sample::SELLER,
-        "第一条",
-        "第十条",
-        "¥1,100,000.00",
-        "第1页共",
-    ] {
+    for wanted in ["设备采购合同", sample::BUYER, sample::SELLER, "第一条", "第十条", "¥1,100,000.00", "第1页共"]
+    {
         assert!(text.contains(wanted), "{wanted}");
     }
     assert!((3..=5).contains(&rendered.pages));
     for name in ["seal-0", "seal-1", "person-0", "person-1"] {
         let anchor = rendered.anchor(name).unwrap();
         assert_eq!(anchor.page, rendered.pages);
-        assert!(
-            (20.0..190.0).contains(&anchor.x_mm) && (20.0..277.0).contains(&anchor.y_mm),
-            "{anchor:?}"
-        );
+        assert!((20.0..190.0).contains(&anchor.x_mm) && (20.0..277.0).contains(&anchor.y_mm), "{anchor:?}");
     }
-    assert_eq!(
-        rendered,
-        render::contract(&contract_text()).unwrap(),
-        "same data, same bytes"
-    );
+    assert_eq!(rendered, render::contract(&contract_text()).unwrap(), "same data, same bytes");
 }
 
 #[test]
@@ -91,20 +77,9 @@ fn signing_certificate_lists_everything_and_carries_the_proof() {
         assert!(text.contains(value.as_str()), "{value}");
     }
     let attached = attachments(&rendered.pdf).unwrap();
-    let find = |name: &str| {
-        attached
-            .iter()
-            .find(|a| a.name == name)
-            .map(|a| a.bytes.clone())
-    };
-    assert_eq!(
-        find("proof.qzproof").as_deref(),
-        Some(b"the proof".as_slice())
-    );
-    assert_eq!(
-        find("genesis.qz").as_deref(),
-        Some(b"the genesis".as_slice())
-    );
+    let find = |name: &str| attached.iter().find(|a| a.name == name).map(|a| a.bytes.clone());
+    assert_eq!(find("proof.qzproof").as_deref(), Some(b"the proof".as_slice()));
+    assert_eq!(find("genesis.qz").as_deref(), Some(b"the genesis".as_slice()));
     assert!(rendered.anchor("issuer").is_some());
     let again = render::signing_certificate(&data, b"the proof", Some(b"the genesis")).unwrap();
     assert_eq!(rendered.pdf, again.pdf);
@@ -117,8 +92,7 @@ fn amendment_and_receipt() {
     let rendered = render::amendment(&amendment).unwrap();
     assert!(text_of(&rendered.pdf).contains("补充协议"));
     assert!(rendered.anchor("seal-1").is_some());
-    let receipt =
-        render::payment_receipt(&sample::receipt("HD1", "SL-CG-2026-1122", NOW_MS)).unwrap();
+    let receipt = render::payment_receipt(&sample::receipt("HD1", "SL-CG-2026-1122", NOW_MS)).unwrap();
     assert!(text_of(&receipt.pdf).contains("不是任何银行出具的凭证"));
     assert_eq!(receipt.pages, 1);
 }
@@ -126,14 +100,10 @@ fn amendment_and_receipt() {
 #[test]
 fn user_text_is_never_markup() {
     let mut text = contract_text();
-    text.preamble =
-        "#panic(\"x\") *粗* $x^2$ #read(\"/etc/passwd\") \\ <anchor> @ref // 注释 [括号]".into();
+    text.preamble = "#panic(\"x\") *粗* $x^2$ #read(\"/etc/passwd\") \\ <anchor> @ref // 注释 [括号]".into();
     let rendered = render::contract(&text).unwrap();
     let shown = text_of(&rendered.pdf);
-    assert!(
-        shown.contains("#panic(\"x\")*粗*$x^2$#read(\"/etc/passwd\")"),
-        "{shown}"
-    );
+    assert!(shown.contains("#panic(\"x\")*粗*$x^2$#read(\"/etc/passwd\")"), "{shown}");
     assert_eq!(rendered.anchors.len(), 4);
 }
 
@@ -145,10 +115,7 @@ fn missing_glyphs_are_named() {
         Err(RenderError::MissingGlyphs(characters)) => assert_eq!(characters, ['𓀀', '😀']),
         other => panic!("{:?}", other.map(|rendered| rendered.pages)),
     }
-    assert!(matches!(
-        seal::company_seal("😀公司", ""),
-        Err(SealError::Render(RenderError::MissingGlyphs(_)))
-    ));
+    assert!(matches!(seal::company_seal("😀公司", ""), Err(SealError::Render(RenderError::MissingGlyphs(_)))));
 }
 
 #[test]
@@ -157,18 +124,13 @@ fn long_values_stay_on_the_page() {
     let mut data = certificate_data(&demo, b"contract");
     data.contract.name = "关于超长项目名称的战略合作框架协议".repeat(6);
     data.parties[0].name = "某某某某某某某某某某某某某某某某某某某某某某有限责任公司".into();
-    data.parties[0].identity.device =
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 ".repeat(3);
+    data.parties[0].identity.device = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 ".repeat(3);
     data.verification.portal_url = format!("https://example.org/{}", "a".repeat(220));
     data.contract.file_name = format!("{}.pdf", "合同".repeat(60));
     data.parties[1].certificate.subject = "上海样本精密仪器有限公司 合同专用章".repeat(4);
     render::signing_certificate(&data, b"p", None).unwrap();
     let unusual = unusual_certificate_data(&demo, b"contract");
-    let text = text_of(
-        &render::signing_certificate(&unusual, b"p", None)
-            .unwrap()
-            .pdf,
-    );
+    let text = text_of(&render::signing_certificate(&unusual, b"p", None).unwrap().pdf);
     for wanted in ["演示时间戳", "保证人", "310115********0025", "智能化系统"] {
         assert!(text.contains(wanted), "{wanted}");
     }
@@ -178,20 +140,11 @@ fn long_values_stay_on_the_page() {
 fn seals_are_deterministic_and_bounded() {
     let seal = seal::company_seal(sample::SELLER, "合同专用章").unwrap();
     assert_eq!((seal.width_mm, seal.height_mm), (40.0, 40.0));
-    assert_eq!(
-        seal,
-        seal::company_seal(sample::SELLER, "合同专用章").unwrap()
-    );
+    assert_eq!(seal, seal::company_seal(sample::SELLER, "合同专用章").unwrap());
     assert!(seal::company_seal(&"长".repeat(28), "财务专用章").is_ok());
-    assert!(matches!(
-        seal::company_seal(&"长".repeat(29), ""),
-        Err(SealError::Length { found: 29, .. })
-    ));
+    assert!(matches!(seal::company_seal(&"长".repeat(29), ""), Err(SealError::Length { found: 29, .. })));
     for name in ["李明", "周雅文", "欧阳明远"] {
         seal::name_seal(name).unwrap();
     }
-    assert!(matches!(
-        seal::name_seal("A"),
-        Err(SealError::Length { .. })
-    ));
+    assert!(matches!(seal::name_seal("A"), Err(SealError::Length { .. })));
 }

@@ -23,37 +23,19 @@ fn check_two_signers(name: &str, pdf: &[u8]) {
     let twice = demo.sign(
         &once,
         &demo.seller,
-        &FieldRequest {
-            x_mm: 70.0,
-            y_mm: 40.0,
-            ..request("sig-b", &second, sample::SELLER)
-        },
+        &FieldRequest { x_mm: 70.0, y_mm: 40.0, ..request("sig-b", &second, sample::SELLER) },
     );
-    assert_eq!(
-        &twice[..once.len()],
-        once,
-        "{name}: an update never touches what is before it"
-    );
+    assert_eq!(&twice[..once.len()], once, "{name}: an update never touches what is before it");
     assert_eq!(&once[..pdf.len()], pdf);
 
     let found = signatures(&twice).unwrap();
-    assert_eq!(
-        found.iter().map(|s| s.field.as_str()).collect::<Vec<_>>(),
-        ["sig-a", "sig-b"],
-        "{name}"
-    );
+    assert_eq!(found.iter().map(|s| s.field.as_str()).collect::<Vec<_>>(), ["sig-a", "sig-b"], "{name}");
     assert_eq!(found[0].covers_to, once.len(), "{name}");
-    assert!(
-        !found[0].covers_whole_file && found[1].covers_whole_file,
-        "{name}"
-    );
+    assert!(!found[0].covers_whole_file && found[1].covers_whole_file, "{name}");
     for signature in &found {
         assert_eq!(signature.cms_ok, Ok(()), "{name}");
         assert_eq!(signature.chain_ders, [demo.ca.certificate_der()], "{name}");
-        assert_eq!(
-            signature.signing_time_m.as_deref(),
-            Some("D:20261122100000+08'00'")
-        );
+        assert_eq!(signature.signing_time_m.as_deref(), Some("D:20261122100000+08'00'"));
     }
     assert_eq!(found[0].signer_cert_der, demo.buyer.certificate);
 
@@ -64,10 +46,7 @@ fn check_two_signers(name: &str, pdf: &[u8]) {
     let (ok, text) = oracle(&["structure", &file.to_string_lossy()]);
     assert!(ok, "{name}: {text}");
     let (ok, text) = oracle(&["validate", &ca.to_string_lossy(), &file.to_string_lossy()]);
-    assert!(
-        ok && text.matches("judged VALID").count() == 2,
-        "{name}: {text}"
-    );
+    assert!(ok && text.matches("judged VALID").count() == 2, "{name}: {text}");
 }
 
 fn rewritten(pdf: &[u8], options: &[&str]) -> Vec<u8> {
@@ -83,9 +62,7 @@ fn rewritten(pdf: &[u8], options: &[&str]) -> Vec<u8> {
 }
 
 fn contract() -> Vec<u8> {
-    render::contract(&sample::contract("T-1", "2026年11月22日", NOW_MS))
-        .unwrap()
-        .pdf
+    render::contract(&sample::contract("T-1", "2026年11月22日", NOW_MS)).unwrap().pdf
 }
 
 #[test]
@@ -95,10 +72,7 @@ fn our_own_contract() {
 
 #[test]
 fn classic_cross_reference_table() {
-    check_two_signers(
-        "disabled",
-        &rewritten(&contract(), &["--object-streams=disable"]),
-    );
+    check_two_signers("disabled", &rewritten(&contract(), &["--object-streams=disable"]));
 }
 
 #[test]
@@ -111,28 +85,17 @@ fn object_streams() {
 #[test]
 fn linearised() {
     check_two_signers("linearised", &rewritten(&contract(), &["--linearize"]));
-    check_two_signers(
-        "linearised classic",
-        &rewritten(&contract(), &["--linearize", "--object-streams=disable"]),
-    );
+    check_two_signers("linearised classic", &rewritten(&contract(), &["--linearize", "--object-streams=disable"]));
 }
 
 #[test]
 fn no_final_newline() {
-    check_two_signers(
-        "no newline",
-        &Classic {
-            final_newline: false,
-            ..Classic::default()
-        }
-        .bytes(),
-    );
+    check_two_signers("no newline", &Classic { final_newline: false, ..Classic::default() }.bytes());
 }
 
 #[test]
 fn existing_forms_inline_and_indirect() {
-    const FIELD: &str =
-        "<</Type/Annot/Subtype/Widget/FT/Tx/T(remark)/V(x)/Rect[50 50 90 70]/P 3 0 R/F 4>>";
+    const FIELD: &str = "<</Type/Annot/Subtype/Widget/FT/Tx/T(remark)/V(x)/Rect[50 50 90 70]/P 3 0 R/F 4>>";
     let inline = Classic {
         catalog_extra: "/AcroForm<</Fields[6 0 R]/DA(/Helv 0 Tf 0 g)>>",
         page_extra: "/Annots[6 0 R]",
@@ -143,12 +106,7 @@ fn existing_forms_inline_and_indirect() {
     let indirect = Classic {
         catalog_extra: "/AcroForm 7 0 R",
         page_extra: "/Annots 9 0 R",
-        objects: vec![
-            (6, FIELD),
-            (7, "<</Fields 8 0 R>>"),
-            (8, "[6 0 R]"),
-            (9, "[6 0 R]"),
-        ],
+        objects: vec![(6, FIELD), (7, "<</Fields 8 0 R>>"), (8, "[6 0 R]"), (9, "[6 0 R]")],
         ..Classic::default()
     };
     check_two_signers("indirect form", &indirect.bytes());
@@ -164,14 +122,7 @@ fn turned_cropped_and_scaled_pages() {
         "/CropBox[50 60 545 700]/Rotate 270",
         "/UserUnit 2.0",
     ] {
-        check_two_signers(
-            extra,
-            &Classic {
-                page_extra: extra,
-                ..Classic::default()
-            }
-            .bytes(),
-        );
+        check_two_signers(extra, &Classic { page_extra: extra, ..Classic::default() }.bytes());
     }
 }
 
@@ -182,35 +133,20 @@ fn a_flipped_byte_is_refused() {
     let pdf = demo.sign(&contract(), &demo.buyer, &request("sig-a", &imprint, "甲"));
     let [_, first, second, length] = signatures(&pdf).unwrap()[0].byte_range;
     let folder = tempfile::tempdir().unwrap();
-    let (ca, file) = (
-        folder.path().join("ca.pem"),
-        folder.path().join("flipped.pdf"),
-    );
+    let (ca, file) = (folder.path().join("ca.pem"), folder.path().join("flipped.pdf"));
     std::fs::write(&ca, demo.ca_pem()).unwrap();
-    let holds =
-        |bytes: &[u8]| signatures(bytes).is_ok_and(|found| found.iter().all(|s| s.cms_ok.is_ok()));
+    let holds = |bytes: &[u8]| signatures(bytes).is_ok_and(|found| found.iter().all(|s| s.cms_ok.is_ok()));
     assert!(holds(&pdf));
     let step = pdf.len() / 60;
-    for position in (10..first)
-        .step_by(step)
-        .chain((second..second + length).step_by(97))
-    {
+    for position in (10..first).step_by(step).chain((second..second + length).step_by(97)) {
         let mut flipped = pdf.clone();
         flipped[position] ^= 1;
         assert!(!holds(&flipped), "byte {position}");
     }
     // Inside the signature value too: it is at the end of the CMS object.
     let mut flipped = pdf.clone();
-    let position = (first..second - 1)
-        .rev()
-        .find(|index| pdf[*index] != b'0')
-        .unwrap()
-        - 20;
-    flipped[position] = if flipped[position] == b'0' {
-        b'1'
-    } else {
-        b'0'
-    };
+    let position = (first..second - 1).rev().find(|index| pdf[*index] != b'0').unwrap() - 20;
+    flipped[position] = if flipped[position] == b'0' { b'1' } else { b'0' };
     assert!(!holds(&flipped));
     flipped = pdf.clone();
     flipped[first / 2] ^= 1;
@@ -231,45 +167,18 @@ fn a_crash_resumes_with_the_same_digest() {
     let resumed: sign::Prepared = serde_json::from_str(&stored).unwrap();
     assert_eq!(resumed, prepared);
 
-    let cms = qz_document::cms::sign(
-        &prepared.digest,
-        &demo.buyer.key,
-        &demo.buyer.certificate,
-        &[],
-    )
-    .unwrap();
-    assert_eq!(
-        sign::complete(&resumed, &cms).unwrap(),
-        sign::complete(&prepared, &cms).unwrap()
-    );
+    let cms = qz_document::cms::sign(&prepared.digest, &demo.buyer.key, &demo.buyer.certificate, &[]).unwrap();
+    assert_eq!(sign::complete(&resumed, &cms).unwrap(), sign::complete(&prepared, &cms).unwrap());
 
-    let other =
-        qz_document::cms::sign(&[7; 32], &demo.buyer.key, &demo.buyer.certificate, &[]).unwrap();
-    assert!(matches!(
-        sign::complete(&prepared, &other),
-        Err(SignError::Cms(_))
-    ));
+    let other = qz_document::cms::sign(&[7; 32], &demo.buyer.key, &demo.buyer.certificate, &[]).unwrap();
+    assert!(matches!(sign::complete(&prepared, &other), Err(SignError::Cms(_))));
     let mut altered = prepared.clone();
     altered.bytes[100] ^= 1;
-    assert!(matches!(
-        sign::complete(&altered, &cms),
-        Err(SignError::Altered)
-    ));
+    assert!(matches!(sign::complete(&altered, &cms), Err(SignError::Altered)));
     altered = prepared.clone();
     altered.contents.end += 2;
-    assert!(matches!(
-        sign::complete(&altered, &cms),
-        Err(SignError::Altered)
-    ));
-    assert!(
-        qz_document::cms::sign(
-            &prepared.digest,
-            &demo.seller.key,
-            &demo.buyer.certificate,
-            &[]
-        )
-        .is_err()
-    );
+    assert!(matches!(sign::complete(&altered, &cms), Err(SignError::Altered)));
+    assert!(qz_document::cms::sign(&prepared.digest, &demo.seller.key, &demo.buyer.certificate, &[]).is_err());
 }
 
 #[test]
@@ -278,54 +187,15 @@ fn wrong_requests_are_refused() {
     let pdf = Classic::default().bytes();
     let good = request("sig-a", &imprint, "甲");
     let refused = |request: FieldRequest<'_>| sign::prepare(&pdf, &request).unwrap_err();
-    assert!(matches!(
-        refused(FieldRequest {
-            page: 2,
-            ..good.clone()
-        }),
-        SignError::NoSuchPage { page: 2, count: 1 }
-    ));
-    assert!(matches!(
-        refused(FieldRequest {
-            page: 0,
-            ..good.clone()
-        }),
-        SignError::NoSuchPage { .. }
-    ));
-    assert!(matches!(
-        refused(FieldRequest {
-            x_mm: 180.0,
-            ..good.clone()
-        }),
-        SignError::OutsidePage { .. }
-    ));
-    assert!(matches!(
-        refused(FieldRequest {
-            y_mm: f64::NAN,
-            ..good.clone()
-        }),
-        SignError::OutsidePage { .. }
-    ));
-    assert!(matches!(
-        refused(FieldRequest {
-            field_name: "a.b",
-            ..good.clone()
-        }),
-        SignError::FieldName(_)
-    ));
-    assert!(matches!(
-        refused(FieldRequest {
-            time_ms: -1,
-            ..good.clone()
-        }),
-        SignError::Time(-1)
-    ));
+    assert!(matches!(refused(FieldRequest { page: 2, ..good.clone() }), SignError::NoSuchPage { page: 2, count: 1 }));
+    assert!(matches!(refused(FieldRequest { page: 0, ..good.clone() }), SignError::NoSuchPage { .. }));
+    assert!(matches!(refused(FieldRequest { x_mm: 180.0, ..good.clone() }), SignError::OutsidePage { .. }));
+    assert!(matches!(refused(FieldRequest { y_mm: f64::NAN, ..good.clone() }), SignError::OutsidePage { .. }));
+    assert!(matches!(refused(FieldRequest { field_name: "a.b", ..good.clone() }), SignError::FieldName(_)));
+    assert!(matches!(refused(FieldRequest { time_ms: -1, ..good.clone() }), SignError::Time(-1)));
     let demo = Demo::new();
     let signed = demo.sign(&pdf, &demo.buyer, &good);
-    assert!(matches!(
-        sign::prepare(&signed, &good),
-        Err(SignError::FieldExists(_))
-    ));
+    assert!(matches!(sign::prepare(&signed, &good), Err(SignError::FieldExists(_))));
 }
 
 #[test]
@@ -334,13 +204,7 @@ fn openssl_accepts_the_signature_as_cades() {
     let imprint = seal::name_seal("周雅文").unwrap();
     let prepared = sign::prepare(&contract(), &request("sig-a", &imprint, "甲")).unwrap();
     let chain = [demo.ca.certificate_der().to_vec()];
-    let cms = qz_document::cms::sign(
-        &prepared.digest,
-        &demo.buyer.key,
-        &demo.buyer.certificate,
-        &chain,
-    )
-    .unwrap();
+    let cms = qz_document::cms::sign(&prepared.digest, &demo.buyer.key, &demo.buyer.certificate, &chain).unwrap();
     let [_, first, second, _] = prepared.byte_range;
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
@@ -357,11 +221,7 @@ fn openssl_accepts_the_signature_as_cades() {
 #[test]
 fn places_at_the_foot_are_on_the_page() {
     let seal = seal::company_seal(sample::BUYER, "").unwrap();
-    let pdf = Classic {
-        page_extra: "/Rotate 90",
-        ..Classic::default()
-    }
-    .bytes();
+    let pdf = Classic { page_extra: "/Rotate 90", ..Classic::default() }.bytes();
     let opened = qz_document::inspect::Pdf::open(&pdf).unwrap();
     let sizes = [(40.0, 40.0), (40.0, 40.0), (18.0, 18.0)];
     let places = opened.places_at_foot(&sizes).unwrap();

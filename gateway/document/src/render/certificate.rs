@@ -257,9 +257,7 @@ pub struct VerificationFacts {
 /// # Errors
 /// See [`RenderError`].
 pub fn signing_certificate(
-    data: &CertificateData,
-    proof: &[u8],
-    genesis: Option<&[u8]>,
+    data: &CertificateData, proof: &[u8], genesis: Option<&[u8]>,
 ) -> Result<Rendered, RenderError> {
     let code = QrCode::with_error_correction_level(&data.verification.portal_url, EcLevel::M)
         .map_err(RenderError::QrCode)?

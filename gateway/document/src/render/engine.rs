@@ -21,11 +21,7 @@ use typst_pdf::{PdfOptions, PdfStandard, PdfStandards, Timestamp};
 use super::{RenderError, Rendered, layout};
 
 /// Families that the templates use, all in Debian's fonts-noto-cjk.
-const FAMILIES: [&str; 3] = [
-    "Noto Serif CJK SC",
-    "Noto Sans CJK SC",
-    "Noto Sans Mono CJK SC",
-];
+const FAMILIES: [&str; 3] = ["Noto Serif CJK SC", "Noto Sans CJK SC", "Noto Sans Mono CJK SC"];
 /// Most data for one document: some hundred pages.
 pub(super) const MAX_DATA_BYTES: usize = 1 << 20;
 const FONT_FOLDERS: [&str; 3] = ["/usr/share/fonts", "/usr/local/share/fonts", "/opt/fonts"];
@@ -64,31 +60,17 @@ fn shared() -> Result<&'static Shared, RenderError> {
     static SHARED: OnceLock<Result<Shared, &'static str>> = OnceLock::new();
     let loaded = SHARED.get_or_init(|| {
         let mut fonts = FontStore::new();
-        for folder in FONT_FOLDERS
-            .iter()
-            .map(Path::new)
-            .filter(|folder| folder.is_dir())
-        {
+        for folder in FONT_FOLDERS.iter().map(Path::new).filter(|folder| folder.is_dir()) {
             fonts.extend(typst_kit::fonts::scan(folder));
         }
         for family in FAMILIES {
-            if fonts
-                .book()
-                .select_family(&family.to_lowercase())
-                .next()
-                .is_none()
-            {
+            if fonts.book().select_family(&family.to_lowercase()).next().is_none() {
                 return Err(family);
             }
         }
-        Ok(Shared {
-            library: LazyHash::new(Library::default()),
-            fonts,
-        })
+        Ok(Shared { library: LazyHash::new(Library::default()), fonts })
     });
-    loaded
-        .as_ref()
-        .map_err(|family| RenderError::FontMissing(family))
+    loaded.as_ref().map_err(|family| RenderError::FontMissing(family))
 }
 
 struct ClosedWorld<'a> {
@@ -115,17 +97,11 @@ impl World for ClosedWorld<'_> {
         if id == self.main.id() {
             return Ok(self.main.clone());
         }
-        self.sources
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| FileError::NotFound("source".into()))
+        self.sources.get(&id).cloned().ok_or_else(|| FileError::NotFound("source".into()))
     }
 
     fn file(&self, id: FileId) -> FileResult<Bytes> {
-        self.files
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| FileError::NotFound("file".into()))
+        self.files.get(&id).cloned().ok_or_else(|| FileError::NotFound("file".into()))
     }
 
     fn font(&self, index: usize) -> Option<Font> {
@@ -148,38 +124,23 @@ pub(crate) fn render(job: Job<'_>) -> Result<Rendered, RenderError> {
     if data.len() > MAX_DATA_BYTES {
         return Err(RenderError::TooLarge(data.len()));
     }
-    let mut files: HashMap<FileId, Bytes> = job
-        .files
-        .into_iter()
-        .map(|(name, bytes)| (file_id(name), Bytes::new(bytes)))
-        .collect();
+    let mut files: HashMap<FileId, Bytes> =
+        job.files.into_iter().map(|(name, bytes)| (file_id(name), Bytes::new(bytes))).collect();
     files.insert(file_id("data.json"), Bytes::new(data));
-    let style = Source::new(
-        file_id("style.typ"),
-        include_str!("../../templates/style.typ").into(),
-    );
+    let style = Source::new(file_id("style.typ"), include_str!("../../templates/style.typ").into());
     let world = ClosedWorld {
         shared: shared()?,
         main: Source::new(file_id("main.typ"), job.template.into()),
         sources: HashMap::from([(style.id(), style)]),
         files,
     };
-    let compiled = typst::compile::<PagedDocument>(&world)
-        .output
-        .map_err(|errors| template_error(&world, &errors));
+    let compiled = typst::compile::<PagedDocument>(&world).output.map_err(|errors| template_error(&world, &errors));
     let result = compiled.and_then(|document| {
         layout::check(&document)?;
         let anchors = layout::anchors(&document);
-        let pdf = typst_pdf::pdf(
-            &document,
-            &options(job.identity, job.created_ms, job.purpose)?,
-        )
-        .map_err(|errors| template_error(&world, &errors))?;
-        Ok(Rendered {
-            pdf,
-            pages: document.pages().len(),
-            anchors,
-        })
+        let pdf = typst_pdf::pdf(&document, &options(job.identity, job.created_ms, job.purpose)?)
+            .map_err(|errors| template_error(&world, &errors))?;
+        Ok(Rendered { pdf, pages: document.pages().len(), anchors })
     });
     // Typst remembers intermediate results; keep those of the last few documents only.
     typst::comemo::evict(5);
@@ -187,8 +148,8 @@ pub(crate) fn render(job: Job<'_>) -> Result<Rendered, RenderError> {
 }
 
 fn options(identity: &str, created_ms: i64, purpose: Purpose) -> Result<PdfOptions, RenderError> {
-    let standards = PdfStandards::new(&[PdfStandard::A_3b])
-        .map_err(|error| RenderError::Template(format!("{error:?}")))?;
+    let standards =
+        PdfStandards::new(&[PdfStandard::A_3b]).map_err(|error| RenderError::Template(format!("{error:?}")))?;
     let time = moment(created_ms)?.to_zoned(TimeZone::UTC);
     let part = |value: i8| u8::try_from(value).unwrap_or(0);
     let date = Datetime::from_ymd_hms(
@@ -212,17 +173,8 @@ fn options(identity: &str, created_ms: i64, purpose: Purpose) -> Result<PdfOptio
 
 fn template_error(world: &ClosedWorld<'_>, errors: &[SourceDiagnostic]) -> RenderError {
     let line = |error: &SourceDiagnostic| {
-        let hints = error
-            .hints
-            .iter()
-            .map(|hint| format!(" ({})", hint.v))
-            .collect::<String>();
-        format!(
-            "{}{hints} at {:?} of {:?}",
-            error.message,
-            error.span,
-            world.main.id()
-        )
+        let hints = error.hints.iter().map(|hint| format!(" ({})", hint.v)).collect::<String>();
+        format!("{}{hints} at {:?} of {:?}", error.message, error.span, world.main.id())
     };
     RenderError::Template(errors.iter().map(line).collect::<Vec<_>>().join("; "))
 }
@@ -236,8 +188,7 @@ fn moment(time_ms: i64) -> Result<Moment, RenderError> {
 
 /// `data` as JSON in which each `name_ms` number is joined by `name`, the time in China as text.
 pub(crate) fn with_times(data: &impl Serialize) -> Result<Value, RenderError> {
-    let mut value =
-        serde_json::to_value(data).map_err(|error| RenderError::Template(error.to_string()))?;
+    let mut value = serde_json::to_value(data).map_err(|error| RenderError::Template(error.to_string()))?;
     add_times(&mut value)?;
     Ok(value)
 }
@@ -251,19 +202,12 @@ fn add_times(value: &mut Value) -> Result<(), RenderError> {
                 match (key.strip_suffix("_ms"), member.as_i64()) {
                     (Some(name), Some(time_ms)) => {
                         let local = moment(time_ms)?.to_zoned(TimeZone::fixed(Offset::constant(8)));
-                        texts.push((
-                            name.to_owned(),
-                            local.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-                        ));
+                        texts.push((name.to_owned(), local.strftime("%Y-%m-%d %H:%M:%S").to_string()));
                     }
                     _ => add_times(member)?,
                 }
             }
-            members.extend(
-                texts
-                    .into_iter()
-                    .map(|(name, text)| (name, Value::String(text))),
-            );
+            members.extend(texts.into_iter().map(|(name, text)| (name, Value::String(text))));
             Ok(())
         }
         _ => Ok(()),
@@ -281,9 +225,6 @@ mod tests {
         let data = with_times(&data).unwrap();
         assert_eq!(data["a"][0]["at"], "2026-01-01 08:00:00");
         assert_eq!(data["items"], 3);
-        assert!(matches!(
-            with_times(&serde_json::json!({ "at_ms": -1 })),
-            Err(RenderError::Time(-1))
-        ));
+        assert!(matches!(with_times(&serde_json::json!({ "at_ms": -1 })), Err(RenderError::Time(-1))));
     }
 }

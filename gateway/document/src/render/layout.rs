@@ -20,29 +20,17 @@ pub(super) fn check(document: &PagedDocument) -> Result<(), RenderError> {
     for (index, page) in document.pages().iter().enumerate() {
         let mut visit = |item: &TextItem, transform: Transform| {
             collect_missing(item, &mut missing);
-            let (start, end) = (
-                Point::zero().transform(transform),
-                Point::with_x(item.width()).transform(transform),
-            );
-            let inside = |point: Point| {
-                within(point.x, page.frame.width()) && within(point.y, page.frame.height())
-            };
+            let (start, end) = (Point::zero().transform(transform), Point::with_x(item.width()).transform(transform));
+            let inside = |point: Point| within(point.x, page.frame.width()) && within(point.y, page.frame.height());
             if inside(start) && inside(end) {
                 Ok(())
             } else {
-                Err(RenderError::Overflow {
-                    page: index + 1,
-                    text: item.text.to_string(),
-                })
+                Err(RenderError::Overflow { page: index + 1, text: item.text.to_string() })
             }
         };
         walk(&page.frame, Transform::identity(), &mut visit)?;
     }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(RenderError::MissingGlyphs(missing.into_iter().collect()))
-    }
+    if missing.is_empty() { Ok(()) } else { Err(RenderError::MissingGlyphs(missing.into_iter().collect())) }
 }
 
 fn within(position: Abs, limit: Abs) -> bool {
@@ -58,16 +46,11 @@ fn collect_missing(item: &TextItem, missing: &mut BTreeSet<char>) {
 
 /// Control characters and break opportunities that have no glyph on purpose.
 fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\n' | '\r' | '\u{200b}' | '\u{2060}' | '\u{feff}'
-    )
+    matches!(character, '\n' | '\r' | '\u{200b}' | '\u{2060}' | '\u{feff}')
 }
 
 fn walk(
-    frame: &Frame,
-    transform: Transform,
-    visit: &mut impl FnMut(&TextItem, Transform) -> Result<(), RenderError>,
+    frame: &Frame, transform: Transform, visit: &mut impl FnMut(&TextItem, Transform) -> Result<(), RenderError>,
 ) -> Result<(), RenderError> {
     for (position, item) in frame.items() {
         let here = transform.pre_concat(Transform::translate(position.x, position.y));

@@ -16,9 +16,9 @@ use serde::Serialize;
 
 pub use amendment::{AmendmentText, Change, amendment};
 pub use certificate::{
-    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody,
-    KeyFacts, RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts,
-    VerificationFacts, X509Facts, signing_certificate,
+    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
+    RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts, VerificationFacts, X509Facts,
+    signing_certificate,
 };
 pub use contract::{Clause, ClauseTable, ContractParty, ContractText, Item, Payment, contract};
 pub(crate) use engine::{Job, Purpose, render};
@@ -104,9 +104,6 @@ impl Eq for Anchor {}
 impl Anchor {
     /// The lower left corner for `imprint`, as [`crate::sign::FieldRequest`] wants it.
     pub fn corner(&self, imprint: &Imprint) -> (f64, f64) {
-        (
-            self.x_mm - imprint.width_mm / 2.0,
-            self.y_mm - imprint.height_mm / 2.0,
-        )
+        (self.x_mm - imprint.width_mm / 2.0, self.y_mm - imprint.height_mm / 2.0)
     }
 }

@@ -3,10 +3,7 @@
 //! Names say 示例 and 样本, so that nobody takes them for real companies; the codes have valid check
 //! digits and belong to nobody.
 
-use super::{
-    AmendmentText, Change, Clause, ClauseTable, ContractParty, ContractText, Item, Payment,
-    ReceiptText,
-};
+use super::{AmendmentText, Change, Clause, ClauseTable, ContractParty, ContractText, Item, Payment, ReceiptText};
 
 /// The buyer's name.
 pub const BUYER: &str = "北京示例科技有限公司";
@@ -44,21 +41,10 @@ pub fn parties() -> Vec<ContractParty> {
 }
 
 fn clause(heading: &str, text: &str, table: Option<ClauseTable>) -> Clause {
-    Clause {
-        heading: owned(heading),
-        text: owned(text),
-        table,
-    }
+    Clause { heading: owned(heading), text: owned(text), table }
 }
 
-fn item(
-    name: &str,
-    specification: &str,
-    unit: &str,
-    quantity: &str,
-    unit_price: &str,
-    total: &str,
-) -> Item {
+fn item(name: &str, specification: &str, unit: &str, quantity: &str, unit_price: &str, total: &str) -> Item {
     Item {
         name: owned(name),
         specification: owned(specification),
@@ -70,12 +56,7 @@ fn item(
 }
 
 fn payment(stage: &str, condition: &str, share: &str, amount: &str) -> Payment {
-    Payment {
-        stage: owned(stage),
-        condition: owned(condition),
-        share: owned(share),
-        amount: owned(amount),
-    }
+    Payment { stage: owned(stage), condition: owned(condition), share: owned(share), amount: owned(amount) }
 }
 
 /// The purchase contract; `number` is its contract number, `created_ms` its creation time.
@@ -89,64 +70,16 @@ pub fn contract(number: &str, sign_date: &str, created_ms: i64) -> ContractText 
         ),
         clauses: clauses(),
         items: vec![
-            item(
-                "三坐标测量机",
-                "SM-800，行程 800×1000×600 mm",
-                "台",
-                "2",
-                "368,000.00",
-                "736,000.00",
-            ),
-            item(
-                "光学影像测量仪",
-                "SV-300，配自动变倍镜头",
-                "台",
-                "3",
-                "86,000.00",
-                "258,000.00",
-            ),
-            item(
-                "测头及标准球组件",
-                "SP-25M",
-                "套",
-                "2",
-                "42,500.00",
-                "85,000.00",
-            ),
-            item(
-                "安装调试与操作培训",
-                "现场 5 个工作日",
-                "项",
-                "1",
-                "21,000.00",
-                "21,000.00",
-            ),
+            item("三坐标测量机", "SM-800，行程 800×1000×600 mm", "台", "2", "368,000.00", "736,000.00"),
+            item("光学影像测量仪", "SV-300，配自动变倍镜头", "台", "3", "86,000.00", "258,000.00"),
+            item("测头及标准球组件", "SP-25M", "套", "2", "42,500.00", "85,000.00"),
+            item("安装调试与操作培训", "现场 5 个工作日", "项", "1", "21,000.00", "21,000.00"),
         ],
         payments: vec![
-            payment(
-                "预付款",
-                "本合同生效之日起 5 个工作日内",
-                "30%",
-                "330,000.00",
-            ),
-            payment(
-                "到货款",
-                "全部设备到货并开箱清点无误之日起 10 个工作日内",
-                "40%",
-                "440,000.00",
-            ),
-            payment(
-                "验收款",
-                "最终验收合格并收到全额增值税专用发票之日起 15 个工作日内",
-                "25%",
-                "275,000.00",
-            ),
-            payment(
-                "质量保证金",
-                "质量保证期届满且无未决质量问题之日起 10 个工作日内",
-                "5%",
-                "55,000.00",
-            ),
+            payment("预付款", "本合同生效之日起 5 个工作日内", "30%", "330,000.00"),
+            payment("到货款", "全部设备到货并开箱清点无误之日起 10 个工作日内", "40%", "440,000.00"),
+            payment("验收款", "最终验收合格并收到全额增值税专用发票之日起 15 个工作日内", "25%", "275,000.00"),
+            payment("质量保证金", "质量保证期届满且无未决质量问题之日起 10 个工作日内", "5%", "55,000.00"),
         ],
         amount: owned("人民币壹佰壹拾万元整（¥1,100,000.00）"),
         sign_date: owned(sign_date),
@@ -212,11 +145,7 @@ fn clauses() -> Vec<Clause> {
 
 /// The amendment of a contract made with [`contract()`].
 pub fn amendment(
-    number: &str,
-    contract_number: &str,
-    contract_sha256: &str,
-    sign_date: &str,
-    created_ms: i64,
+    number: &str, contract_number: &str, contract_sha256: &str, sign_date: &str, created_ms: i64,
 ) -> AmendmentText {
     let change = |clause: &str, before: &str, after: &str| Change {
         clause: owned(clause),

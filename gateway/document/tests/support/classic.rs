@@ -11,13 +11,7 @@ pub struct Classic {
 
 impl Default for Classic {
     fn default() -> Self {
-        Self {
-            catalog_extra: "",
-            page_extra: "",
-            media_box: "[0 0 595 842]",
-            objects: Vec::new(),
-            final_newline: true,
-        }
+        Self { catalog_extra: "", page_extra: "", media_box: "[0 0 595 842]", objects: Vec::new(), final_newline: true }
     }
 }
 
@@ -26,17 +20,8 @@ impl Classic {
     pub fn bytes(&self) -> Vec<u8> {
         let content = "BT /F1 18 Tf 72 700 Td (Sample agreement) Tj ET";
         let mut objects = vec![
-            (
-                1,
-                format!("<</Type/Catalog/Pages 2 0 R{}>>", self.catalog_extra),
-            ),
-            (
-                2,
-                format!(
-                    "<</Type/Pages/Kids[3 0 R]/Count 1/MediaBox{}>>",
-                    self.media_box
-                ),
-            ),
+            (1, format!("<</Type/Catalog/Pages 2 0 R{}>>", self.catalog_extra)),
+            (2, format!("<</Type/Pages/Kids[3 0 R]/Count 1/MediaBox{}>>", self.media_box)),
             (
                 3,
                 format!(
@@ -44,23 +29,10 @@ impl Classic {
                     self.page_extra
                 ),
             ),
-            (
-                4,
-                format!(
-                    "<</Length {}>>\nstream\n{content}\nendstream",
-                    content.len()
-                ),
-            ),
-            (
-                5,
-                "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>".to_owned(),
-            ),
+            (4, format!("<</Length {}>>\nstream\n{content}\nendstream", content.len())),
+            (5, "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>".to_owned()),
         ];
-        objects.extend(
-            self.objects
-                .iter()
-                .map(|(number, body)| (*number, (*body).to_owned())),
-        );
+        objects.extend(self.objects.iter().map(|(number, body)| (*number, (*body).to_owned())));
         let mut out = "%PDF-1.4\n".to_owned();
         let mut xref = "0000000000 65535 f \n".to_owned();
         for (number, body) in &objects {
@@ -69,9 +41,7 @@ impl Classic {
         }
         let start = out.len();
         let size = objects.len() + 1;
-        out += &format!(
-            "xref\n0 {size}\n{xref}trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF"
-        );
+        out += &format!("xref\n0 {size}\n{xref}trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF");
         if self.final_newline {
             out.push('\n');
         }

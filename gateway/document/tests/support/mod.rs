@@ -8,9 +8,8 @@ use std::process::Command;
 
 use qz_document::ca::{self, CertificateAuthority, LeafRequest, SealKey, Subject};
 use qz_document::render::{
-    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody,
-    KeyFacts, RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts,
-    VerificationFacts, X509Facts, sample,
+    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
+    RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts, VerificationFacts, X509Facts, sample,
 };
 use qz_document::seal::Imprint;
 use qz_document::{cms, sign};
@@ -55,21 +54,11 @@ impl Demo {
                 .unwrap();
             Signer { key, certificate }
         };
-        let seal = |organisation, credit_code| Subject::Seal {
-            organisation,
-            credit_code,
-            seal: "合同专用章",
-        };
+        let seal = |organisation, credit_code| Subject::Seal { organisation, credit_code, seal: "合同专用章" };
         Self {
             buyer: leaf(2, seal(sample::BUYER, "91110108MA00DEM14Q")),
             seller: leaf(3, seal(sample::SELLER, "91310115MA1KDEM22C")),
-            person: leaf(
-                4,
-                Subject::Person {
-                    name: "周雅文",
-                    organisation: Some(sample::SELLER),
-                },
-            ),
+            person: leaf(4, Subject::Person { name: "周雅文", organisation: Some(sample::SELLER) }),
             issuer: leaf(5, seal("契证演示平台", "91110105MA01DEM31Q")),
             ca,
         }
@@ -88,11 +77,7 @@ impl Demo {
     }
 }
 
-pub fn request<'a>(
-    field_name: &'a str,
-    imprint: &'a Imprint,
-    signer_name: &'a str,
-) -> sign::FieldRequest<'a> {
+pub fn request<'a>(field_name: &'a str, imprint: &'a Imprint, signer_name: &'a str) -> sign::FieldRequest<'a> {
     sign::FieldRequest {
         field_name,
         page: 1,
@@ -109,16 +94,8 @@ pub fn request<'a>(
 pub fn oracle(arguments: &[&str]) -> (bool, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles.sh");
     let output = Command::new(script).args(arguments).output().unwrap();
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_ne!(
-        output.status.code(),
-        Some(3),
-        "a checker is missing: {text}"
-    );
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_ne!(output.status.code(), Some(3), "a checker is missing: {text}");
     (output.status.success(), text)
 }
 
@@ -157,12 +134,7 @@ pub fn certificate_data(demo: &Demo, contract_pdf: &[u8]) -> CertificateData {
             method: method.into(),
             provider: provider.into(),
             at_ms: NOW_MS + at - before,
-            ip: if index == 0 {
-                "203.0.113.18"
-            } else {
-                "198.51.100.7"
-            }
-            .into(),
+            ip: if index == 0 { "203.0.113.18" } else { "198.51.100.7" }.into(),
             device: "演示客户端 1.0 / Linux".into(),
             demo: true,
         };
@@ -173,11 +145,7 @@ pub fn certificate_data(demo: &Demo, contract_pdf: &[u8]) -> CertificateData {
             id_code: party.id_code.clone(),
             handler: party.handler.clone(),
             authority: "法定代表人授权书（2026-11-20），限签署本合同".into(),
-            identity: check(
-                "营业执照与经办人身份比对",
-                "演示公证处（联盟成员）",
-                3_600_000,
-            ),
+            identity: check("营业执照与经办人身份比对", "演示公证处（联盟成员）", 3_600_000),
             intent: check("经办人自持密钥对合同摘要签名", "签署软件", 2_000),
             key: KeyFacts {
                 seal_custody: KeyCustody::Platform,
@@ -263,10 +231,8 @@ pub fn unusual_certificate_data(demo: &Demo, contract_pdf: &[u8]) -> Certificate
     data.parties.push(person);
     data.parties[0].name = "内蒙古自治区呼和浩特市示例农牧业生产资料供应链管理有限责任公司".into();
     data.parties[0].identity.device =
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140"
-            .into();
-    data.contract.name =
-        "关于内蒙古示例数据中心（一期）机电设备及智能化系统采购、安装与维护的框架合同".into();
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140".into();
+    data.contract.name = "关于内蒙古示例数据中心（一期）机电设备及智能化系统采购、安装与维护的框架合同".into();
     data.timestamp = Some(TimestampFacts {
         authority: "演示时间戳机构 Qizheng Demo TSA".into(),
         serial: digest("serial")[..32].into(),
@@ -279,7 +245,6 @@ pub fn unusual_certificate_data(demo: &Demo, contract_pdf: &[u8]) -> Certificate
     more.extend(data.chain.records.clone());
     data.chain.records.extend(more);
     data.chain.records.truncate(14);
-    data.verification.portal_url =
-        "https://portal.example.org/verify?no=QZ-CERT-2026-000128".into();
+    data.verification.portal_url = "https://portal.example.org/verify?no=QZ-CERT-2026-000128".into();
     data
 }
