@@ -28,7 +28,7 @@ impl Store {
             return Ok(());
         }
         // 2. Build.
-        let mut batch = self.changes_batch(changes)?;
+        let mut batch = self.changes_batch(Some(&view), changes)?;
         batch.put_cf(self.family(keys::BLOCKS), keys::height(changes.height), block);
         batch.put_cf(self.family(keys::COMMITS), keys::height(changes.height), encode(commit));
         self.prune(&view, changes.height, &mut batch)?;
@@ -42,8 +42,8 @@ impl Store {
         self.db.write_opt(batch, &options).map_err(StoreError::database("write"))
     }
 
-    /// All that a change set brings.
-    pub(crate) fn changes_batch(&self, changes: &ChangeSet) -> Result<WriteBatch, StoreError> {
+    /// All that a change set brings on top of `view`, or of nothing.
+    pub(crate) fn changes_batch(&self, view: Option<&StoreView<'_>>, changes: &ChangeSet) -> Result<WriteBatch, StoreError> {
         let mut batch = WriteBatch::default();
         let height = changes.height;
         batch.put_cf(self.family(keys::HEADERS), keys::height(height), &changes.header);
@@ -51,7 +51,7 @@ impl Store {
         for (id, subject) in &changes.subjects {
             batch.put_cf(self.family(keys::SUBJECTS), id.0.0, subject.to_bytes());
         }
-        self.put_tree(changes, &mut batch)?;
+        self.put_tree(view, changes, &mut batch)?;
         for (level, index, hash) in &changes.history_nodes {
             batch.put_cf(self.family(keys::HISTORY), keys::history(*level, *index), hash.0);
         }
@@ -84,7 +84,7 @@ impl Store {
         }
     }
 
-    fn put_tree(&self, changes: &ChangeSet, batch: &mut WriteBatch) -> Result<(), StoreError> {
+    fn put_tree(&self, view: Option<&StoreView<'_>>, changes: &ChangeSet, batch: &mut WriteBatch) -> Result<(), StoreError> {
         let mut stale = vec![];
         for (key, node) in changes.tree.node_batch.nodes() {
             let node = borsh::to_vec(node).expect("borsh into a Vec cannot fail");
@@ -92,8 +92,8 @@ impl Store {
         }
         for ((version, key), value) in changes.tree.node_batch.values() {
             // A node can move while its value stays, so values have their own staleness.
-            if let Some(previous) = version.checked_sub(1)
-                && let Some((old, _)) = self.newest_value(key, previous)?
+            if let (Some(view), Some(previous)) = (view, version.checked_sub(1))
+                && let Some((old, _)) = view.newest_value(key, previous)?
             {
                 stale.push((Height(*version), Stale::Value(old)));
             }

@@ -53,6 +53,8 @@ pub(crate) mod meta {
     pub const TIP: &[u8] = b"tip";
     /// Peaks of the history frontier including the tip.
     pub const FRONTIER: &[u8] = b"frontier";
+    /// States of earlier heights are forgotten; absent before anything was.
+    pub const PRUNED: &[u8] = b"pruned";
     /// Parameters from the next height on.
     pub const PARAMS: &[u8] = b"params";
     /// Validators from the next height on.

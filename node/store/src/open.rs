@@ -69,7 +69,7 @@ impl Store {
     /// An empty database gets height 0. One batch: after a crash it is empty still, or complete.
     fn begin(&self, genesis: &Genesis) -> Result<(), StoreError> {
         let (_, changes) = genesis_state(genesis).map_err(StoreError::Genesis)?;
-        let mut batch = self.changes_batch(&changes)?;
+        let mut batch = self.changes_batch(None, &changes)?;
         let family = self.family(META);
         batch.put_cf(family, meta::FORMAT, FORMAT);
         batch.put_cf(family, meta::CHAIN_ID, genesis.chain_id().0);

@@ -2,34 +2,46 @@
 //! the history are never forgotten.
 
 use crate::error::StoreError;
-use crate::keys::{self, Stale};
+use crate::keys::{self, Stale, meta};
 use crate::open::Store;
 use crate::read::StoreView;
 use qz_evidence::Height;
 use qz_evidence::submission::Parsed;
 use rocksdb::WriteBatch;
 
+/// Most heights forgotten in one block, when a shorter window leaves many to forget.
+const MOST_HEIGHTS: u64 = 16;
+
 impl Store {
-    /// Deletes in the batch of block `height` what no height within the window needs any more. It is one
-    /// height's worth per block, so that no block pays for many.
+    /// Deletes in the batch of block `height` what no height within the window needs any more. It is about
+    /// one height's worth per block, so that no block pays for many.
     pub(crate) fn prune(&self, view: &StoreView<'_>, height: Height, batch: &mut WriteBatch) -> Result<(), StoreError> {
         let window = view.stored_params()?.window;
-        let Some(oldest) = height.0.checked_sub(window).map(Height) else { return Ok(()) };
-        // Stale since `oldest` means needed by earlier versions only.
-        for entry in view.scan(keys::TREE_STALE, &[], None) {
+        let Some(oldest) = height.0.checked_sub(window) else { return Ok(()) };
+        let pruned = view.pruned()?;
+        let last = oldest.min(pruned.0 + MOST_HEIGHTS);
+        for since in (pruned.0 + 1..=last).map(Height) {
+            self.prune_tree(view, since, batch)?;
+            self.prune_relayed(view, since, batch)?;
+        }
+        if last > pruned.0 {
+            batch.put_cf(self.family(keys::META), meta::PRUNED, keys::height(Height(last)));
+        }
+        Ok(())
+    }
+
+    /// Stale since `since` means needed by earlier versions only.
+    fn prune_tree(&self, view: &StoreView<'_>, since: Height, batch: &mut WriteBatch) -> Result<(), StoreError> {
+        for entry in view.scan(keys::TREE_STALE, &keys::height(since)) {
             let (key, _) = entry?;
-            let (since, stale) =
-                Stale::from_key(&key).ok_or_else(|| StoreError::corrupt(keys::TREE_STALE, &key, "malformed key"))?;
-            if since > oldest {
-                break;
-            }
-            match stale {
-                Stale::Node(node) => batch.delete_cf(self.family(keys::TREE_NODES), node),
-                Stale::Value(value) => batch.delete_cf(self.family(keys::TREE_VALUES), value),
+            match Stale::from_key(&key) {
+                Some((_, Stale::Node(node))) => batch.delete_cf(self.family(keys::TREE_NODES), node),
+                Some((_, Stale::Value(value))) => batch.delete_cf(self.family(keys::TREE_VALUES), value),
+                None => return Err(StoreError::corrupt(keys::TREE_STALE, &key, "malformed key")),
             }
             batch.delete_cf(self.family(keys::TREE_STALE), key);
         }
-        self.prune_relayed(view, oldest, batch)
+        Ok(())
     }
 
     /// Submission numbers of the block before `oldest`: height `oldest` + window is the last for which a
