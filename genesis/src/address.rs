@@ -91,9 +91,22 @@ mod tests {
             assert_eq!(rpc_url(text), Ok(RpcAddress { host: host.into(), port }), "{text}");
         }
         let bad = [
-            "http://127.0.0.1:1", "https://127.0.0.1", "https://127.0.0.1:0", "https://127.0.0.1:65536", "https://:1",
-            "https://host:1/", "https://host:1/path", "https://user@host:1", "https://host:01", "https://host:+1",
-            "https://::1:9", "https://-a:1", "https://1.2.3:4", "", "https://a..b:1", "https://[::1:9",
+            "http://127.0.0.1:1",
+            "https://127.0.0.1",
+            "https://127.0.0.1:0",
+            "https://127.0.0.1:65536",
+            "https://:1",
+            "https://host:1/",
+            "https://host:1/path",
+            "https://user@host:1",
+            "https://host:01",
+            "https://host:+1",
+            "https://::1:9",
+            "https://-a:1",
+            "https://1.2.3:4",
+            "",
+            "https://a..b:1",
+            "https://[::1:9",
         ];
         for text in bad {
             assert!(rpc_url(text).is_err(), "{text} was accepted");
@@ -105,7 +118,8 @@ mod tests {
         for text in ["/ip4/127.0.0.1/tcp/27000", "/ip6/::1/tcp/1", "/dns4/node.example/tcp/27000"] {
             assert!(tcp_multiaddress(text).is_ok(), "{text}");
         }
-        let bad = ["", "127.0.0.1:27000", "/ip4/127.0.0.1", "/ip4/127.0.0.1/udp/1", "/ip4/127.0.0.1/tcp/0", "/tcp/1/tcp/2"];
+        let bad =
+            ["", "127.0.0.1:27000", "/ip4/127.0.0.1", "/ip4/127.0.0.1/udp/1", "/ip4/127.0.0.1/tcp/0", "/tcp/1/tcp/2"];
         for text in bad {
             assert!(tcp_multiaddress(text).is_err(), "{text} was accepted");
         }

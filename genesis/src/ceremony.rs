@@ -241,7 +241,11 @@ pub fn finish(body: &[u8], signatures: &[Vec<u8>]) -> Result<Genesis, CeremonyEr
             return Err(CeremonyError::UnknownSigner(id));
         };
         if chain_id != genesis.chain_id() {
-            return Err(CeremonyError::OtherGenesis { organisation: id, signed: chain_id, chain_id: genesis.chain_id() });
+            return Err(CeremonyError::OtherGenesis {
+                organisation: id,
+                signed: chain_id,
+                chain_id: genesis.chain_id(),
+            });
         }
         let verifies = <[u8; 64]>::try_from(&signature.signature[..])
             .is_ok_and(|s| verify_ed25519(&organisation.office_key.0, &message, &s));
@@ -276,5 +280,51 @@ fn check_chain_id(genesis: &Genesis, expected: Option<&Hash32>) -> Result<(), Ce
             Err(CeremonyError::ChainId { found: genesis.chain_id(), expected: *expected })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use qz_evidence::validators::Validator;
+
+    #[test]
+    fn the_signature_file_is_frozen() {
+        let signature = GenesisSignature { organisation: OrgId::new("court").unwrap(), signature: Bytes(vec![7; 64]) };
+        let file = SignatureFile { tag: SignatureFileTag, chain_id: Hash32([1; 32]), signature };
+        let golden = format!(
+            "a300{}01{}02a200{}01{}",
+            format_args!("781c{}", hex::encode("qz/genesis-signature-file/v1")),
+            format_args!("5820{}", "01".repeat(32)),
+            format_args!("65{}", hex::encode("court")),
+            format_args!("5840{}", "07".repeat(64)),
+        );
+        assert_eq!(hex::encode(encode(&file)), golden);
+        assert_eq!(decode_strict::<SignatureFile>(&encode(&file)).unwrap(), file);
+    }
+
+    #[test]
+    fn faults_count_by_voting_power() {
+        let cases: [(&[u64], usize); 9] = [
+            (&[1], 0),
+            (&[1, 1], 0),
+            (&[1, 1, 1], 0),
+            (&[1, 1, 1, 1], 1),
+            (&[1; 6], 1),
+            (&[1; 7], 2),
+            (&[2, 1, 1, 1], 0),
+            (&[3, 3, 3, 1], 1),
+            (&[10, 10, 10, 10, 1], 1),
+        ];
+        for (powers, expected) in cases {
+            let validator = |(number, power): (u8, &u64)| Validator {
+                organisation: OrgId::new("court").unwrap(),
+                key: Hash32([number; 32]),
+                power: *power,
+            };
+            let set = ValidatorSet::new((0..).zip(powers).map(validator).collect()).unwrap();
+            assert_eq!(tolerated_faults(&set), expected, "{powers:?}");
+        }
     }
 }

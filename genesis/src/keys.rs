@@ -292,7 +292,10 @@ mod tests {
         saved(home.path(), Purpose::Relay);
         fs::rename(path(home.path(), Purpose::Relay), path(home.path(), Purpose::Consensus)).unwrap();
         let error = load(home.path(), Purpose::Consensus).unwrap_err();
-        assert!(matches!(error, KeyError::Purpose { found: Purpose::Relay, wanted: Purpose::Consensus, .. }), "{error}");
+        assert!(
+            matches!(error, KeyError::Purpose { found: Purpose::Relay, wanted: Purpose::Consensus, .. }),
+            "{error}"
+        );
     }
 
     #[test]

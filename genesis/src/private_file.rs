@@ -65,7 +65,8 @@ pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(FileError::at(path))?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(FileError::at(path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(FileError::at(path))
 }
 

@@ -105,7 +105,9 @@ impl fmt::Debug for TlsIdentity {
 
 /// Makes the authority and both leaves in `home/tls`. `host` is that of the RPC's URL; `year` and the
 /// rest of `today` is the day before which nothing is valid.
-pub(crate) fn create(home: &Path, organisation: &str, host: Option<&str>, today: jiff::civil::Date) -> Result<(), TlsError> {
+pub(crate) fn create(
+    home: &Path, organisation: &str, host: Option<&str>, today: jiff::civil::Date,
+) -> Result<(), TlsError> {
     let paths = TlsPaths::of(home);
     let (ca_certificate, ca) = authority(organisation, today)?;
     write_pair(&paths.ca_certificate, &ca_certificate, &paths.ca_key, ca.key())?;

@@ -115,9 +115,7 @@ fn secrets_are_private_and_never_overwritten() {
         assert_eq!(mode(key), 0o600, "{key}");
     }
 
-    let exists = |result: Result<Home, HomeError>| {
-        matches!(result.unwrap_err(), HomeError::File(FileError::Exists(_)))
-    };
+    let exists = |result: Result<Home, HomeError>| matches!(result.unwrap_err(), HomeError::File(FileError::Exists(_)));
     let before = fs::read(path.join("keys/office.key")).unwrap();
     assert!(exists(Home::create(&path, description("court"), today())));
     assert_eq!(fs::read(path.join("keys/office.key")).unwrap(), before);
@@ -166,8 +164,12 @@ fn keys_and_organisations_stand_once() {
     let relabelled = relabelled_card(&ceremony.homes[2], |organisation| {
         organisation.id = OrgId::new("zz").unwrap();
     });
-    let error = ceremony::assemble("示范联盟", &[cards.clone(), vec![relabelled]].concat(), TIME_MS, false).unwrap_err();
-    assert!(matches!(&error, CeremonyError::Genesis(GenesisError::DuplicateKey(id, _)) if id.as_str() == "zz"), "{error}");
+    let error =
+        ceremony::assemble("示范联盟", &[cards.clone(), vec![relabelled]].concat(), TIME_MS, false).unwrap_err();
+    assert!(
+        matches!(&error, CeremonyError::Genesis(GenesisError::DuplicateKey(id, _)) if id.as_str() == "zz"),
+        "{error}"
+    );
 
     // One key for two purposes within a card.
     let shared = relabelled_card(&ceremony.homes[2], |organisation| organisation.witness_key = organisation.office_key);

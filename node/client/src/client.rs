@@ -133,8 +133,7 @@ impl Client {
         };
         self.lookup(&request, |bytes| {
             let bundle: Bundle = decode_strict(bytes).map_err(|error| error.to_string())?;
-            let proven: Vec<Hash32> =
-                bundle.entries.iter().map(|entry| record_hash(&entry.record)).collect();
+            let proven: Vec<Hash32> = bundle.entries.iter().map(|entry| record_hash(&entry.record)).collect();
             match proof.records.iter().find(|wanted| !proven.contains(wanted)) {
                 Some(missing) => Err(format!("the bundle lacks record {missing}")),
                 None => Ok(bytes.to_vec()),

@@ -20,5 +20,10 @@ pub mod wire;
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError, NodeEndpoint};
 pub use error::{Attempt, ClientError, Failure};
+// What a caller that may import only this crate needs to open its organisation's folder.
+pub use qz_genesis::{Home, HomeError};
 pub use relay::{Relay, SignedSubmission};
-pub use wire::{Block, Finalised, ProofRequest, RecordAt, Rejection, Status, Subject, SubjectRecord, SubjectRecords, SubmissionState};
+pub use wire::{
+    Block, Finalised, ProofRequest, RecordAt, Rejection, Status, Subject, SubjectRecord, SubjectRecords,
+    SubmissionState,
+};

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Time to connect, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Unused connections are closed after this; sooner than a node closes them (10 s), so that no request
+/// is written into a connection that is just being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(8);
 /// A node that failed is asked last for this long.
 const COOL_DOWN: Duration = Duration::from_secs(5);
 /// Largest error body that is read.
@@ -156,6 +159,7 @@ impl Nodes {
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(IDLE_TIMEOUT)
                 .build()
                 .map_err(|error| ConfigError::Tls(error.to_string()))?;
             Ok(Node { org: endpoint.org.clone(), url: endpoint.url.clone(), http, failed_at: Mutex::new(None) })

@@ -4,6 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use qz_evidence::state_proof::SubjectType;
 use qz_evidence::{Hash32, OrgId, SubjectId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -129,10 +130,10 @@ pub struct RecordAt {
 pub struct Subject {
     /// Its id.
     pub subject: SubjectId,
-    /// What it is: `contract`, `seal`, `key`, `organisation`, …
-    pub kind: String,
-    /// Where its state machine stands, such as `active` or `suspended`.
-    pub status: String,
+    /// What it is.
+    pub kind: SubjectType,
+    /// Where its state machine stands.
+    pub status: qz_evidence::state_proof::Status,
     /// Number of its last record; none for an organisation of the genesis without records yet.
     pub seq: Option<u64>,
     /// Hash of its last record.

@@ -4,7 +4,9 @@
 mod member;
 
 use member::{Consortium, Reply, Server, finalised, org};
-use qz_client::{Client, ClientConfig, ClientError, ConfigError, Failure, NodeEndpoint, ProofRequest, Relay, SubmissionState};
+use qz_client::{
+    Client, ClientConfig, ClientError, ConfigError, Failure, NodeEndpoint, ProofRequest, Relay, SubmissionState,
+};
 use qz_evidence::submission::{Actor, Parsed};
 use qz_evidence::{Hash32, SubjectId};
 use serde_json::{Value, json};
@@ -35,10 +37,9 @@ fn failures(error: &ClientError) -> Vec<(String, Failure)> {
 async fn the_first_node_that_answers_is_enough() {
     let consortium = Consortium::new();
     let answer = status(&consortium, "court", 12);
-    let court = Server::start(&consortium.home("court"), &consortium.genesis, move |_, _| {
-        Reply::Json(200, answer.clone())
-    })
-    .await;
+    let court =
+        Server::start(&consortium.home("court"), &consortium.genesis, move |_, _| Reply::Json(200, answer.clone()))
+            .await;
     let client = consortium.client(&[("platform", DEAD), ("court", &court.url)]);
     let status = client.status().await.unwrap();
     assert_eq!((status.organisation, status.height), (org("court"), 12));
@@ -53,7 +54,8 @@ async fn only_the_nodes_own_organisation_may_vouch_for_it() {
     let consortium = Consortium::new();
     let (answer, impostors) = (status(&consortium, "court", 1), status(&consortium, "court", 1));
     let court =
-        Server::start(&consortium.home("court"), &consortium.genesis, move |_, _| Reply::Json(200, answer.clone())).await;
+        Server::start(&consortium.home("court"), &consortium.genesis, move |_, _| Reply::Json(200, answer.clone()))
+            .await;
     let impostor = Server::start(&consortium.impostor("court"), &consortium.genesis, move |_, _| {
         Reply::Json(200, impostors.clone())
     })
@@ -77,7 +79,8 @@ async fn a_client_that_no_member_vouches_for_is_refused() {
     let consortium = Consortium::new();
     let answer = status(&consortium, "court", 1);
     let court =
-        Server::start(&consortium.home("court"), &consortium.genesis, move |_, _| Reply::Json(200, answer.clone())).await;
+        Server::start(&consortium.home("court"), &consortium.genesis, move |_, _| Reply::Json(200, answer.clone()))
+            .await;
     let stranger = consortium.impostor("platform").tls_client().unwrap();
     let config = ClientConfig {
         client_certificate_pem: stranger.certificate_pem,
@@ -167,14 +170,16 @@ async fn a_submission_refused_after_it_was_accepted_is_refused() {
     let submission = consortium.submission(1);
     let digest = submission.digest;
     let court = Server::start(&consortium.home("court"), &consortium.genesis, move |number, _| {
-        let error = qz_client::Rejection { code: "expired".into(), message_zh: "过期".into(), message_en: "late".into() };
+        let error =
+            qz_client::Rejection { code: "expired".into(), message_zh: "过期".into(), message_en: "late".into() };
         match number {
             0 => Reply::of(&SubmissionState::Pending { digest }),
             _ => Reply::of(&SubmissionState::Rejected { digest, error }),
         }
     })
     .await;
-    let error = consortium.client(&[("court", &court.url)]).submit_and_wait(&submission.bytes, PATIENCE).await.unwrap_err();
+    let error =
+        consortium.client(&[("court", &court.url)]).submit_and_wait(&submission.bytes, PATIENCE).await.unwrap_err();
     assert!(matches!(&error, ClientError::Rejected { rejection, .. } if rejection.code == "expired"), "{error}");
 }
 
@@ -257,7 +262,8 @@ async fn a_hanging_node_costs_its_timeout_only() {
 async fn answers_are_capped() {
     let consortium = Consortium::new();
     let court =
-        Server::start(&consortium.home("court"), &consortium.genesis, |_, _| Reply::Bytes(200, vec![b' '; 2 << 20])).await;
+        Server::start(&consortium.home("court"), &consortium.genesis, |_, _| Reply::Bytes(200, vec![b' '; 2 << 20]))
+            .await;
     let error = consortium.client(&[("court", &court.url)]).status().await.unwrap_err();
     assert!(matches!(&failures(&error)[..], [(_, Failure::TooLarge(_))]), "{error}");
 }

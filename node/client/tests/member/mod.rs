@@ -72,8 +72,14 @@ impl Consortium {
     /// A deposit relayed by the platform.
     pub fn submission(&self, number: u8) -> SignedSubmission {
         let payload = Payload::EvidenceDeposited(EvidenceDeposited { about: None });
-        let body =
-            Body::new(self.genesis.chain_id(), SubmissionId([number; 16]), Height(1000), payload, vec![], 1_790_000_000_000);
+        let body = Body::new(
+            self.genesis.chain_id(),
+            SubmissionId([number; 16]),
+            Height(1000),
+            payload,
+            vec![],
+            1_790_000_000_000,
+        );
         Relay::from_home(&self.home("platform")).unwrap().wrap(&body, vec![]).unwrap()
     }
 }
@@ -175,9 +181,11 @@ impl Server {
     }
 }
 
+type Answer = dyn Fn(usize, &Seen) -> Reply + Send + Sync;
+
 struct Handler {
     seen: Arc<Mutex<Vec<Seen>>>,
-    answer: Box<dyn Fn(usize, &Seen) -> Reply + Send + Sync>,
+    answer: Box<Answer>,
 }
 
 type Stream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
@@ -185,12 +193,8 @@ type Stream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
 async fn serve(stream: Stream, handler: Arc<Handler>) {
     let (cut, mut cuts) = tokio::sync::mpsc::channel::<()>(1);
     let query = warp::query::raw().map(|q| format!("?{q}")).or(warp::any().map(String::new)).unify();
-    let routes = warp::any()
-        .and(warp::method())
-        .and(warp::path::full())
-        .and(query)
-        .and(warp::body::bytes())
-        .then(move |method: warp::http::Method, path: warp::path::FullPath, query: String, body: warp::hyper::body::Bytes| {
+    let routes = warp::any().and(warp::method()).and(warp::path::full()).and(query).and(warp::body::bytes()).then(
+        move |method: warp::http::Method, path: warp::path::FullPath, query: String, body: warp::hyper::body::Bytes| {
             let (handler, cut) = (handler.clone(), cut.clone());
             async move {
                 let seen = Seen { line: format!("{method} {}{query}", path.as_str()), body: body.to_vec() };
@@ -216,7 +220,8 @@ async fn serve(stream: Stream, handler: Arc<Handler>) {
                     }
                 }
             }
-        });
+        },
+    );
     let service = TowerToHyperService::new(warp::service(routes));
     let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
