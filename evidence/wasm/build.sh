@@ -22,6 +22,8 @@ flags='--cfg getrandom_backend="unsupported"'
 flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$root=/qizheng"
 flags+=" --remap-path-prefix=$toolchain=/rust"
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTC_WRAPPER
+# Nor does cargo configuration in the folders around the project have a say.
+cd /
 
 unpack_toolchain() {
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||

@@ -145,6 +145,9 @@ const tests = {
     await choose(t, t.contract)
     const sheet = await verdict(t, 'INVALID')
     await sheet.getByText('证据包（.qzproof）一并选择').waitFor()
+    await accessible(t)
+    await sheet.getByTestId('proof-input').setInputFiles(t.proof)
+    await t.page.locator('[data-verdict=VALID-UNANCHORED]').waitFor()
   },
 
   'another genesis is refused': async (t) => {

@@ -52,7 +52,7 @@ const en: Texts = {
   error: {
     title: 'Nothing was verified',
     noFile: 'Choose at least one file.',
-    tooMany: 'Verify one piece of evidence at a time: one PDF, one .qzproof, or a contract PDF with its .qzproof.',
+    tooMany: 'Verify one piece of evidence at a time: one PDF, one .qzproof, or a contract PDF with its .qzproof. Given a signing certificate and its contract, verify the certificate first, then compare the contract on the result page.',
     unsupported: '“{{name}}” is neither a PDF nor a .qzproof file.',
     tooLarge: '“{{name}}” is larger than {{limit}} MB and cannot be verified in a browser; use the command-line tool qz-verify.',
     empty: '“{{name}}” is empty.',
@@ -82,6 +82,7 @@ const en: Texts = {
     verifiedAt: 'Verified at',
     asOf: 'Evidence as of',
     asOfValue: 'block {{height}}, {{time}}',
+    addProof: 'Add the proof bundle',
     print: 'Print this result',
     again: 'Verify another file',
     save: 'Save the result (JSON)',

@@ -50,7 +50,7 @@ const zhCN = {
   error: {
     title: '没有核验',
     noFile: '请至少选择一个文件。',
-    tooMany: '一次核验一份证据：一个 PDF、一个 .qzproof，或合同 PDF 与它的 .qzproof。',
+    tooMany: '一次核验一份证据：一个 PDF、一个 .qzproof，或合同 PDF 与它的 .qzproof。有签署证明和合同两个 PDF 时，请先核验签署证明，再在结果页比对合同。',
     unsupported: '“{{name}}”不是 PDF，也不是 .qzproof 文件。',
     tooLarge: '“{{name}}”超过 {{limit}} MB，无法在浏览器中核验；请使用命令行工具 qz-verify。',
     empty: '“{{name}}”是空文件。',
@@ -80,6 +80,7 @@ const zhCN = {
     verifiedAt: '核验时间',
     asOf: '证据截至',
     asOfValue: '区块 {{height}}，{{time}}',
+    addProof: '补充证据包',
     print: '打印核验结果',
     again: '核验其他文件',
     save: '保存结果（JSON）',

@@ -33,6 +33,7 @@ export function PortalPage() {
   const [verification, setVerification] = useState<Verification | null>(null)
   const [chainId, setChainId] = useState<string | null>(null)
   const verifier = useRef<Verifier | null>(null)
+  const chosen = useRef<File[]>([])
   const number = useMemo(scannedNumber, [])
 
   useEffect(() => {
@@ -44,8 +45,10 @@ export function PortalPage() {
   const verify = useCallback(
     async (files: File[]) => {
       setProblem(null)
+      chosen.current = files
       const selection = select(files)
       if (!isSelection(selection)) {
+        setVerification(null)
         return setProblem({ key: selection.key, values: { limit: LIMIT_MB, ...('name' in selection ? { name: selection.name } : {}) } })
       }
       if (typeof genesis !== 'object') return setProblem({ key: 'error.noGenesis' })
@@ -65,6 +68,7 @@ export function PortalPage() {
         setVerification({ report, files: proof ? [file.shown, proof.shown] : [file.shown], genesis, verifiedAtMs: nowMs })
         window.scrollTo(0, 0)
       } catch (error) {
+        setVerification(null)
         const unreadable = error instanceof DOMException
         const reason = error instanceof Error ? error.message : String(error)
         setProblem(unreadable ? { key: 'error.unreadable' } : { key: 'error.failed', values: { reason } })
@@ -76,7 +80,13 @@ export function PortalPage() {
   )
 
   if (verification !== null) {
-    return <VerdictView verification={verification} onAgain={() => setVerification(null)} />
+    return (
+      <VerdictView
+        verification={verification}
+        onAgain={() => setVerification(null)}
+        onProof={(proof) => void verify([...chosen.current, proof])}
+      />
+    )
   }
 
   const busy = verifying ? 'verifying' : loading === 'loading' || genesis === 'loading' ? 'loading' : null

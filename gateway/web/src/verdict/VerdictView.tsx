@@ -6,6 +6,7 @@ import { ArrowLeftOutlined, CheckCircleFilled, CloseCircleFilled, DownloadOutlin
 import { Button } from 'antd'
 import { useEffect, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
+import { FilePicker } from '../portal/FilePicker'
 import type { Genesis } from '../portal/genesis'
 import type { Report } from '../verifier/report'
 import { Certificates } from './Certificates'
@@ -42,7 +43,15 @@ function save({ report, files, genesis, verifiedAtMs }: Verification): void {
   URL.revokeObjectURL(url)
 }
 
-export function VerdictView({ verification, onAgain }: { verification: Verification; onAgain: () => void }) {
+interface Props {
+  verification: Verification
+  /** Back to choosing a file. */
+  onAgain: () => void
+  /** Verifies the same file anew, together with its proof bundle. */
+  onProof: (proof: File) => void
+}
+
+export function VerdictView({ verification, onAgain, onProof }: Props) {
   const { t } = useTranslation()
   const pick = usePick()
   const heading = useRef<HTMLHeadingElement>(null)
@@ -82,7 +91,12 @@ export function VerdictView({ verification, onAgain }: { verification: Verificat
             </p>
           )}
           <p>{t(`verdict.summary.${report.verdict}`)}</p>
-          {failed?.n === 1 && files.length === 1 && <p className="hint">{t('verdict.needsProof')}</p>}
+          {failed?.n === 1 && files.length === 1 && (
+            <div className="hint">
+              <p>{t('verdict.needsProof')}</p>
+              <FilePicker label={t('verdict.addProof')} accept=".qzproof" testId="proof-input" onFiles={([file]) => file && onProof(file)} />
+            </div>
+          )}
         </div>
       </div>
 
