@@ -56,8 +56,8 @@ pub fn decode_strict<T: Format>(bytes: &[u8]) -> Result<T, CodecError> {
     if bytes.len() > T::MAX_BYTES {
         return Err(CodecError::TooLarge { what: T::NAME, size: bytes.len(), limit: T::MAX_BYTES });
     }
-    let value: T = minicbor::decode(bytes)
-        .map_err(|error| CodecError::Malformed { what: T::NAME, reason: error.to_string() })?;
+    let value: T =
+        minicbor::decode(bytes).map_err(|error| CodecError::Malformed { what: T::NAME, reason: error.to_string() })?;
     if encode(&value) != bytes {
         return Err(CodecError::NotCanonical { what: T::NAME });
     }

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn names_have_one_form() {
-        for (text, ok) in [("document.sha256", true), ("id_code", true), ("", false), ("Title", false), ("名", false)] {
+        for (text, ok) in [("document.sha256", true), ("id_code", true), ("", false), ("Title", false), ("名", false)]
+        {
             assert_eq!(is_name(text), ok, "{text}");
         }
     }

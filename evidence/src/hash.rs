@@ -92,8 +92,20 @@ pub mod tag {
 
     /// All of them, for the prefix test.
     pub const ALL: [&[u8]; 14] = [
-        CHAIN_ID, SUBJECT, ORG_SUBJECT, BODY, ACTOR, RELAY, COMMITMENT, VOTE, PROPOSAL, GENESIS_SIGNATURE, CARD,
-        PARAMS, VALIDATORS, STATE,
+        CHAIN_ID,
+        SUBJECT,
+        ORG_SUBJECT,
+        BODY,
+        ACTOR,
+        RELAY,
+        COMMITMENT,
+        VOTE,
+        PROPOSAL,
+        GENESIS_SIGNATURE,
+        CARD,
+        PARAMS,
+        VALIDATORS,
+        STATE,
     ];
 }
 

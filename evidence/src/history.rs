@@ -184,6 +184,9 @@ mod tests {
         }
         let (size, peaks) = frontier.parts();
         assert_eq!(Frontier::from_parts(size, peaks.to_vec()), Some(frontier.clone()));
-        assert_eq!(Frontier::from_parts(size + 1, peaks.to_vec()).is_some(), (size + 1).count_ones() == size.count_ones());
+        assert_eq!(
+            Frontier::from_parts(size + 1, peaks.to_vec()).is_some(),
+            (size + 1).count_ones() == size.count_ones()
+        );
     }
 }

@@ -80,9 +80,8 @@ fn ed25519_key(bytes: &[u8]) -> Option<ed25519_dalek::VerifyingKey> {
 
 /// Strict Ed25519 verification: canonical S, no small-order key or R, cofactorless equation.
 pub fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-    ed25519_key(key).is_some_and(|key| {
-        key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
-    })
+    ed25519_key(key)
+        .is_some_and(|key| key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok())
 }
 
 fn verify_es256(key: &[u8], message: &[u8], signature: &[u8]) -> bool {

@@ -199,8 +199,7 @@ impl StateProof {
             (Some(_), Some(_)) => return None,
         };
         Some(self.siblings.iter().enumerate().fold(start, |current, (i, sibling)| {
-            let (left, right) =
-                if bit(key, depth - 1 - i) { (sibling, &current) } else { (&current, sibling) };
+            let (left, right) = if bit(key, depth - 1 - i) { (sibling, &current) } else { (&current, sibling) };
             blake3(&[INNER, &left.0, &right.0])
         }))
     }

@@ -111,10 +111,10 @@ const ATTACKS: &[Attack] = &[
                 [0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14];
             let s = &mut c.signatures[0].signature.0[32..];
             let mut carry = 0u16;
-            for i in 0..32 {
+            for (i, s) in s.iter_mut().enumerate() {
                 let l = L.get(i).copied().unwrap_or(if i == 31 { 0x10 } else { 0 });
-                carry += u16::from(s[i]) + u16::from(l);
-                s[i] = carry.to_le_bytes()[0];
+                carry += u16::from(*s) + u16::from(l);
+                *s = carry.to_le_bytes()[0];
                 carry >>= 8;
             }
         });
@@ -169,7 +169,8 @@ fn every_attack_is_refused_by_its_step() {
 /// records still protect the parties.
 #[test]
 fn a_record_without_its_actors_signature_is_refused_even_when_finalised() {
-    let attacks: [(&str, fn(&mut Record)); 3] = [
+    type Attack = (&'static str, fn(&mut Record));
+    let attacks: [Attack; 3] = [
         ("relabelled height", |r| r.height.0 = 0),
         ("another key for the actor", |r| r.actor_keys[0].bytes.0 = r.actor_keys[1].bytes.0.clone()),
         ("a key removed", |r| drop(r.actor_keys.pop())),

@@ -15,10 +15,15 @@ use crate::submission::actor_message;
 use der::{Decode, Encode};
 use std::collections::BTreeMap;
 
+/// What step 7 finds, with its note.
+type Signatures = ((Vec<Event>, Vec<CertificateReport>), Note);
+/// What step 9 finds, with its note.
+type Disclosures = ((Vec<Disclosure>, Vec<DocumentReport>), Note);
+/// A disclosed digest: index of the event, name of the commitment, digest.
+type NamedDigest = (usize, String, Hash32);
+
 /// Step 7. Closes: relabelled records and forged actors.
-pub(super) fn signatures(
-    decoded: &Decoded, genesis: &Genesis,
-) -> Result<((Vec<Event>, Vec<CertificateReport>), Note), Failure> {
+pub(super) fn signatures(decoded: &Decoded, genesis: &Genesis) -> Result<Signatures, Failure> {
     let mut events = vec![];
     let mut verified = 0;
     for (i, opened) in decoded.entries.iter().enumerate() {
@@ -50,7 +55,11 @@ pub(super) fn signatures(
     }
     let certificates = certificates(decoded)?;
     let note = Note::new(
-        format!("{} 个中继签名、{verified} 个当事人签名逐一通过；{} 份数字证书在使用时有效", events.len(), certificates.len()),
+        format!(
+            "{} 个中继签名、{verified} 个当事人签名逐一通过；{} 份数字证书在使用时有效",
+            events.len(),
+            certificates.len()
+        ),
         format!(
             "{} relay signatures and {verified} actors' signatures verified one by one; {} X.509 certificates were valid when used",
             events.len(),
@@ -64,9 +73,10 @@ fn event(opened: &Opened, genesis: &Genesis) -> Event {
     let kind = opened.parsed.body().payload.kind();
     let submission = opened.parsed.submission();
     let signers = submission.actors.iter().map(|actor| {
-        let office = genesis.organisations().iter().find(|o| {
-            SubjectId::of_organisation(&genesis.chain_id(), &o.id) == actor.subject
-        });
+        let office = genesis
+            .organisations()
+            .iter()
+            .find(|o| SubjectId::of_organisation(&genesis.chain_id(), &o.id) == actor.subject);
         office.map_or_else(|| actor.subject.to_string(), |o| format!("org:{}", o.id))
     });
     Event {
@@ -88,7 +98,8 @@ fn event(opened: &Opened, genesis: &Genesis) -> Event {
 fn certificates(decoded: &Decoded) -> Result<Vec<CertificateReport>, Failure> {
     let mut reports = vec![];
     for (i, given) in decoded.bundle.certificates.iter().enumerate() {
-        let fail = |zh: &str, en: &str| Failure::new(format!("数字证书 {i}：{zh}"), format!("X.509 certificate {i}: {en}"));
+        let fail =
+            |zh: &str, en: &str| Failure::new(format!("数字证书 {i}：{zh}"), format!("X.509 certificate {i}: {en}"));
         let index = usize::try_from(given.entry).unwrap_or(usize::MAX);
         let (Some(opened), Some(entry)) = (decoded.entries.get(index), decoded.bundle.entries.get(index)) else {
             return Err(fail("所指记录不存在", "its record is not in the bundle"));
@@ -99,12 +110,11 @@ fn certificates(decoded: &Decoded) -> Result<Vec<CertificateReport>, Failure> {
         if !disclosed {
             return Err(fail("不是记录所承诺的证书", "it is not the one that the record commits to"));
         }
-        let certificate = x509_cert::Certificate::from_der(leaf)
-            .map_err(|_| fail("无法解析", "it cannot be decoded"))?;
+        let certificate =
+            x509_cert::Certificate::from_der(leaf).map_err(|_| fail("无法解析", "it cannot be decoded"))?;
         let tbs = certificate.tbs_certificate();
-        let millis = |time: &x509_cert::time::Time| {
-            u64::try_from(time.to_unix_duration().as_millis()).unwrap_or(u64::MAX)
-        };
+        let millis =
+            |time: &x509_cert::time::Time| u64::try_from(time.to_unix_duration().as_millis()).unwrap_or(u64::MAX);
         let (not_before_ms, not_after_ms) = (millis(&tbs.validity().not_before), millis(&tbs.validity().not_after));
         let subject = opened.record.links.first().map(|link| link.subject);
         for user in decoded.entries.iter().filter(|e| uses(e, subject)) {
@@ -121,7 +131,8 @@ fn certificates(decoded: &Decoded) -> Result<Vec<CertificateReport>, Failure> {
             not_after_ms,
         });
         for issuer in &given.chain[1..] {
-            let decodes = x509_cert::Certificate::from_der(issuer).is_ok_and(|c| c.to_der().is_ok_and(|d| d == issuer.0));
+            let decodes =
+                x509_cert::Certificate::from_der(issuer).is_ok_and(|c| c.to_der().is_ok_and(|d| d == issuer.0));
             if !decodes {
                 return Err(fail("签发者证书无法解析", "an issuer certificate cannot be decoded"));
             }
@@ -158,7 +169,8 @@ pub(super) fn states(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Vec<
     let mut reports: Vec<SubjectReport> = vec![];
     for proof in &decoded.bundle.states {
         let subject = proof.subject;
-        let fail = |zh: &str, en: &str| Failure::new(format!("主体 {subject}：{zh}"), format!("subject {subject}: {en}"));
+        let fail =
+            |zh: &str, en: &str| Failure::new(format!("主体 {subject}：{zh}"), format!("subject {subject}: {en}"));
         if reports.iter().any(|r| r.subject == subject) {
             return Err(fail("重复", "it stands twice"));
         }
@@ -172,8 +184,7 @@ pub(super) fn states(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Vec<
             reports.push(absent(subject, head.height, head.time_ms));
             continue;
         };
-        let state: SubjectHead =
-            decode_strict(bytes).map_err(|error| fail("状态格式不合规", &error.to_string()))?;
+        let state: SubjectHead = decode_strict(bytes).map_err(|error| fail("状态格式不合规", &error.to_string()))?;
         let links = seen.get(&subject).map_or(&[][..], |links| &links[..]);
         let complete = check_chain(links, &state).map_err(|en| fail("记录与状态矛盾", en))?;
         let (status_zh, status) = state.status.words();
@@ -190,8 +201,16 @@ pub(super) fn states(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Vec<
     }
     let complete = reports.iter().filter(|r| r.complete).count();
     let note = Note::new(
-        format!("截至区块 {}，{} 个主体的状态已证明，其中 {complete} 个的全部记录均在本证明中", head.height, reports.len()),
-        format!("as of block {}, the state of {} subjects is proven; for {complete} of them every record is in this proof", head.height, reports.len()),
+        format!(
+            "截至区块 {}，{} 个主体的状态已证明，其中 {complete} 个的全部记录均在本证明中",
+            head.height,
+            reports.len()
+        ),
+        format!(
+            "as of block {}, the state of {} subjects is proven; for {complete} of them every record is in this proof",
+            head.height,
+            reports.len()
+        ),
     );
     Ok((reports, note))
 }
@@ -236,15 +255,16 @@ fn check_chain(links: &[(&crate::record::Link, Hash32)], state: &SubjectHead) ->
 }
 
 /// Step 9. Closes: altered contents and files.
-pub(super) fn disclosures(
-    decoded: &Decoded, documents: &[GivenDocument],
-) -> Result<((Vec<Disclosure>, Vec<DocumentReport>), Note), Failure> {
+pub(super) fn disclosures(decoded: &Decoded, documents: &[GivenDocument]) -> Result<Disclosures, Failure> {
     let mut disclosures = vec![];
     let mut digests = vec![];
     for (i, (opened, entry)) in decoded.entries.iter().zip(&decoded.bundle.entries).enumerate() {
         for opening in &entry.openings {
             let fail = |zh: &str, en: &str| {
-                Failure::new(format!("第 {i} 条记录的“{}”：{zh}", opening.name), format!("record {i}, `{}`: {en}", opening.name))
+                Failure::new(
+                    format!("第 {i} 条记录的“{}”：{zh}", opening.name),
+                    format!("record {i}, `{}`: {en}", opening.name),
+                )
             };
             if opened.parsed.body().commitment(&opening.name) != Some(&opening.commitment().hash) {
                 return Err(fail("披露值与链上承诺不符", "the disclosed value does not open the record's commitment"));
@@ -255,7 +275,8 @@ pub(super) fn disclosures(
                 digests.push((i, opening.name.clone(), Hash32(digest)));
                 hex::encode(digest)
             } else {
-                String::from_utf8(opening.value.0.clone()).map_err(|_| fail("不是 UTF-8 文本", "it is not UTF-8 text"))?
+                String::from_utf8(opening.value.0.clone())
+                    .map_err(|_| fail("不是 UTF-8 文本", "it is not UTF-8 text"))?
             };
             disclosures.push(Disclosure { event: i, name: opening.name.clone(), value });
         }
@@ -268,7 +289,11 @@ pub(super) fn disclosures(
     }
     let note = Note::new(
         format!("{} 项披露内容、{} 个文件与链上承诺一致", disclosures.len(), reports.len()),
-        format!("{} disclosed values and {} files agree with the commitments on the ledger", disclosures.len(), reports.len()),
+        format!(
+            "{} disclosed values and {} files agree with the commitments on the ledger",
+            disclosures.len(),
+            reports.len()
+        ),
     );
     if documents.is_empty() {
         reports = final_files(decoded, &digests);
@@ -277,11 +302,11 @@ pub(super) fn disclosures(
 }
 
 /// The final files that the records name, for a reader who holds a copy.
-fn final_files(decoded: &Decoded, digests: &[(usize, String, Hash32)]) -> Vec<DocumentReport> {
+fn final_files(decoded: &Decoded, digests: &[NamedDigest]) -> Vec<DocumentReport> {
     let finals = digests.iter().filter(|(i, n, _)| {
         n == name::DOCUMENT && matches!(decoded.entries[*i].parsed.body().payload, Payload::ContractCompleted(_))
     });
-    let report = |(i, _, digest): &(usize, String, Hash32)| DocumentReport {
+    let report = |(i, _, digest): &NamedDigest| DocumentReport {
         name: String::new(),
         sha256: *digest,
         matches: None,
@@ -310,7 +335,7 @@ pub(super) fn name_signers(decoded: &Decoded, events: &mut [Event]) {
 }
 
 fn document_event(
-    decoded: &Decoded, digests: &[(usize, String, Hash32)], document: &GivenDocument,
+    decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument,
 ) -> Result<(usize, &'static str, &'static str), Failure> {
     let committed = digests.iter().filter(|(_, _, digest)| *digest == document.sha256);
     // The final file first: base version and final file can only be equal if nobody signed.
@@ -324,7 +349,9 @@ fn document_event(
     let opened = &decoded.entries[*event];
     let words = match opened.parsed.body().payload {
         Payload::ContractCompleted(_) => ("各方签署后的最终文件", "the final file, signed by all parties"),
-        Payload::ContractVersionFixed(_) => ("待签文本（尚无签名的版本）", "the version put up for signing (without signatures)"),
+        Payload::ContractVersionFixed(_) => {
+            ("待签文本（尚无签名的版本）", "the version put up for signing (without signatures)")
+        }
         _ => ("记录所承诺的文件", "a file that a record commits to"),
     };
     if matches!(opened.parsed.body().payload, Payload::ContractCompleted(_)) {

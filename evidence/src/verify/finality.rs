@@ -10,7 +10,10 @@ use crate::validators::ValidatorSet;
 /// Step 2. Closes: a substituted ledger.
 pub(super) fn genesis(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Genesis, Note), Failure> {
     let genesis = Genesis::open(trust.genesis).map_err(|error| {
-        Failure::new(format!("您提供的创世文件无效（{error}）"), format!("the genesis file that you gave is not valid: {error}"))
+        Failure::new(
+            format!("您提供的创世文件无效（{error}）"),
+            format!("the genesis file that you gave is not valid: {error}"),
+        )
     })?;
     if decoded.bundle.genesis.0 != trust.genesis {
         return Err(Failure::new(
@@ -70,7 +73,10 @@ pub(super) fn hand_overs(decoded: &Decoded, genesis: &Genesis) -> Result<(Valida
     }
     let note = match epoch {
         0 => Note::new("自创世起验证人集合未变", "the validator set is the genesis' own"),
-        n => Note::new(format!("共 {n} 次交接，逐次由当时的三分之二以上多数签名"), format!("{n} hand-overs, each signed by more than two thirds")),
+        n => Note::new(
+            format!("共 {n} 次交接，逐次由当时的三分之二以上多数签名"),
+            format!("{n} hand-overs, each signed by more than two thirds"),
+        ),
     };
     Ok((set, note))
 }
@@ -81,12 +87,13 @@ pub(super) fn commit(
 ) -> Result<(Vec<Finaliser>, Note), Failure> {
     let organisations =
         decoded.commit.verify(&genesis.chain_id(), decoded.head.height, &decoded.head_id, set).map_err(|error| {
-            Failure::new(format!("共识确认签名无效（{error}）"), format!("the finality signatures do not hold: {error}"))
+            Failure::new(
+                format!("共识确认签名无效（{error}）"),
+                format!("the finality signatures do not hold: {error}"),
+            )
         })?;
     let finalisers = organisations.into_iter().map(|org| match genesis.organisation(&org) {
-        Some(o) => {
-            Finaliser { org, name_zh: o.name_zh.clone(), name_en: o.name_en.clone(), roles: o.roles.clone() }
-        }
+        Some(o) => Finaliser { org, name_zh: o.name_zh.clone(), name_en: o.name_en.clone(), roles: o.roles.clone() },
         None => Finaliser { name_zh: org.to_string(), name_en: org.to_string(), org, roles: vec![] },
     });
     let finalisers: Vec<_> = finalisers.collect();
@@ -120,12 +127,8 @@ pub(super) fn history(decoded: &Decoded) -> Result<((), Note), Failure> {
             continue;
         }
         let leaf = history::leaf_hash(&entry.header);
-        let root: Option<Hash32> = history::root_from_path(
-            &leaf,
-            opened.header.height.0,
-            decoded.head.history_size,
-            &entry.history_path,
-        );
+        let root: Option<Hash32> =
+            history::root_from_path(&leaf, opened.header.height.0, decoded.head.history_size, &entry.history_path);
         if root != Some(decoded.head.history_root) {
             return Err(fail());
         }
@@ -142,8 +145,12 @@ pub(super) fn history(decoded: &Decoded) -> Result<((), Note), Failure> {
 pub(super) fn inclusion(decoded: &Decoded) -> Result<((), Note), Failure> {
     for (i, (opened, entry)) in decoded.entries.iter().zip(&decoded.bundle.entries).enumerate() {
         let header = &opened.header;
-        let root =
-            records_tree::root_from_path(&opened.bytes_hash, opened.record.index, header.record_count, &entry.records_path);
+        let root = records_tree::root_from_path(
+            &opened.bytes_hash,
+            opened.record.index,
+            header.record_count,
+            &entry.records_path,
+        );
         if root != Some(header.records_root) {
             return Err(Failure::new(
                 format!("第 {i} 条记录不在其区块中（记录、位置或路径被改动）"),
@@ -151,6 +158,7 @@ pub(super) fn inclusion(decoded: &Decoded) -> Result<((), Note), Failure> {
             ));
         }
     }
-    let note = Note::new("每条记录均重新计算到区块的记录根", "every record was recomputed up to its block's records root");
+    let note =
+        Note::new("每条记录均重新计算到区块的记录根", "every record was recomputed up to its block's records root");
     Ok(((), note))
 }

@@ -56,8 +56,6 @@ impl Failure {
     }
 }
 
-
-
 /// A proven record with everything decoded.
 pub(crate) struct Opened {
     pub(crate) bytes_hash: Hash32,
@@ -268,4 +266,3 @@ fn decode(bytes: &[u8]) -> Result<(Decoded, Note), Failure> {
     );
     Ok((Decoded { bundle, head, head_id, commit, hand_overs, entries }, note))
 }
-

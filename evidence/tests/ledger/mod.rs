@@ -194,7 +194,8 @@ impl Ledger {
         let message = actor_message(&body.digest());
         let signed = actors.iter().map(|(subject, key)| Actor { subject: *subject, signature: sign(key, &message) });
         let relay = key(3, "relay");
-        let envelope = UnsignedSubmission::new(body, signed.collect(), OrgId::new("platform").unwrap(), public(&relay).0);
+        let envelope =
+            UnsignedSubmission::new(body, signed.collect(), OrgId::new("platform").unwrap(), public(&relay).0);
         let signature = relay.sign(&envelope.relay_message()).to_bytes();
         let links = subjects.iter().map(|subject| {
             let (sequence, previous) = self.chains.get(subject).copied().unwrap_or((0, Hash32::ZERO));

@@ -5,6 +5,8 @@
 
 pub mod show;
 
+use qz_evidence::commitment::name;
+use qz_evidence::genesis::Genesis;
 use qz_evidence::hash::sha256;
 use qz_evidence::verify::{GivenDocument, Note, Report, TrustInputs, Verdict, unreadable, verify};
 use qz_evidence_pdf::{Attachment, PdfSignature, attachments, signatures};
@@ -41,7 +43,9 @@ pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
     }
     let found = match signatures(input.file) {
         Ok(found) => found,
-        Err(error) => return unreadable(format!("PDF 无法读取（{error}）"), format!("the PDF cannot be read: {error}")),
+        Err(error) => {
+            return unreadable(format!("PDF 无法读取（{error}）"), format!("the PDF cannot be read: {error}"));
+        }
     };
     if let Some(proof) = input.proof {
         return contract(input.file, &found, proof, &trust);
@@ -52,7 +56,9 @@ pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
             "此 PDF 中没有附带证明：请同时提供 .qzproof 文件，或改用签署证明",
             "this PDF carries no proof: give the .qzproof file too, or use the signing certificate",
         ),
-        Err(error) => unreadable(format!("PDF 附件无法读取（{error}）"), format!("the PDF's attachments cannot be read: {error}")),
+        Err(error) => {
+            unreadable(format!("PDF 附件无法读取（{error}）"), format!("the PDF's attachments cannot be read: {error}"))
+        }
     }
 }
 
@@ -93,7 +99,29 @@ fn certificate(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustI
             ),
         );
     }
+    let issuer = found.last().map(|last| last.signer_cert_der.as_slice()).unwrap_or_default();
+    if !is_deposited_by_a_platform(&report, issuer, trust.genesis) {
+        return report.failing_at(
+            9,
+            Note::new(
+                "签署证明的 PDF 签名者不是链上登记的出具方：文字可能是他人制作的",
+                "the certificate PDF is not signed by the issuer that a platform put on the ledger: its text may be somebody else's",
+            ),
+        );
+    }
     report
+}
+
+/// Anybody can sign a PDF with a key of their own. The issuer's X.509 certificate is one that an
+/// organisation with the platform role deposited on the ledger, in a record that the proof shows.
+fn is_deposited_by_a_platform(report: &Report, certificate: &[u8], genesis: &[u8]) -> bool {
+    let Ok(genesis) = Genesis::open(genesis) else { return false };
+    let digest = sha256(&[certificate]).to_string();
+    let deposits = report.disclosures.iter().filter(|d| d.name == name::CERTIFICATE && d.value == digest);
+    deposits.filter_map(|d| report.events.get(d.event)).any(|event| {
+        event.kind == "evidence.deposited"
+            && genesis.organisation(&event.relay).is_some_and(|o| o.has(qz_evidence::genesis::Role::Platform))
+    })
 }
 
 fn broken_signature(found: &[PdfSignature]) -> Option<Note> {

@@ -146,8 +146,15 @@ fn print(report: &Report) {
         }
     }
     for subject in &report.subjects {
-        let complete = if subject.complete { "全部记录已列出 / every record is shown" } else { "部分记录 / some records" };
-        println!("  {} {} / {} · {} records · {complete}", subject.subject, subject.status_zh, subject.status, subject.records);
+        let complete = if subject.complete {
+            "全部记录已列出 / every record is shown"
+        } else {
+            "部分记录 / some records"
+        };
+        println!(
+            "  {} {} / {} · {} records · {complete}",
+            subject.subject, subject.status_zh, subject.status, subject.records
+        );
     }
     for document in &report.documents {
         println!("\n文件 / file {}: {} / {}", document.sha256, document.what_zh, document.what_en);
@@ -163,9 +170,13 @@ fn print(report: &Report) {
             StepStatus::Fail => "✗",
             StepStatus::NotChecked => "–",
         };
-        println!("  {mark} {:>2} {} / {}: {} / {}", step.n, step.title_zh, step.title_en, step.detail_zh, step.detail_en);
+        println!(
+            "  {mark} {:>2} {} / {}: {} / {}",
+            step.n, step.title_zh, step.title_en, step.detail_zh, step.detail_en
+        );
     }
-    for (title, notes) in [("未校验 / not checked", &report.not_checked), ("前提 / assumptions", &report.assumptions)] {
+    for (title, notes) in [("未校验 / not checked", &report.not_checked), ("前提 / assumptions", &report.assumptions)]
+    {
         if !notes.is_empty() {
             println!("\n{title}:");
         }

@@ -15,9 +15,7 @@ pub fn bundle(bytes: &[u8]) -> Result<Value, String> {
     let commit: CommitCertificate = decode_strict(&bundle.commit).map_err(|e| e.to_string())?;
     let entries: Result<Vec<_>, String> = bundle.entries.iter().map(entry).collect();
     let signature = |s: &qz_evidence::commit::CommitSignature| json!({"address": s.address, "signature": hex::encode(&s.signature.0)});
-    let state = |s: &qz_evidence::state_proof::StateProof| {
-        json!({"subject": s.subject, "head": s.head.as_ref().map(|h| hex::encode(&h.0)), "siblings": s.siblings})
-    };
+    let state = |s: &qz_evidence::state_proof::StateProof| json!({"subject": s.subject, "head": s.head.as_ref().map(|h| hex::encode(&h.0)), "siblings": s.siblings});
     Ok(json!({
         "format": "qz/proof/v1",
         "size": bytes.len(),
@@ -49,7 +47,8 @@ fn entry(entry: &qz_evidence::bundle::Entry) -> Result<Value, String> {
         let value = std::str::from_utf8(&o.value).map_or_else(|_| hex::encode(&o.value.0), str::to_owned);
         json!({"name": o.name, "salt": o.salt, "value": value})
     };
-    let link = |l: &qz_evidence::record::Link| json!({"subject": l.subject, "sequence": l.sequence, "previous": l.previous});
+    let link =
+        |l: &qz_evidence::record::Link| json!({"subject": l.subject, "sequence": l.sequence, "previous": l.previous});
     let actor = |a: &qz_evidence::submission::Actor| a.subject.to_string();
     Ok(json!({
         "kind": parsed.body().payload.kind().name,
