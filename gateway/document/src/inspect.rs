@@ -15,6 +15,8 @@ use crate::page::{self, PageBox};
 pub const MAX_BYTES: usize = 50 << 20;
 /// Most pages that are accepted.
 pub const MAX_PAGES: usize = 1000;
+/// Deepest nesting of direct objects that is looked into.
+const MAX_NESTING: usize = 128;
 /// Bound on what one stream may unpack to while the file is parsed.
 const MAX_STREAM_BYTES: usize = 128 << 20;
 
@@ -68,6 +70,11 @@ pub enum PdfError {
         "PDF 带有禁止任何修改的认证签名，无法再签署，请上传未认证的版本 / a certification signature forbids changes: upload the version before certification"
     )]
     ChangesForbidden,
+    /// What it shows can change after signing: scripts, programs to start, dynamic forms.
+    #[error(
+        "PDF 含有可执行或动态内容（{0}），签署后显示的内容可能变化，请用阅读器“打印为 PDF”后重新上传 / the PDF has active content ({0}), so what it shows may change after signing: print it to a new PDF and upload that"
+    )]
+    ActiveContent(&'static str),
 }
 
 /// Size of a page as it is displayed: cropped and rotated.
@@ -158,6 +165,7 @@ impl Pdf {
             let document = parse(bytes)?;
             let pages = pages(&document)?;
             check_certification(&document)?;
+            check_passive(&document)?;
             Ok(Inspected { document, pages })
         }))
         .unwrap_or_else(|_| Err(PdfError::Malformed("the parser gave up".into())))
@@ -235,6 +243,39 @@ fn check_certification(document: &Document) -> Result<(), PdfError> {
         })
     };
     if forbidden().is_some() { Err(PdfError::ChangesForbidden) } else { Ok(()) }
+}
+
+/// No object makes the display depend on a program: what is signed must be what is seen.
+fn check_passive(document: &Document) -> Result<(), PdfError> {
+    for object in document.objects.values() {
+        if let Some(kind) = active_content(document, object, 0) {
+            return Err(PdfError::ActiveContent(kind));
+        }
+    }
+    Ok(())
+}
+
+/// Looks into direct members only: referenced objects get their own turn.
+fn active_content(document: &Document, object: &Object, depth: usize) -> Option<&'static str> {
+    if depth > MAX_NESTING {
+        return Some("嵌套过深 nested too deep");
+    }
+    let dictionary = match object {
+        Object::Array(members) => return members.iter().find_map(|member| active_content(document, member, depth + 1)),
+        Object::Dictionary(dictionary) => dictionary,
+        Object::Stream(stream) => &stream.dict,
+        _ => return None,
+    };
+    match dictionary.get_deref(b"S", document).and_then(Object::as_name) {
+        Ok(b"JavaScript") => return Some("JavaScript"),
+        Ok(b"Launch") => return Some("Launch"),
+        Ok(b"Rendition" | b"RichMediaExecute") => return Some("RichMedia"),
+        _ => {}
+    }
+    if dictionary.has(b"XFA") {
+        return Some("XFA");
+    }
+    dictionary.iter().find_map(|(_, value)| active_content(document, value, depth + 1))
 }
 
 /// A number of either kind.

@@ -61,6 +61,27 @@ fn each_refusal_has_its_reason() {
 }
 
 #[test]
+fn content_that_can_change_is_refused() {
+    #[track_caller]
+    fn check(catalog_extra: &'static str, objects: Vec<(u32, &'static str)>, expected: &str) {
+        let pdf = Classic { catalog_extra, objects, ..Classic::default() }.bytes();
+        match Pdf::open(&pdf) {
+            Err(PdfError::ActiveContent(kind)) => assert_eq!(kind, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    check("/OpenAction<</S/JavaScript/JS(app.alert(1))>>", vec![], "JavaScript");
+    check("/OpenAction 6 0 R", vec![(6, "<</S 7 0 R/JS(x)>>"), (7, "/JavaScript")], "JavaScript");
+    check("/Outlines 6 0 R", vec![(6, "<</First[[<</A<</S/Launch/F(x.exe)>>>>]]>>")], "Launch");
+    check("/AcroForm<</Fields[]/XFA 6 0 R>>", vec![(6, "[]")], "XFA");
+    let link = Classic {
+        page_extra: "/Annots[<</Subtype/Link/Rect[0 0 9 9]/A<</S/URI/URI(https://example.org)>>>>]",
+        ..Classic::default()
+    };
+    Pdf::open(&link.bytes()).unwrap();
+}
+
+#[test]
 fn too_many_pages() {
     let outcome = Pdf::open(&with_page_listed(1001));
     assert!(matches!(outcome, Err(PdfError::TooManyPages(1001))), "{outcome:?}");

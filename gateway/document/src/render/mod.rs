@@ -16,9 +16,9 @@ use serde::Serialize;
 
 pub use amendment::{AmendmentText, Change, amendment};
 pub use certificate::{
-    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
-    RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts, VerificationFacts, X509Facts,
-    signing_certificate,
+    CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, GENESIS_FILE, Issuer, KeyCustody,
+    KeyFacts, PROOF_FILE, RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts, VerificationFacts,
+    X509Facts, signing_certificate,
 };
 pub use contract::{Clause, ClauseTable, ContractParty, ContractText, Item, Payment, contract};
 pub(crate) use engine::{Job, Purpose, render};
