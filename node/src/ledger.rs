@@ -1,0 +1,363 @@
+//! The ledger of this node: the store, and the rules applied to it. Consensus, mempool and RPC reach
+//! blocks and state only through here.
+//!
+//! Calls block. A block is executed at most once per process in the usual case: changes of proposed
+//! and checked blocks are kept until one of them is decided.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use qz_chain::execute::{BlockError, ExecuteError, Refusal};
+use qz_chain::{Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
+use qz_evidence::codec::{CodecError, decode_strict, encode};
+use qz_evidence::commit::CommitCertificate;
+use qz_evidence::genesis::Genesis;
+use qz_evidence::header::Header;
+use qz_evidence::submission::Parsed;
+use qz_evidence::validators::ValidatorSet;
+use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
+use qz_store::{Store, StoreError, StoredRecord};
+
+use crate::mempool::pool::Waiting;
+
+/// Executed blocks that are kept for the decision.
+const MAX_EXECUTED: usize = 4;
+
+/// This machine cannot read or write its ledger, or the ledger is not what it must be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LedgerError {
+    /// Storage.
+    #[error("store")]
+    Store(#[from] StoreError),
+    /// State.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Consensus scratch bytes do not decode.
+    #[error("the store holds a damaged proposal")]
+    Scratch {
+        #[source]
+        source: std::io::Error,
+    },
+    /// A header that must be stored is not.
+    #[error("the store lacks the header of height {0}")]
+    MissingHeader(u64),
+    /// The network decided on a block that does not execute here.
+    #[error("block {height} was decided by the network but is invalid here: this node has diverged")]
+    Diverged {
+        height: u64,
+        #[source]
+        source: BlockRefusal,
+    },
+    /// Certificate and block do not belong together.
+    #[error("the certificate of height {height} is for block {certified}, not {executed}")]
+    OtherBlock {
+        height: u64,
+        certified: Hash32,
+        executed: Hash32,
+    },
+}
+
+/// Why a block is not valid; the same on every node.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlockRefusal {
+    /// Not the canonical bytes of a block.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// Breaks a rule.
+    #[error("{0}")]
+    Rules(BlockError),
+}
+
+/// Where the ledger stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub height: u64,
+    pub block_id: Hash32,
+    pub header: Header,
+}
+
+/// A block made here.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub bytes: Vec<u8>,
+    pub id: Hash32,
+    /// Submissions that do not apply, by body digest.
+    pub refused: Vec<(Hash32, Reject)>,
+}
+
+/// What a commit recorded.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    /// Digests of the bodies, in order.
+    pub bodies: Vec<Hash32>,
+}
+
+/// Store, rules and caches.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    store: Store,
+    head: RwLock<Head>,
+    verified: RwLock<Verified>,
+    executed: Mutex<VecDeque<(Hash32, ChangeSet)>>,
+}
+
+impl Ledger {
+    /// Opens the ledger in this folder, starting it from the genesis if it is new.
+    pub(crate) fn open(folder: &Path, genesis: &Genesis) -> Result<Self, LedgerError> {
+        let store = Store::open(folder, genesis)?;
+        let head = head_of(store.view()?.tip_header()?);
+        Ok(Self {
+            store,
+            head: RwLock::new(head),
+            verified: RwLock::new(Verified::default()),
+            executed: Mutex::new(VecDeque::new()),
+        })
+    }
+
+    /// The last committed block.
+    pub(crate) fn head(&self) -> Head {
+        self.head.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Largest block that any parameters allow.
+    pub(crate) fn max_block_bytes(&self) -> usize {
+        <Block as qz_evidence::codec::Format>::MAX_BYTES
+    }
+
+    /// Would this submission apply to the next block? Its signatures are verified once.
+    pub(crate) fn admit(&self, parsed: &Parsed) -> Result<Result<(), Reject>, LedgerError> {
+        let view = self.store.view()?;
+        let verdict = {
+            let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
+            qz_chain::admit(&view, parsed, &verified)
+        };
+        match verdict {
+            Ok(admitted) => {
+                let mut verified = self.verified.write().unwrap_or_else(PoisonError::into_inner);
+                verified.insert(admitted.verification);
+                Ok(Ok(()))
+            }
+            Err(Refusal::Rejected(reject)) => Ok(Err(reject)),
+            Err(Refusal::View(error)) => Err(error.into()),
+        }
+    }
+
+    /// Makes the next block of what applies.
+    pub(crate) fn propose(
+        &self,
+        waiting: &[Waiting],
+        now_ms: u64,
+        proposer: Hash32,
+    ) -> Result<Built, LedgerError> {
+        let view = self.store.view()?;
+        let submissions = waiting.iter().map(|waiting| waiting.parsed.as_ref());
+        let proposed = {
+            let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
+            qz_chain::propose(&view, submissions, now_ms, proposer, &verified)?
+        };
+        let bytes = encode(&proposed.block);
+        let id = proposed.block.id();
+        self.keep(&bytes, proposed.changes);
+        Ok(Built { bytes, id, refused: proposed.rejected })
+    }
+
+    /// Header of a block's bytes; nothing is executed.
+    pub(crate) fn header_of(&self, bytes: &[u8]) -> Result<Header, BlockRefusal> {
+        Ok(decode_strict::<Block>(bytes)?.header()?)
+    }
+
+    /// Executes a block on the head and compares everything that its header says. Gives the block id.
+    pub(crate) fn check(&self, bytes: &[u8]) -> Result<Result<Hash32, BlockRefusal>, LedgerError> {
+        let key = Hash32(*blake3::hash(bytes).as_bytes());
+        if let Some((_, changes)) = self.kept().iter().find(|(kept, _)| *kept == key) {
+            return Ok(Ok(changes.block_id));
+        }
+        let changes = match self.execute(bytes)? {
+            Ok(changes) => changes,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let id = changes.block_id;
+        self.keep(bytes, changes);
+        Ok(Ok(id))
+    }
+
+    fn execute(&self, bytes: &[u8]) -> Result<Result<ChangeSet, BlockRefusal>, LedgerError> {
+        let block: Block = match decode_strict(bytes) {
+            Ok(block) => block,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let view = self.store.view()?;
+        let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
+        match qz_chain::execute(&view, &block, &verified) {
+            Ok(changes) => Ok(Ok(changes)),
+            Err(ExecuteError::Block(error)) => Ok(Err(BlockRefusal::Rules(error))),
+            Err(ExecuteError::View(error)) => Err(error.into()),
+        }
+    }
+
+    fn keep(&self, bytes: &[u8], changes: ChangeSet) {
+        let mut kept = self.kept();
+        if kept.len() == MAX_EXECUTED {
+            kept.pop_front();
+        }
+        kept.push_back((Hash32(*blake3::hash(bytes).as_bytes()), changes));
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, VecDeque<(Hash32, ChangeSet)>> {
+        self.executed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the decided block on top of the head, in one synced batch. A crash before it leaves the
+    /// old head, after it the new one; there is nothing between.
+    pub(crate) fn commit(
+        &self,
+        bytes: &[u8],
+        certificate: &CommitCertificate,
+    ) -> Result<Committed, LedgerError> {
+        let height = certificate.height.0;
+        let key = Hash32(*blake3::hash(bytes).as_bytes());
+        let kept = {
+            let mut kept = self.kept();
+            let found = kept.iter().position(|(other, _)| *other == key);
+            found.and_then(|index| kept.remove(index))
+        };
+        let changes = match kept {
+            Some((_, changes)) => changes,
+            None => self
+                .execute(bytes)?
+                .map_err(|source| LedgerError::Diverged { height, source })?,
+        };
+        if changes.block_id != certificate.block_id || changes.height != certificate.height {
+            return Err(LedgerError::OtherBlock {
+                height,
+                certified: certificate.block_id,
+                executed: changes.block_id,
+            });
+        }
+        self.store.commit(&changes, certificate, bytes)?;
+        let header = self.store.view()?.tip_header()?;
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head_of(header);
+        self.kept().clear();
+        Ok(Committed { bodies: changes.records.iter().map(|record| record.body_digest).collect() })
+    }
+
+    /// The validators that decide the height after the head.
+    pub(crate) fn next_validators(&self) -> Result<ValidatorSet, LedgerError> {
+        Ok(self.store.view()?.validators()?)
+    }
+
+    /// A committed block with its certificate; none for the genesis and above the head.
+    pub(crate) fn block(
+        &self,
+        height: u64,
+    ) -> Result<Option<(Vec<u8>, CommitCertificate)>, LedgerError> {
+        let view = self.store.view()?;
+        let block = view.block_bytes(Height(height))?;
+        Ok(block.zip(view.commit_certificate(Height(height))?))
+    }
+
+    /// Encoded header of a height.
+    pub(crate) fn header(&self, height: u64) -> Result<Option<Vec<u8>>, LedgerError> {
+        Ok(self.store.view()?.header_bytes(Height(height))?)
+    }
+
+    /// Time of a committed block.
+    pub(crate) fn time_of(&self, height: u64) -> Result<u64, LedgerError> {
+        let header = self.store.header(Height(height))?;
+        Ok(header.ok_or(LedgerError::MissingHeader(height))?.time_ms)
+    }
+
+    /// Encoded commit certificate of a height; none for the genesis.
+    pub(crate) fn certificate(&self, height: u64) -> Result<Option<Vec<u8>>, LedgerError> {
+        Ok(self.store.view()?.commit_bytes(Height(height))?)
+    }
+
+    /// A block's records, in order.
+    pub(crate) fn records_of_block(&self, height: u64) -> Result<Vec<StoredRecord>, LedgerError> {
+        Ok(self.store.view()?.records_of_block(Height(height))?)
+    }
+
+    /// A record with its place.
+    pub(crate) fn record(&self, hash: &Hash32) -> Result<Option<StoredRecord>, LedgerError> {
+        Ok(self.store.record(hash)?)
+    }
+
+    /// The record of a body, if it is on the ledger.
+    pub(crate) fn record_of_body(
+        &self,
+        digest: &Hash32,
+    ) -> Result<Option<StoredRecord>, LedgerError> {
+        Ok(self.store.record_of_submission(digest)?)
+    }
+
+    /// The height at which this member last relayed a submission of this number, within the window.
+    pub(crate) fn height_of_id(
+        &self,
+        relay: &OrgId,
+        id: &SubmissionId,
+    ) -> Result<Option<u64>, LedgerError> {
+        Ok(self.store.view()?.recorded_id(relay, id)?.map(|height| height.0))
+    }
+
+    /// A subject, and the height as of which.
+    pub(crate) fn subject(&self, id: &SubjectId) -> Result<(Option<Subject>, u64), LedgerError> {
+        let view = self.store.view()?;
+        Ok((view.subject(id)?, view.tip_height().0))
+    }
+
+    /// Records of a subject from a sequence number on.
+    pub(crate) fn subject_records(
+        &self,
+        id: &SubjectId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Hash32)>, LedgerError> {
+        Ok(self.store.view()?.records_of_subject(id, from, limit)?)
+    }
+
+    /// A proof bundle of these records, of the subjects that they touch and of these subjects, under
+    /// the block `head`, else under the last one.
+    pub(crate) fn proof(
+        &self,
+        records: &[Hash32],
+        subjects: &[SubjectId],
+        head: Option<u64>,
+    ) -> Result<Vec<u8>, LedgerError> {
+        let view = self.store.view()?;
+        let mut touched = subjects.to_vec();
+        for hash in records {
+            if let Some(record) = view.record(hash)? {
+                touched.extend(record.decode()?.links.iter().map(|link| link.subject));
+            }
+        }
+        Ok(encode(&view.proof(records, &touched, head.map(Height))?))
+    }
+
+    /// Writes to the consensus scratch area; synced on return.
+    pub(crate) fn scratch_put(&self, pairs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), LedgerError> {
+        Ok(self.store.consensus_put(pairs)?)
+    }
+
+    /// Reads from the consensus scratch area.
+    pub(crate) fn scratch_get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
+        Ok(self.store.consensus_get(key)?)
+    }
+
+    /// Everything in the scratch area under a prefix.
+    pub(crate) fn scratch_scan(
+        &self,
+        prefix: &[u8],
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LedgerError> {
+        Ok(self.store.consensus_scan(prefix)?)
+    }
+
+    /// Drops everything in the scratch area below a key.
+    pub(crate) fn scratch_delete_below(&self, end: &[u8]) -> Result<(), LedgerError> {
+        Ok(self.store.consensus_delete_range(&[], end)?)
+    }
+}
+
+fn head_of(header: Header) -> Head {
+    Head { height: header.height.0, block_id: header.block_id(), header }
+}

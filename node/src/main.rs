@@ -1,0 +1,106 @@
+//! `qz-node`: one member's node of the ledger. It takes submissions from its organisation, agrees
+//! with the other members on blocks, stores them and proves what they contain.
+//!
+//! It holds no documents and no keys of parties; it never signs for anybody but its own validator.
+
+mod clock;
+mod config;
+mod consensus;
+mod health;
+mod ledger;
+mod mempool;
+mod node;
+mod refusal;
+mod rpc;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use config::NodeConfig;
+use node::{Ending, PortBusy};
+
+/// Exit code when a port is in use.
+const PORT_BUSY: u8 = 2;
+/// What is logged unless the configuration or `RUST_LOG` says otherwise; the engine is talkative.
+const DEFAULT_LOG: &str = "info,arc_malachitebft=warn,ractor=warn,libp2p=warn";
+
+#[derive(Parser)]
+#[command(name = "qz-node", version, about = "契证节点 · node of a Qizheng ledger")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// 运行节点 · run the node until SIGTERM or Ctrl-C
+    Run {
+        /// 组织目录 · the organisation's folder, with genesis.qz
+        #[arg(long)]
+        home: PathBuf,
+    },
+    /// 查看运行中节点的状态 · show the state of the running node
+    Status {
+        /// 组织目录 · the organisation's folder
+        #[arg(long)]
+        home: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run { home } => run(&home),
+        Command::Status { home } => status(&home),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("qz-node: {error:#}");
+            let busy = error.downcast_ref::<PortBusy>().is_some();
+            ExitCode::from(if busy { PORT_BUSY } else { 1 })
+        }
+    }
+}
+
+fn run(home: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let config = NodeConfig::load(home)?;
+    let filter = EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(config.log().unwrap_or(DEFAULT_LOG)))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
+    let ending = runtime.block_on(node::run(home, &config))?;
+    // The engine may hang on purpose; it is not waited for.
+    runtime.shutdown_background();
+    Ok(match ending {
+        Ending::Stopped => ExitCode::SUCCESS,
+        Ending::Failed => ExitCode::FAILURE,
+    })
+}
+
+fn status(home: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let config = NodeConfig::load(home)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let status = runtime.block_on(rpc::status::ask(home, &config))?;
+    println!("{status}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error with all its causes in one line.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

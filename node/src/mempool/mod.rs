@@ -1,0 +1,283 @@
+//! Submissions on their way into a block: checked on entry against the current state, queued with
+//! bounds, gossiped, offered to the block builder, and followed until they are final or refused.
+//! Nothing that was let in disappears without its submitter being able to learn why.
+
+pub(crate) mod pool;
+pub(crate) mod swarm;
+pub(crate) mod tips;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use qz_chain::Reject;
+use qz_evidence::Hash32;
+use qz_evidence::submission::Parsed;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::ledger::{Committed, Ledger, LedgerError};
+use crate::refusal::Refusal;
+use pool::{Entry, Limits, Pool, Waiting};
+
+/// Gossiped submissions that the current state refuses are tried again for so long: the sender may
+/// be one block ahead of this node.
+const EARLY_TTL: Duration = Duration::from_secs(15);
+/// How many of those are kept.
+const MAX_EARLY: usize = 1024;
+/// Recent refusals that are remembered for those who ask later.
+const MAX_REFUSED: usize = 16_384;
+/// Waiting submissions that are checked again after each block.
+const RECHECK_PER_BLOCK: usize = 256;
+
+/// What became of a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is on the ledger.
+    Final,
+    /// It never will be.
+    Refused(Refusal),
+}
+
+/// What a gossiped message was worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GossipVerdict {
+    /// Pass it on.
+    Useful,
+    /// Known, out of date or not for now.
+    Useless,
+    /// No honest peer sends this.
+    Malformed,
+}
+
+/// A submission could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    /// The submitter's business.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// This node's.
+    #[error("ledger")]
+    Ledger(#[from] LedgerError),
+}
+
+/// Queue, refusals and waiters.
+#[derive(Debug)]
+pub(crate) struct Mempool {
+    ledger: Arc<Ledger>,
+    inner: Mutex<Inner>,
+    work: Notify,
+    outgoing: mpsc::Sender<Arc<[u8]>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    early: VecDeque<(Arc<[u8]>, Instant)>,
+    refused: HashMap<Hash32, Refusal>,
+    refused_order: VecDeque<Hash32>,
+    waiters: HashMap<Hash32, Vec<oneshot::Sender<Fate>>>,
+}
+
+impl Mempool {
+    /// An empty mempool, and the submissions that the swarm is to spread.
+    pub(crate) fn new(ledger: Arc<Ledger>, limits: Limits) -> (Arc<Self>, mpsc::Receiver<Arc<[u8]>>) {
+        let (outgoing, spread) = mpsc::channel(1024);
+        let inner = Inner {
+            pool: Pool::new(limits),
+            early: VecDeque::new(),
+            refused: HashMap::new(),
+            refused_order: VecDeque::new(),
+            waiters: HashMap::new(),
+        };
+        let mempool = Self { ledger, inner: Mutex::new(inner), work: Notify::new(), outgoing };
+        (Arc::new(mempool), spread)
+    }
+
+    /// Takes a client's submission: checked now, refused with a reason or queued and spread. A body
+    /// that is final already or waits already is no error.
+    pub(crate) fn submit(&self, bytes: &[u8]) -> Result<Hash32, SubmitError> {
+        let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
+        let digest = parsed.digest();
+        if self.ledger.record_of_body(&digest)?.is_some() || self.lock().pool.get(&digest).is_some() {
+            return Ok(digest);
+        }
+        let bytes: Arc<[u8]> = bytes.into();
+        match self.enter(&bytes, parsed) {
+            Ok(Entry::New) => {
+                // A full channel only delays: what waits is told again.
+                let _ = self.outgoing.try_send(bytes);
+            }
+            Ok(Entry::Already) => {}
+            Err(SubmitError::Refused(Refusal::Rules(Reject::Duplicate { .. }))) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(digest)
+    }
+
+    /// Takes a gossiped submission.
+    pub(crate) fn receive(&self, bytes: &[u8]) -> GossipVerdict {
+        let Ok(parsed) = Parsed::without_relay_check(bytes) else {
+            return GossipVerdict::Malformed;
+        };
+        let digest = parsed.digest();
+        if self.lock().pool.get(&digest).is_some()
+            || !matches!(self.ledger.record_of_body(&digest), Ok(None))
+        {
+            return GossipVerdict::Useless;
+        }
+        let bytes: Arc<[u8]> = bytes.into();
+        match self.enter(&bytes, parsed) {
+            Ok(Entry::New) => GossipVerdict::Useful,
+            Ok(Entry::Already) => GossipVerdict::Useless,
+            Err(SubmitError::Refused(Refusal::Malformed(_))) => GossipVerdict::Malformed,
+            Err(SubmitError::Refused(Refusal::Rules(_))) => {
+                let mut inner = self.lock();
+                if inner.early.len() < MAX_EARLY {
+                    inner.early.push_back((bytes, Instant::now()));
+                }
+                GossipVerdict::Useless
+            }
+            Err(SubmitError::Refused(Refusal::Pool(_)) | SubmitError::Ledger(_)) => {
+                GossipVerdict::Useless
+            }
+        }
+    }
+
+    fn enter(&self, bytes: &Arc<[u8]>, parsed: Parsed) -> Result<Entry, SubmitError> {
+        self.ledger.admit(&parsed)?.map_err(Refusal::Rules)?;
+        let waiting = Waiting { bytes: bytes.clone(), parsed: Arc::new(parsed), since: Instant::now() };
+        let digest = waiting.digest();
+        let mut inner = self.lock();
+        let entry = inner.pool.insert(waiting).map_err(Refusal::Pool)?;
+        if entry == Entry::New {
+            inner.refused.remove(&digest);
+            drop(inner);
+            self.work.notify_one();
+        }
+        Ok(entry)
+    }
+
+    /// Submissions for a block, in order, up to this many bytes.
+    pub(crate) fn candidates(&self, max_bytes: usize) -> Vec<Waiting> {
+        let mut room = max_bytes;
+        let inner = self.lock();
+        let fitting = inner.pool.iter().take_while(|waiting| {
+            let fits = waiting.bytes.len() <= room;
+            room = room.saturating_sub(waiting.bytes.len());
+            fits
+        });
+        fitting.cloned().collect()
+    }
+
+    /// Submissions that have waited at least `age`, oldest first.
+    pub(crate) fn waiting_since(&self, age: Duration, count: usize) -> Vec<Arc<[u8]>> {
+        let inner = self.lock();
+        let old = inner.pool.iter().take_while(|waiting| waiting.since.elapsed() >= age);
+        old.take(count).map(|waiting| waiting.bytes.clone()).collect()
+    }
+
+    /// Resolves as soon as something waits. For one waiter.
+    pub(crate) async fn has_work(&self) {
+        while self.lock().pool.is_empty() {
+            self.work.notified().await;
+        }
+    }
+
+    /// Takes out what the rules refused while a block was built, and tells those who wait for it.
+    pub(crate) fn refuse(&self, refused: Vec<(Hash32, Reject)>) {
+        let mut inner = self.lock();
+        for (digest, reject) in refused {
+            inner.resolve_refused(digest, Refusal::Rules(reject));
+        }
+    }
+
+    /// Takes out what a block recorded, tells those who wait, and looks again at the rest: the new
+    /// state may refuse what waits, or allow what came too early.
+    pub(crate) fn committed(&self, block: &Committed) {
+        let (waiting, early) = {
+            let mut inner = self.lock();
+            for digest in &block.bodies {
+                inner.resolve_final(digest);
+            }
+            inner.early.retain(|(_, since)| since.elapsed() < EARLY_TTL);
+            let early = std::mem::take(&mut inner.early);
+            let waiting: Vec<_> = inner.pool.iter().take(RECHECK_PER_BLOCK).cloned().collect();
+            (waiting, early)
+        };
+        let refused = waiting.into_iter().filter_map(|waiting| {
+            let verdict = self.ledger.admit(&waiting.parsed).ok()?;
+            Some((waiting.digest(), verdict.err()?))
+        });
+        self.refuse(refused.collect());
+        for (bytes, since) in early {
+            let Ok(parsed) = Parsed::without_relay_check(&bytes) else { continue };
+            if let Err(SubmitError::Refused(Refusal::Rules(reject))) = self.enter(&bytes, parsed)
+                && !matches!(reject, Reject::Duplicate { .. })
+            {
+                self.lock().early.push_back((bytes, since));
+            }
+        }
+    }
+
+    /// A notice when the fate of this body is decided. Ask for it before looking at the ledger, so
+    /// that no block falls between.
+    pub(crate) fn fate(&self, digest: Hash32) -> oneshot::Receiver<Fate> {
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.lock();
+        inner.waiters.retain(|_, waiters| {
+            waiters.retain(|waiter| !waiter.is_closed());
+            !waiters.is_empty()
+        });
+        inner.waiters.entry(digest).or_default().push(sender);
+        receiver
+    }
+
+    /// Why this body was refused, if it was, lately.
+    pub(crate) fn refusal(&self, digest: &Hash32) -> Option<Refusal> {
+        self.lock().refused.get(digest).cloned()
+    }
+
+    /// Whether this body waits.
+    pub(crate) fn contains(&self, digest: &Hash32) -> bool {
+        self.lock().pool.get(digest).is_some()
+    }
+
+    /// How many submissions wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().pool.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn resolve_final(&mut self, digest: &Hash32) {
+        self.pool.remove(digest);
+        self.refused.remove(digest);
+        for waiter in self.waiters.remove(digest).unwrap_or_default() {
+            let _ = waiter.send(Fate::Final);
+        }
+    }
+
+    fn resolve_refused(&mut self, digest: Hash32, refusal: Refusal) {
+        if self.pool.remove(&digest).is_none() {
+            return;
+        }
+        if matches!(refusal, Refusal::Rules(Reject::Duplicate { .. })) {
+            return self.resolve_final(&digest);
+        }
+        tracing::info!(%digest, %refusal, "submission refused after it was queued");
+        for waiter in self.waiters.remove(&digest).unwrap_or_default() {
+            let _ = waiter.send(Fate::Refused(refusal.clone()));
+        }
+        if self.refused_order.len() == MAX_REFUSED
+            && let Some(oldest) = self.refused_order.pop_front()
+        {
+            self.refused.remove(&oldest);
+        }
+        self.refused_order.push_back(digest);
+        self.refused.insert(digest, refusal);
+    }
+}

@@ -1,0 +1,271 @@
+//! The submission network: a gossip swarm of its own, next to the engine's, restricted to the peers
+//! that the genesis names. It spreads submissions, so that the next proposer and a quorum know that
+//! there is work, and tells the peers every second how far this node is.
+//!
+//! Nothing that arrives here is trusted: submissions pass the same checks as those from clients.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use libp2p::allow_block_list::{self, AllowedPeers};
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::gossipsub::{
+    self, IdentTopic, MessageAcceptance, MessageAuthenticity, MessageId, PublishError,
+    ValidationMode,
+};
+use libp2p::identity::Keypair;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
+use qz_evidence::Hash32;
+use qz_evidence::codec::Format;
+use qz_evidence::submission::Submission;
+use tokio::sync::mpsc;
+
+use super::tips::Tips;
+use super::{GossipVerdict, Mempool};
+
+/// A gossip message: a submission and its attempt number.
+const MAX_MESSAGE_BYTES: usize = <Submission as Format>::MAX_BYTES + 1024;
+/// How often peers that are not connected are called.
+const DIAL_INTERVAL: Duration = Duration::from_secs(2);
+/// How often this node says how far it is.
+const TIP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often submissions that still wait are told again.
+const RETELL_INTERVAL: Duration = Duration::from_secs(3);
+/// How many of them at most.
+const RETELL_COUNT: usize = 128;
+
+/// What a swarm needs.
+pub(crate) struct Setup {
+    pub chain_id: Hash32,
+    pub key: Keypair,
+    pub listen: SocketAddr,
+    /// Everybody who may connect, and where they listen.
+    pub peers: HashMap<PeerId, Multiaddr>,
+    pub mempool: Arc<Mempool>,
+    pub tips: Arc<Tips>,
+    /// Submissions that entered here and that the peers should have.
+    pub outgoing: mpsc::Receiver<Arc<[u8]>>,
+}
+
+/// Why the swarm cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("the submission network cannot start: {0}")]
+pub(crate) struct SwarmError(String);
+
+impl SwarmError {
+    fn new(cause: impl std::fmt::Display) -> Self {
+        Self(cause.to_string())
+    }
+}
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    allowed: allow_block_list::Behaviour<AllowedPeers>,
+    limits: connection_limits::Behaviour,
+    gossip: gossipsub::Behaviour,
+}
+
+/// The running swarm.
+pub(crate) struct SubmissionSwarm {
+    swarm: Swarm<Behaviour>,
+    submissions: IdentTopic,
+    tip_topic: IdentTopic,
+    peers: HashMap<PeerId, Multiaddr>,
+    mempool: Arc<Mempool>,
+    tips: Arc<Tips>,
+    outgoing: mpsc::Receiver<Arc<[u8]>>,
+    attempt: u32,
+}
+
+impl SubmissionSwarm {
+    /// Binds the port and prepares everything; [`SubmissionSwarm::run`] does the work.
+    pub(crate) fn start(setup: Setup) -> Result<Self, SwarmError> {
+        let Setup { chain_id, key, listen, peers, mempool, tips, outgoing } = setup;
+        let chain = chain_id.to_string()[..16].to_owned();
+        let submissions = IdentTopic::new(format!("/qz/{chain}/submissions/1"));
+        let tip_topic = IdentTopic::new(format!("/qz/{chain}/tips/1"));
+        let gossip = gossip(&key, &chain, &submissions, &tip_topic)?;
+
+        let mut allowed = allow_block_list::Behaviour::<AllowedPeers>::default();
+        for peer in peers.keys() {
+            allowed.allow_peer(*peer);
+        }
+        let room = u32::try_from(peers.len()).unwrap_or(u32::MAX).saturating_mul(2);
+        let limits = ConnectionLimits::default()
+            .with_max_pending_incoming(Some(room.saturating_add(16)))
+            .with_max_pending_outgoing(Some(room.saturating_add(16)))
+            .with_max_established_per_peer(Some(2))
+            .with_max_established(Some(room.saturating_add(16)));
+        let behaviour = Behaviour { allowed, limits: connection_limits::Behaviour::new(limits), gossip };
+
+        let mut swarm = SwarmBuilder::with_existing_identity(key)
+            .with_tokio()
+            .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+            .map_err(SwarmError::new)?
+            .with_behaviour(|_| behaviour)
+            .map_err(SwarmError::new)?
+            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(3600)))
+            .build();
+        let address = match listen {
+            SocketAddr::V4(v4) => format!("/ip4/{}/tcp/{}", v4.ip(), v4.port()),
+            SocketAddr::V6(v6) => format!("/ip6/{}/tcp/{}", v6.ip(), v6.port()),
+        };
+        let address: Multiaddr = address.parse().map_err(SwarmError::new)?;
+        swarm.listen_on(address).map_err(SwarmError::new)?;
+        Ok(Self { swarm, submissions, tip_topic, peers, mempool, tips, outgoing, attempt: 0 })
+    }
+
+    /// Gossips until the mempool is dropped.
+    pub(crate) async fn run(mut self) {
+        let mut own = self.tips.own();
+        let mut dial = tokio::time::interval(DIAL_INTERVAL);
+        let mut tell_tip = tokio::time::interval(TIP_INTERVAL);
+        let mut retell = tokio::time::interval(RETELL_INTERVAL);
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_event(event),
+                outgoing = self.outgoing.recv() => match outgoing {
+                    Some(submission) => self.tell_submission(0, &submission),
+                    None => return,
+                },
+                changed = own.changed() => match changed {
+                    Ok(()) => self.tell_tip(*own.borrow_and_update()),
+                    Err(_) => return,
+                },
+                _ = tell_tip.tick() => {
+                    let height = *own.borrow();
+                    self.tell_tip(height);
+                }
+                _ = dial.tick() => self.dial_missing(),
+                _ = retell.tick() => {
+                    self.attempt = self.attempt.wrapping_add(1).max(1);
+                    for submission in self.mempool.waiting_since(RETELL_INTERVAL, RETELL_COUNT) {
+                        self.tell_submission(self.attempt, &submission);
+                    }
+                }
+            }
+        }
+    }
+
+    fn dial_missing(&mut self) {
+        for (peer, address) in &self.peers {
+            let options = DialOpts::peer_id(*peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(vec![address.clone()])
+                .build();
+            // An error only says that the peer is connected or being called already.
+            let _ = self.swarm.dial(options);
+        }
+    }
+
+    fn tell_submission(&mut self, attempt: u32, submission: &[u8]) {
+        let message = [&attempt.to_be_bytes(), submission].concat();
+        let topic = self.submissions.clone();
+        self.publish(topic, message);
+    }
+
+    fn tell_tip(&mut self, height: u64) {
+        let topic = self.tip_topic.clone();
+        self.publish(topic, height.to_be_bytes().to_vec());
+    }
+
+    fn publish(&mut self, topic: IdentTopic, message: Vec<u8>) {
+        match self.swarm.behaviour_mut().gossip.publish(topic, message) {
+            // Without peers nobody can be told; what waits is told again later.
+            Ok(_) | Err(PublishError::Duplicate | PublishError::NoPeersSubscribedToTopic) => {}
+            Err(error) => tracing::warn!(%error, "gossip message not sent"),
+        }
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            })) => {
+                let acceptance = if message.topic == self.submissions.hash() {
+                    self.on_submission(&message.data)
+                } else {
+                    self.on_tip(message.source, &message.data)
+                };
+                self.swarm.behaviour_mut().gossip.report_message_validation_result(
+                    &message_id,
+                    &propagation_source,
+                    acceptance,
+                );
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                tracing::debug!(peer = %peer_id, "submission peer connected");
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                tracing::info!(peer = %peer_id, "submission peer disconnected");
+                self.tips.lost(&peer_id);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "submission network listens");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_submission(&self, message: &[u8]) -> MessageAcceptance {
+        let Some((_attempt, submission)) = message.split_at_checked(4) else {
+            return MessageAcceptance::Reject;
+        };
+        match tokio::task::block_in_place(|| self.mempool.receive(submission)) {
+            GossipVerdict::Useful => MessageAcceptance::Accept,
+            GossipVerdict::Useless => MessageAcceptance::Ignore,
+            GossipVerdict::Malformed => MessageAcceptance::Reject,
+        }
+    }
+
+    fn on_tip(&self, source: Option<PeerId>, message: &[u8]) -> MessageAcceptance {
+        match (source, <[u8; 8]>::try_from(message)) {
+            (Some(peer), Ok(height)) if self.peers.contains_key(&peer) => {
+                self.tips.heard(peer, u64::from_be_bytes(height));
+                MessageAcceptance::Accept
+            }
+            _ => MessageAcceptance::Reject,
+        }
+    }
+}
+
+fn gossip(
+    key: &Keypair,
+    chain: &str,
+    submissions: &IdentTopic,
+    tips: &IdentTopic,
+) -> Result<gossipsub::Behaviour, SwarmError> {
+    let content_addressed = submissions.hash();
+    let config = gossipsub::ConfigBuilder::default()
+        .protocol_id_prefix(format!("/qz/{chain}/mempool"))
+        .heartbeat_interval(Duration::from_millis(700))
+        .validation_mode(ValidationMode::Strict)
+        .validate_messages()
+        .max_transmit_size(MAX_MESSAGE_BYTES)
+        .flood_publish(true)
+        .message_id_fn(move |message| {
+            if message.topic == content_addressed {
+                MessageId::from(blake3::hash(&message.data).as_bytes().as_slice())
+            } else {
+                let source = message.source.map(|peer| peer.to_bytes()).unwrap_or_default();
+                let number = message.sequence_number.unwrap_or_default().to_be_bytes();
+                MessageId::from([source, number.to_vec()].concat())
+            }
+        })
+        .build()
+        .map_err(SwarmError::new)?;
+    let mut behaviour =
+        gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config)
+            .map_err(SwarmError::new)?;
+    for topic in [submissions, tips] {
+        behaviour.subscribe(topic).map_err(SwarmError::new)?;
+    }
+    Ok(behaviour)
+}

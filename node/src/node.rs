@@ -1,0 +1,280 @@
+//! Puts a node together from its home folder and keeps it running until it is told to stop or can no
+//! longer be trusted to go on.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use ed25519_dalek::SigningKey;
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+use qz_evidence::genesis::{Genesis, ValidatorCard};
+use qz_evidence::{Hash32, OrgId, validators};
+use qz_genesis::{Home, Purpose, peer};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{Listen, NodeConfig};
+use crate::consensus::context::Address;
+use crate::consensus::driver::{Driver, Parts, Stopped};
+use crate::consensus::engine::{self, Engine};
+use crate::consensus::journal::Journal;
+use crate::health::Health;
+use crate::ledger::Ledger;
+use crate::mempool::Mempool;
+use crate::mempool::pool::Limits;
+use crate::mempool::swarm::{self, SubmissionSwarm};
+use crate::mempool::tips::Tips;
+use crate::rpc;
+
+/// How long a failed node still answers `/health` before the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How a node ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// By a signal, in good order.
+    Stopped,
+    /// It failed; the reason was logged.
+    Failed,
+}
+
+/// A port is taken by somebody else.
+#[derive(Debug, thiserror::Error)]
+#[error("端口 {address} 已被占用（{purpose}） · port {address} for {purpose} is in use")]
+pub(crate) struct PortBusy {
+    address: SocketAddr,
+    purpose: &'static str,
+}
+
+/// Another validator of the genesis.
+struct Peer {
+    id: PeerId,
+    consensus: Multiaddr,
+    mempool: Multiaddr,
+}
+
+/// Runs a node until a signal or a failure.
+pub(crate) async fn run(home_path: &Path, config: &NodeConfig) -> anyhow::Result<Ending> {
+    let home = Home::open(home_path).context("cannot open the organisation's folder")?;
+    let genesis = home.genesis().context("cannot use the genesis")?;
+    let organisation = home.organisation();
+    let card = organisation
+        .validator
+        .as_ref()
+        .ok_or_else(|| anyhow!("{} runs no validator according to the genesis", organisation.id))?;
+    let listen = config.listen(card)?;
+    let rpc_listener = bind(&listen)?;
+    let peers = peers(&genesis, &organisation.id, config)?;
+    let network_key = peer::keypair(&home.key(Purpose::Network)?)?;
+    let consensus_key = SigningKey::from_bytes(&home.key(Purpose::Consensus)?.seed());
+
+    let health = Health::new();
+    let ledger = Arc::new(Ledger::open(&home_path.join("data"), &genesis).context("cannot open the ledger")?);
+    let head = ledger.head();
+    tracing::info!(
+        organisation = %organisation.id, chain = %genesis.chain_id(), height = head.height,
+        "ledger opened"
+    );
+    let (mempool, outgoing) = Mempool::new(ledger.clone(), Limits::default());
+    let tips = Arc::new(Tips::new(head.height));
+    let wal = home_path.join("wal");
+    let fresh = head.height == 0 && !wal.join("consensus.wal").exists();
+    let journal_path = home_path.join("signer.journal");
+    let journal =
+        engine::open_journal(&journal_path, &genesis.chain_id(), &consensus_key, fresh)?;
+
+    let swarm = SubmissionSwarm::start(swarm::Setup {
+        chain_id: genesis.chain_id(),
+        key: network_key.clone(),
+        listen: listen.mempool,
+        peers: peers.iter().map(|peer| (peer.id, peer.mempool.clone())).collect(),
+        mempool: mempool.clone(),
+        tips: tips.clone(),
+        outgoing,
+    })?;
+    let swarm = tokio::spawn(swarm.run());
+
+    let (stop, stopped) = watch::channel(false);
+    let tls_identity = home.tls_server()?;
+    let tls = rpc::tls::MutualTls::new(&genesis, &tls_identity.certificate_pem, &tls_identity.key_pem)?;
+    let api = rpc::Api {
+        organisation: organisation.id.clone(),
+        genesis: Arc::new(genesis.clone()),
+        ledger: ledger.clone(),
+        mempool: mempool.clone(),
+        tips: tips.clone(),
+        health: health.clone(),
+    };
+    let rpc = tokio::spawn(rpc::serve(rpc_listener, tls, api, until(stopped.clone())));
+
+    let consensus = Consensus {
+        genesis: &genesis,
+        moniker: organisation.id.to_string(),
+        card,
+        listen: listen.consensus,
+        peers: &peers,
+        network_key,
+        consensus_key,
+        wal: &wal,
+        journal,
+        config,
+        ledger,
+        mempool,
+        tips,
+        health: health.clone(),
+    };
+    let ending = tokio::select! {
+        outcome = consensus.run(until(stopped)) => {
+            if let Err(error) = outcome {
+                health.fail(format!("consensus: {error:#}"));
+            }
+            Ending::Failed
+        }
+        signal = terminated() => {
+            tracing::info!(signal = signal?, "stopping");
+            Ending::Stopped
+        }
+        reason = health.failed() => {
+            tracing::error!(%reason, "stopping");
+            Ending::Failed
+        }
+    };
+    if ending == Ending::Failed {
+        tokio::time::sleep(LAST_WORDS).await;
+    }
+    stop.send_replace(true);
+    let _ = rpc.await;
+    swarm.abort();
+    Ok(ending)
+}
+
+/// What consensus needs each time that its engine is started.
+struct Consensus<'a> {
+    genesis: &'a Genesis,
+    moniker: String,
+    card: &'a ValidatorCard,
+    listen: SocketAddr,
+    peers: &'a [Peer],
+    network_key: libp2p::identity::Keypair,
+    consensus_key: SigningKey,
+    wal: &'a Path,
+    /// `None`: this node never votes until its key is rotated.
+    journal: Option<Arc<Mutex<Journal>>>,
+    config: &'a NodeConfig,
+    ledger: Arc<Ledger>,
+    mempool: Arc<Mempool>,
+    tips: Arc<Tips>,
+    health: Health,
+}
+
+impl Consensus<'_> {
+    /// Observes as long as it must, then votes.
+    async fn run(&self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::pin!(stop);
+        let pace = self.config.pace()?;
+        loop {
+            let start = self.ledger.head().height + 1;
+            let observe = match &self.journal {
+                None => Some(u64::MAX),
+                Some(journal) => engine::observe_through(journal, start),
+            };
+            if let Some(height) = observe {
+                tracing::warn!(through = height, "observing without a vote");
+            }
+            let mut engine = Engine::start(engine::Setup {
+                chain_id: self.genesis.chain_id(),
+                moniker: self.moniker.clone(),
+                listen: self.listen,
+                peers: self.peers.iter().map(Peer::consensus_address).collect(),
+                network_key: self.network_key.clone(),
+                consensus_key: self.consensus_key.clone(),
+                wal: self.wal,
+                journal: if observe.is_some() { None } else { self.journal.clone() },
+                health: self.health.clone(),
+            })
+            .await
+            .map_err(|error| anyhow!("cannot start the consensus engine: {error:#}"))?;
+            let driver = Driver::new(Parts {
+                ledger: self.ledger.clone(),
+                mempool: self.mempool.clone(),
+                tips: self.tips.clone(),
+                pace: pace.clone(),
+                me: Address(validators::address(&self.card.consensus_key).0),
+                publishers: self.publishers()?,
+                observe_through: observe,
+            });
+            let outcome = tokio::select! {
+                outcome = driver.run(&mut engine.channels) => Some(outcome),
+                () = &mut stop => None,
+            };
+            engine.stop().await;
+            match outcome {
+                None => return Ok(()),
+                Some(Ok(Stopped::MaySign)) => tracing::info!("caught up: voting again"),
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn publishers(
+        &self,
+    ) -> anyhow::Result<HashMap<malachitebft_app_channel::app::types::PeerId, Address>> {
+        let cards = self.genesis.organisations().iter().filter_map(|o| o.validator.as_ref());
+        let named = cards.map(|card| -> anyhow::Result<(PeerId, Hash32)> {
+            Ok((peer::peer_id(&card.network_key)?, validators::address(&card.consensus_key)))
+        });
+        Ok(engine::publishers(named.collect::<Result<Vec<_>, _>>()?))
+    }
+}
+
+impl Peer {
+    fn consensus_address(&self) -> Multiaddr {
+        self.consensus.clone().with(Protocol::P2p(self.id))
+    }
+}
+
+fn peers(genesis: &Genesis, own: &OrgId, config: &NodeConfig) -> anyhow::Result<Vec<Peer>> {
+    let others = genesis.organisations().iter().filter(|organisation| organisation.id != *own);
+    others
+        .filter_map(|organisation| Some((&organisation.id, organisation.validator.as_ref()?)))
+        .map(|(id, card)| {
+            let (consensus, mempool) = config.peer(id.as_str(), card)?;
+            Ok(Peer { id: peer::peer_id(&card.network_key)?, consensus, mempool })
+        })
+        .collect()
+}
+
+/// Tries all three ports, so that a busy one gives one clear line; keeps the RPC's.
+fn bind(listen: &Listen) -> anyhow::Result<tokio::net::TcpListener> {
+    let try_bind = |address: SocketAddr, purpose| match TcpListener::bind(address) {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(PortBusy { address, purpose }.into())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {address} for {purpose}")),
+    };
+    try_bind(listen.consensus, "consensus")?;
+    try_bind(listen.mempool, "submissions")?;
+    let listener = try_bind(listen.rpc, "RPC")?;
+    listener.set_nonblocking(true)?;
+    Ok(tokio::net::TcpListener::from_std(listener)?)
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // The sender lives as long as the node; without it there is nothing to wait for either.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn terminated() -> io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}

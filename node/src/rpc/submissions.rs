@@ -1,0 +1,113 @@
+//! Taking submissions, and saying what became of them.
+
+use std::time::Duration;
+
+use qz_evidence::submission::Parsed;
+use qz_evidence::{Hash32, OrgId, SubmissionId};
+use qz_store::StoredRecord;
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::Api;
+use super::answer::{Problem, json_answer, settle};
+use crate::ledger::LedgerError;
+use crate::mempool::Fate;
+use crate::refusal::Refusal;
+
+/// Longest wait for finality in one request.
+const MAX_WAIT_SECONDS: u64 = 60;
+
+/// `POST /v1/submissions`.
+pub(super) async fn submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Response {
+    settle(try_submit(api, bytes, wait_seconds).await)
+}
+
+async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Response, Problem> {
+    let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
+    let digest = parsed.digest();
+    let fate = api.mempool.fate(digest);
+    tokio::task::block_in_place(|| api.mempool.submit(bytes))?;
+    if let Some(stored) = api.ledger.record_of_body(&digest)? {
+        return finality(api, &digest, &stored);
+    }
+    let wait = Duration::from_secs(wait_seconds.min(MAX_WAIT_SECONDS));
+    match tokio::time::timeout(wait, fate).await {
+        Ok(Ok(Fate::Refused(refusal))) => Err(refusal.into()),
+        Ok(Ok(Fate::Final) | Err(_)) | Err(_) => match api.ledger.record_of_body(&digest)? {
+            Some(stored) => finality(api, &digest, &stored),
+            None => Ok(json_answer(202, &pending(&digest))),
+        },
+    }
+}
+
+/// `GET /v1/submissions/{digest or own id}`.
+pub(super) fn find(api: &Api, caller: &OrgId, name: &str) -> Response {
+    settle(tokio::task::block_in_place(|| try_find(api, caller, name)))
+}
+
+fn try_find(api: &Api, caller: &OrgId, name: &str) -> Result<Response, Problem> {
+    let digest = if name.len() == 32 {
+        match digest_of_id(api, caller, name)? {
+            Some(digest) => digest,
+            None => return Err(Problem::not_found("提交", "submission")),
+        }
+    } else {
+        Hash32::from_hex(name)
+            .ok_or_else(|| Problem::malformed("expected 64 hexadecimal digits, or 32 of an id"))?
+    };
+    if let Some(stored) = api.ledger.record_of_body(&digest)? {
+        return finality(api, &digest, &stored);
+    }
+    if api.mempool.contains(&digest) {
+        return Ok(json_answer(200, &pending(&digest)));
+    }
+    match api.mempool.refusal(&digest) {
+        Some(refusal) => {
+            let error = Problem::from(refusal).body();
+            let body = json!({ "state": "rejected", "digest": digest.to_string(), "error": error });
+            Ok(json_answer(200, &body))
+        }
+        None => Err(Problem::not_found("提交", "submission")),
+    }
+}
+
+/// The body that this member relayed under this id, among the records of the height that the replay
+/// window names.
+fn digest_of_id(api: &Api, relay: &OrgId, id: &str) -> Result<Option<Hash32>, Problem> {
+    let mut bytes = [0; 16];
+    hex::decode_to_slice(id, &mut bytes)
+        .map_err(|_| Problem::malformed("a submission id is 32 hexadecimal digits"))?;
+    let id = SubmissionId(bytes);
+    let Some(height) = api.ledger.height_of_id(relay, &id)? else {
+        return Ok(None);
+    };
+    for stored in api.ledger.records_of_block(height)? {
+        let record = stored.decode().map_err(LedgerError::from)?;
+        if let Ok(parsed) = Parsed::without_relay_check(&record.submission)
+            && parsed.body().id == id
+            && parsed.submission().relay == *relay
+        {
+            return Ok(Some(parsed.digest()));
+        }
+    }
+    Ok(None)
+}
+
+fn pending(digest: &Hash32) -> Value {
+    json!({ "state": "pending", "digest": digest.to_string() })
+}
+
+fn finality(api: &Api, digest: &Hash32, stored: &StoredRecord) -> Result<Response, Problem> {
+    let record = stored.decode().map_err(LedgerError::from)?;
+    let subjects: Vec<_> = record.links.iter().map(|link| link.subject).collect();
+    let body = json!({
+        "state": "final",
+        "digest": digest,
+        "record_hash": stored.hash,
+        "height": stored.height,
+        "index": stored.index,
+        "time_ms": api.ledger.time_of(stored.height.0)?,
+        "subjects": subjects,
+    });
+    Ok(json_answer(200, &body))
+}

@@ -1,0 +1,223 @@
+//! A consortium of real `qz-node` processes on loopback, in a temporary folder. Dropping it kills them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use qz_client::{Client, ClientConfig, SignedSubmission};
+use qz_evidence::commitment::Commitment;
+use qz_evidence::genesis::Role;
+use qz_evidence::payload::{EvidenceDeposited, Payload};
+use qz_evidence::submission::Body;
+use qz_evidence::{Hash32, Height, OrgId, SubmissionId, encode};
+use qz_genesis::description::ValidatorDescription;
+use qz_genesis::home::NewOrganisation;
+use qz_genesis::{Home, ceremony};
+
+/// The members, in the order of the genesis.
+pub const NAMES: [&str; 4] = ["arbitration", "court", "notary", "platform"];
+
+/// A member's relay key, and the ledger that it is for.
+pub struct Relay {
+    relay: qz_client::Relay,
+    chain_id: Hash32,
+}
+
+/// The processes and their folders.
+pub struct Network {
+    folder: tempfile::TempDir,
+    children: BTreeMap<&'static str, Child>,
+    starts: usize,
+}
+
+impl Network {
+    /// Makes keys and genesis of `count` members and starts all nodes.
+    pub fn start(count: usize) -> Self {
+        let mut network = Self::prepare(count);
+        for name in NAMES.into_iter().take(count) {
+            network.start_node(name);
+        }
+        network
+    }
+
+    /// Makes keys and genesis; starts nothing.
+    pub fn prepare(count: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = free_ports(3 * count);
+        let homes: Vec<_> = NAMES
+            .into_iter()
+            .take(count)
+            .zip(ports.chunks(3))
+            .map(|(name, ports)| {
+                let new = NewOrganisation {
+                    id: OrgId::new(name).unwrap(),
+                    name_zh: format!("测试机构{name}"),
+                    name_en: format!("Test {name}"),
+                    roles: vec![Role::Attestor],
+                    validator: Some(ValidatorDescription {
+                        power: 1,
+                        consensus_address: format!("/ip4/127.0.0.1/tcp/{}", ports[0]),
+                        mempool_address: format!("/ip4/127.0.0.1/tcp/{}", ports[1]),
+                        rpc_url: format!("https://127.0.0.1:{}", ports[2]),
+                    }),
+                };
+                let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+                Home::create(&folder.path().join(name), new, today).unwrap()
+            })
+            .collect();
+        let cards: Vec<_> = homes.iter().map(|home| home.card().unwrap()).collect();
+        let body = ceremony::assemble("测试联盟", &cards, 1_700_000_000_000, false).unwrap().body;
+        let sign = |home| encode(&ceremony::sign(home, &body, None).unwrap());
+        let signatures: Vec<_> = homes.iter().map(sign).collect();
+        let genesis = ceremony::finish(&body, &signatures).unwrap();
+        for home in &homes {
+            std::fs::write(home.genesis_path(), genesis.bytes()).unwrap();
+        }
+        Self { folder, children: BTreeMap::new(), starts: 0 }
+    }
+
+    pub fn home(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn start_node(&mut self, name: &'static str) {
+        self.starts += 1;
+        let log = self.folder.path().join(format!("{name}-{}.log", self.starts));
+        let child = self
+            .command("run", name)
+            .stdout(Stdio::null())
+            .stderr(File::create(log).unwrap())
+            .spawn()
+            .unwrap();
+        assert!(self.children.insert(name, child).is_none(), "{name} runs already");
+    }
+
+    /// SIGKILL: no shutdown code runs.
+    pub fn kill(&mut self, name: &'static str) {
+        let mut child = self.children.remove(name).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM to all; each must end with code 0.
+    pub fn stop_all_cleanly(&mut self) {
+        for child in self.children.values() {
+            let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            assert!(sent.unwrap().success());
+        }
+        for (name, mut child) in std::mem::take(&mut self.children) {
+            assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+        }
+    }
+
+    /// A second process in the same folder, awaited.
+    pub fn run_to_end(&self, name: &str) -> Output {
+        self.command("run", name).output().unwrap()
+    }
+
+    pub fn run_status(&self, name: &str) -> Output {
+        self.command("status", name).output().unwrap()
+    }
+
+    fn command(&self, command: &str, name: &str) -> Command {
+        let mut node = Command::new(env!("CARGO_BIN_EXE_qz-node"));
+        node.arg(command).arg("--home").arg(self.home(name));
+        node
+    }
+
+    /// A client that calls only this member's node.
+    pub fn client(&self, name: &str) -> Client {
+        let home = Home::open(&self.home(name)).unwrap();
+        let config = ClientConfig::from_home(&home).unwrap();
+        Client::new(&config.only(&[OrgId::new(name).unwrap()]).unwrap()).unwrap()
+    }
+
+    /// A client of this network's node with the TLS identity of another network's member.
+    pub fn client_with_identity_of(&self, other: &Self, name: &str) -> Client {
+        let own = Home::open(&self.home(name)).unwrap();
+        let identity = Home::open(&other.home(name)).unwrap().tls_client().unwrap();
+        let mut config =
+            ClientConfig::from_home(&own).unwrap().only(&[OrgId::new(name).unwrap()]).unwrap();
+        config.client_certificate_pem = identity.certificate_pem;
+        config.client_key_pem = identity.key_pem;
+        Client::new(&config).unwrap()
+    }
+
+    pub fn relay(&self, name: &str) -> Relay {
+        let home = Home::open(&self.home(name)).unwrap();
+        let chain_id = home.genesis().unwrap().chain_id();
+        Relay { relay: qz_client::Relay::from_home(&home).unwrap(), chain_id }
+    }
+
+    pub async fn wait_until_serving(&self, name: &str, patience: Duration) {
+        self.wait_for_height(name, 0, patience).await;
+    }
+
+    pub async fn wait_for_height(&self, name: &str, height: u64, patience: Duration) {
+        let client = self.client(name);
+        let start = Instant::now();
+        loop {
+            match client.status().await {
+                Ok(status) if status.height >= height => return,
+                answer if start.elapsed() > patience => {
+                    panic!("{name} did not reach {height}: {answer:?}")
+                }
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for child in self.children.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for entry in std::fs::read_dir(self.folder.path()).unwrap().flatten() {
+                if entry.path().extension().is_some_and(|extension| extension == "log") {
+                    let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                    let tail: Vec<_> = log.lines().rev().take(25).collect();
+                    eprintln!("--- {}", entry.path().display());
+                    for line in tail.into_iter().rev() {
+                        eprintln!("{line}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A deposit of evidence by one member; `number` becomes its submission id.
+pub fn deposit(relay: &Relay, number: u8, expiry: u64) -> SignedSubmission {
+    deposit_with_time(relay, number, expiry, 0)
+}
+
+/// The same with a claimed time, which makes another body.
+pub fn deposit_with_time(
+    relay: &Relay,
+    number: u8,
+    expiry: u64,
+    claimed_time_ms: u64,
+) -> SignedSubmission {
+    let commitment = Commitment { name: "document.sha256".to_owned(), hash: Hash32([number; 32]) };
+    let body = Body::new(
+        relay.chain_id,
+        SubmissionId([number; 16]),
+        Height(expiry),
+        Payload::EvidenceDeposited(EvidenceDeposited { about: None }),
+        vec![commitment],
+        claimed_time_ms,
+    );
+    relay.relay.wrap(&body, vec![]).unwrap()
+}
+
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<_> =
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
