@@ -287,11 +287,11 @@ fn finishing_needs_everybodys_own_signature_once() {
     let body = ceremony.body();
     let signatures = ceremony.signatures(&body);
 
-    for absent in 0..4 {
+    for (absent, name) in NAMES.iter().enumerate() {
         let mut some = signatures.clone();
         some.remove(absent);
         let error = ceremony::finish(&body, &some).unwrap_err();
-        assert!(matches!(&error, CeremonyError::Missing(ids) if ids[0].as_str() == NAMES[absent]), "{error}");
+        assert!(matches!(&error, CeremonyError::Missing(ids) if ids[0].as_str() == *name), "{error}");
     }
     let twice = [signatures.clone(), vec![signatures[0].clone()]].concat();
     assert!(matches!(ceremony::finish(&body, &twice), Err(CeremonyError::DuplicateSignature(_))));
@@ -373,11 +373,12 @@ fn the_descriptions_own_files_must_agree() {
 #[test]
 fn refused_descriptions_leave_no_complete_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&str, Box<dyn Fn(&mut NewOrganisation)>); 4] = [
-        ("no role", Box::new(|new| new.roles.clear())),
-        ("control character", Box::new(|new| new.name_zh.push('\n'))),
-        ("power", Box::new(|new| new.validator.as_mut().unwrap().power = 0)),
-        ("address", Box::new(|new| new.validator.as_mut().unwrap().mempool_address = "127.0.0.1:1".into())),
+    type Change = fn(&mut NewOrganisation);
+    let cases: [(&str, Change); 4] = [
+        ("no role", |new| new.roles.clear()),
+        ("control character", |new| new.name_zh.push('\n')),
+        ("power", |new| new.validator.as_mut().unwrap().power = 0),
+        ("address", |new| new.validator.as_mut().unwrap().mempool_address = "127.0.0.1:1".into()),
     ];
     for (name, change) in cases {
         let mut new = description("court");
