@@ -46,12 +46,7 @@ impl<'a> Request<'a> {
             return Err(RequestError::Trailing(rest.len()));
         }
         let clock: [u8; 8] = clock.try_into().map_err(|_| RequestError::Clock(clock.len()))?;
-        Ok(Self {
-            file,
-            genesis,
-            proof: (!proof.is_empty()).then_some(proof),
-            now_ms: u64::from_le_bytes(clock),
-        })
+        Ok(Self { file, genesis, proof: (!proof.is_empty()).then_some(proof), now_ms: u64::from_le_bytes(clock) })
     }
 }
 
