@@ -6,8 +6,8 @@
 
 use crate::block::Block;
 use crate::changes::{ChangeSet, NewRecord, ReplayEntry};
-pub use crate::overlay::Refusal;
 use crate::overlay::Overlay;
+pub use crate::overlay::Refusal;
 use crate::reject::Reject;
 use crate::rules::{self, Outcome};
 use crate::state::Subject;
@@ -139,7 +139,8 @@ pub fn propose<'p, V: View>(
     let mut execution = Execution::new(view)?;
     let mut chosen: Vec<Vec<u8>> = vec![];
     let mut rejected = vec![];
-    let mut room = usize::try_from(execution.params.max_block_bytes).unwrap_or(usize::MAX).saturating_sub(BLOCK_OVERHEAD);
+    let mut room =
+        usize::try_from(execution.params.max_block_bytes).unwrap_or(usize::MAX).saturating_sub(BLOCK_OVERHEAD);
     let most = usize::try_from(execution.params.max_block_records).unwrap_or(usize::MAX);
     for parsed in submissions {
         if chosen.len() >= most {
@@ -180,8 +181,7 @@ pub fn execute<V: View>(view: &V, block: &Block, verified: &Verified) -> Result<
     same("height", &header.height, &execution.height)?;
     same("previous", &header.previous, &execution.parent.block_id())?;
     for (index, bytes) in block.submissions.iter().enumerate() {
-        let parsed =
-            Parsed::without_relay_check(bytes).map_err(|source| BlockError::Submission { index, source })?;
+        let parsed = Parsed::without_relay_check(bytes).map_err(|source| BlockError::Submission { index, source })?;
         match execution.apply(&parsed, bytes, verified) {
             Ok(()) => {}
             Err(Refusal::Rejected(source)) => return Err(BlockError::Rejected { index, source }.into()),

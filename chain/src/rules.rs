@@ -172,8 +172,10 @@ impl<V: View> Context<'_, '_, V> {
 
     /// The office key of an organisation that may attest to this submission's key.
     fn attestor(&self, attestor: &OrgId) -> Result<(SubjectId, PublicKey), Refusal> {
-        let organisation =
-            self.overlay.organisation(attestor)?.ok_or_else(|| Reject::AttestorUnknown { attestor: attestor.clone() })?;
+        let organisation = self
+            .overlay
+            .organisation(attestor)?
+            .ok_or_else(|| Reject::AttestorUnknown { attestor: attestor.clone() })?;
         if !organisation.has(Role::Attestor) {
             return Err(Reject::AttestorRole { attestor: attestor.clone() }.into());
         }

@@ -27,7 +27,9 @@ fn with_expiry(body: &Body, expiry: u64) -> Parsed {
 fn expiry_chain_relay_and_kind_are_checked() {
     let mut ledger = Ledger::with(100, true);
     let body = deposit(&mut ledger, "x").body().clone();
-    for (expiry, code) in [(0, "submission.expired"), (1, "accepted"), (101, "accepted"), (102, "submission.expiry_too_far")] {
+    for (expiry, code) in
+        [(0, "submission.expired"), (1, "accepted"), (101, "accepted"), (102, "submission.expiry_too_far")]
+    {
         assert_eq!(ledger.refusal(&with_expiry(&body, expiry)), code, "{expiry}");
     }
     let other = Body { chain_id: Hash32([1; 32]), ..body.clone() };
@@ -47,7 +49,8 @@ fn expiry_chain_relay_and_kind_are_checked() {
     assert_eq!(ledger.refusal(&forged), "relay.signature");
     let extra = relay(&body, vec![Actor { subject: SubjectId(Hash32([1; 32])), signature: Bytes(vec![]) }], "platform");
     assert_eq!(ledger.refusal(&extra), "actor.count");
-    let later = ledger.submission(Payload::ContractArchived(ContractRef { contract: SubjectId::default() }), vec![], &[]);
+    let later =
+        ledger.submission(Payload::ContractArchived(ContractRef { contract: SubjectId::default() }), vec![], &[]);
     assert_eq!(ledger.refusal(&later), "kind.not_yet");
 }
 
@@ -204,14 +207,15 @@ fn every_wrong_header_field_makes_a_block_invalid() {
     let header = good.header().unwrap();
     let bytes = |block: &Block| block.submissions.iter().map(|b| b.0.clone()).collect::<Vec<_>>();
     let zero = Hash32::ZERO;
-    let check = |header, submissions| match execute(&ledger.view, &Block::new(&header, submissions), &Verified::default()) {
-        Err(ExecuteError::Block(BlockError::Field { field, .. })) => field,
-        Err(ExecuteError::Block(BlockError::Proposer(_))) => "proposer",
-        Err(ExecuteError::Block(BlockError::Time { .. })) => "time_ms",
-        Err(ExecuteError::Block(BlockError::Rejected { .. })) => "rejected",
-        Ok(_) => "valid",
-        other => panic!("{other:?}"),
-    };
+    let check =
+        |header, submissions| match execute(&ledger.view, &Block::new(&header, submissions), &Verified::default()) {
+            Err(ExecuteError::Block(BlockError::Field { field, .. })) => field,
+            Err(ExecuteError::Block(BlockError::Proposer(_))) => "proposer",
+            Err(ExecuteError::Block(BlockError::Time { .. })) => "time_ms",
+            Err(ExecuteError::Block(BlockError::Rejected { .. })) => "rejected",
+            Ok(_) => "valid",
+            other => panic!("{other:?}"),
+        };
     let h = || header.clone();
     use qz_evidence::header::Header;
     assert_eq!(check(h(), bytes(&good)), "valid");
@@ -230,7 +234,10 @@ fn every_wrong_header_field_makes_a_block_invalid() {
     assert_eq!(check(Header { params_hash: zero, ..h() }, bytes(&good)), "params_hash");
     assert_eq!(check(Header { proposer: zero, ..h() }, bytes(&good)), "proposer");
     // Another validator may have proposed the same; later is fine too.
-    assert_eq!(check(Header { proposer: proposer("notary"), time_ms: header.time_ms + 9, ..h() }, bytes(&good)), "valid");
+    assert_eq!(
+        check(Header { proposer: proposer("notary"), time_ms: header.time_ms + 9, ..h() }, bytes(&good)),
+        "valid"
+    );
     // Submissions dropped, swapped, doubled.
     let [x, y] = <[Vec<u8>; 2]>::try_from(bytes(&good)).unwrap();
     assert_eq!(check(h(), vec![x.clone()]), "record_count");

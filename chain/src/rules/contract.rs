@@ -81,8 +81,7 @@ pub(super) fn signed<V: View>(c: &Context<'_, '_, V>, fields: &ContractSigned) -
             let keys = vec![c.active_key(&key)?];
             let used = seal::next(seal, c.overlay.seal(&seal)?, seal::Command::Use { key, height: c.height })?;
             let contract = next(fields.contract, state, command)?;
-            let touched =
-                vec![(fields.contract, SubjectState::Contract(contract)), (seal, SubjectState::Seal(used))];
+            let touched = vec![(fields.contract, SubjectState::Contract(contract)), (seal, SubjectState::Seal(used))];
             Ok(Outcome::changes(keys, touched))
         }
         (SlotKind::Key, Some(_)) | (SlotKind::Seal, _) => Err(Reject::ContractSealOfSlot { slot: fields.slot }.into()),
@@ -167,9 +166,7 @@ fn is_party<V: View>(c: &Context<'_, '_, V>, state: &ContractState, key: &Subjec
 }
 
 /// A command that touches the contract only.
-fn one(
-    contract: SubjectId, state: ContractState, keys: Vec<PublicKey>, command: Command,
-) -> Result<Outcome, Refusal> {
+fn one(contract: SubjectId, state: ContractState, keys: Vec<PublicKey>, command: Command) -> Result<Outcome, Refusal> {
     let state = next(contract, state, command)?;
     Ok(Outcome::changes(keys, vec![(contract, SubjectState::Contract(state))]))
 }

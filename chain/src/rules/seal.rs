@@ -14,12 +14,17 @@ use qz_evidence::{Height, SubjectId};
 #[derive(Clone, Debug)]
 pub(super) enum Command {
     Authorise(Authorisation),
-    Revoke { key: SubjectId },
+    Revoke {
+        key: SubjectId,
+    },
     Suspend,
     Resume,
     Destroy,
     /// A key applies the seal to a contract.
-    Use { key: SubjectId, height: Height },
+    Use {
+        key: SubjectId,
+        height: Height,
+    },
 }
 
 /// The state machine of seals.
@@ -83,8 +88,7 @@ pub(super) fn made<V: View>(c: &Context<'_, '_, V>, fields: &SealMade) -> Result
     let keys = c.sole_actor(&fields.owner)?;
     c.commitment(name::IMPRINT)?;
     c.commitment(name::CERTIFICATE)?;
-    let state =
-        SealState { status: Status::Active, owner: fields.owner, kind: fields.kind, authorisations: vec![] };
+    let state = SealState { status: Status::Active, owner: fields.owner, kind: fields.kind, authorisations: vec![] };
     Ok(Outcome::creates(keys, c.created, SubjectState::Seal(state)))
 }
 

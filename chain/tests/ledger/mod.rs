@@ -49,8 +49,13 @@ fn member_key(member: &str, purpose: &str) -> SigningKey {
 pub fn genesis_with(window: u64, foreign_attestor: bool) -> Genesis {
     let cards = MEMBERS.iter().map(|(name, roles)| card(name, roles)).collect();
     let params = Params { window, foreign_attestor, ..Params::default_for(MEMBERS.len()) };
-    let body =
-        encode(&GenesisBody { tag: GenesisBodyTag, name: "试验联盟".into(), time_ms: 1_700_000_000_000, cards, params });
+    let body = encode(&GenesisBody {
+        tag: GenesisBodyTag,
+        name: "试验联盟".into(),
+        time_ms: 1_700_000_000_000,
+        cards,
+        params,
+    });
     let message = signature_message(&chain_id(&body));
     let sign = |name: &str| Bytes(member_key(name, "office").sign(&message).to_bytes().to_vec());
     let signatures =
@@ -143,6 +148,11 @@ impl Ledger {
         Self { view: MemoryView::new(&genesis).unwrap(), genesis, blocks: vec![], counter: 0 }
     }
 
+    /// Submission numbers go on from here.
+    pub fn skip_numbers(&mut self, counter: u32) {
+        self.counter = counter;
+    }
+
     pub fn chain_id(&self) -> Hash32 {
         self.genesis.chain_id()
     }
@@ -215,8 +225,7 @@ impl Ledger {
         let body = self.body(payload, commitments(&["name", "id_code", "identity_check"]));
         let subject = SubjectId::created_by(&self.chain_id(), &body.digest());
         let office = SubjectId::of_organisation(&self.chain_id(), &org(attestor));
-        let actors =
-            vec![actor(&body, subject, &holder), actor(&body, office, &member_key(attestor, "office"))];
+        let actors = vec![actor(&body, subject, &holder), actor(&body, office, &member_key(attestor, "office"))];
         relay(&body, actors, "platform")
     }
 
@@ -230,7 +239,8 @@ impl Ledger {
     /// Makes a seal owned by the key of this name.
     pub fn make_seal(&mut self, owner: SubjectId, name: &str) -> SubjectId {
         let payload = Payload::SealMade(SealMade { owner, kind: SealKind::Contract });
-        let made = self.submission(payload, commitments(&["imprint.sha256", "certificate.sha256"]), &[(owner, &key(name))]);
+        let made =
+            self.submission(payload, commitments(&["imprint.sha256", "certificate.sha256"]), &[(owner, &key(name))]);
         self.record(&made);
         self.created(&made)
     }

@@ -43,7 +43,9 @@ impl Store {
     }
 
     /// All that a change set brings on top of `view`, or of nothing.
-    pub(crate) fn changes_batch(&self, view: Option<&StoreView<'_>>, changes: &ChangeSet) -> Result<WriteBatch, StoreError> {
+    pub(crate) fn changes_batch(
+        &self, view: Option<&StoreView<'_>>, changes: &ChangeSet,
+    ) -> Result<WriteBatch, StoreError> {
         let mut batch = WriteBatch::default();
         let height = changes.height;
         batch.put_cf(self.family(keys::HEADERS), keys::height(height), &changes.header);
@@ -84,7 +86,9 @@ impl Store {
         }
     }
 
-    fn put_tree(&self, view: Option<&StoreView<'_>>, changes: &ChangeSet, batch: &mut WriteBatch) -> Result<(), StoreError> {
+    fn put_tree(
+        &self, view: Option<&StoreView<'_>>, changes: &ChangeSet, batch: &mut WriteBatch,
+    ) -> Result<(), StoreError> {
         let mut stale = vec![];
         for (key, node) in changes.tree.node_batch.nodes() {
             let node = borsh::to_vec(node).expect("borsh into a Vec cannot fail");

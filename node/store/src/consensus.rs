@@ -2,13 +2,13 @@
 //! its keys and values mean is the driver's business; it deletes what is decided.
 
 use crate::error::StoreError;
-use crate::keys::CONSENSUS;
+use crate::keys::{CONSENSUS, KeyValue};
 use crate::open::Store;
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 impl Store {
     /// Writes all entries in one synced batch; they are durable when this returns.
-    pub fn consensus_put(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<(), StoreError> {
+    pub fn consensus_put(&self, entries: &[KeyValue]) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         for (key, value) in entries {
             batch.put_cf(self.family(CONSENSUS), key, value);
@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// All entries whose keys start with `prefix`, ascending.
-    pub fn consensus_scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn consensus_scan(&self, prefix: &[u8]) -> Result<Vec<KeyValue>, StoreError> {
         let mut entries = vec![];
         for entry in self.db.iterator_cf(self.family(CONSENSUS), IteratorMode::From(prefix, Direction::Forward)) {
             let (key, value) = entry.map_err(StoreError::database("scan"))?;

@@ -16,9 +16,9 @@ pub enum StoreError {
         #[source]
         source: rocksdb::Error,
     },
-    /// The write-ahead log is damaged, so the newest blocks may be missing. Nothing was changed. Opening
-    /// with [`crate::Recovery::AcceptLoss`] keeps what precedes the damage; the node must then fetch the
-    /// rest from its peers before it votes.
+    /// The write-ahead log is damaged before its end, so final blocks may be missing. Nothing was changed.
+    /// Opening with [`crate::Recovery::AcceptLoss`] keeps what precedes the damage; the node must then
+    /// fetch the rest from its peers before it votes.
     #[error("the write-ahead log in {path} is damaged")]
     WriteAheadLog {
         /// The database's folder.

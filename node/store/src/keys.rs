@@ -37,8 +37,21 @@ pub(crate) const CONSENSUS: &str = "consensus";
 
 /// All of them.
 pub(crate) const FAMILIES: [&str; 15] = [
-    META, HEADERS, BLOCKS, COMMITS, RECORDS, RECORD_PLACES, BODIES, RELAYED, SUBJECTS, SEQUENCES, TREE_NODES,
-    TREE_VALUES, TREE_STALE, HISTORY, CONSENSUS,
+    META,
+    HEADERS,
+    BLOCKS,
+    COMMITS,
+    RECORDS,
+    RECORD_PLACES,
+    BODIES,
+    RELAYED,
+    SUBJECTS,
+    SEQUENCES,
+    TREE_NODES,
+    TREE_VALUES,
+    TREE_STALE,
+    HISTORY,
+    CONSENSUS,
 ];
 
 /// Keys of [`META`].
@@ -63,6 +76,9 @@ pub(crate) mod meta {
 
 /// Value of [`meta::FORMAT`].
 pub(crate) const FORMAT: &[u8] = b"qz-store 1";
+
+/// A key and its value.
+pub type KeyValue = (Vec<u8>, Vec<u8>);
 
 /// Where a record stands: block and index in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -16,5 +16,6 @@ mod read;
 mod view;
 
 pub use error::StoreError;
+pub use keys::KeyValue;
 pub use open::{Recovery, Store};
 pub use read::{StoreView, StoredRecord};

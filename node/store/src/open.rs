@@ -15,11 +15,12 @@ use std::sync::Mutex;
 /// Memory for blocks of the database's files, shared by all column families.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What to do about a write-ahead log that does not end cleanly.
+/// What to do about a damaged write-ahead log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Recovery {
-    /// Refuse to open. A process that is killed leaves a clean log; a torn one means that the machine lost
-    /// power or the disk lies, and then somebody must know that blocks may be missing.
+    /// Refuse to open. The one exception is an incomplete last record: a process that is killed while it
+    /// writes leaves one, and what was not written whole was never reported as written.
+    /// [`Store::log_was_torn`] tells.
     #[default]
     Strict,
     /// Keep everything before the first damage. Whole batches only, so the ledger is consistent, but maybe
@@ -31,6 +32,7 @@ pub enum Recovery {
 pub struct Store {
     pub(crate) db: DB,
     pub(crate) chain_id: Hash32,
+    log_was_torn: bool,
     /// Commits come one after the other.
     pub(crate) committing: Mutex<()>,
 }
@@ -49,11 +51,16 @@ impl Store {
 
     /// Opens with a choice about damaged logs.
     pub fn open_with(path: &Path, genesis: &Genesis, recovery: Recovery) -> Result<Self, StoreError> {
-        let cache = Cache::new_lru_cache(CACHE_BYTES);
-        let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(recovery), path, families)
-            .map_err(|source| open_error(path, source, recovery))?;
-        let store = Self { db, chain_id: genesis.chain_id(), committing: Mutex::new(()) };
+        let (db, log_was_torn) = match recovery {
+            Recovery::AcceptLoss => (open_database(path, DBRecoveryMode::PointInTime)?, false),
+            Recovery::Strict => match open_database(path, DBRecoveryMode::AbsoluteConsistency) {
+                Err(StoreError::WriteAheadLog { .. }) => {
+                    (open_database(path, DBRecoveryMode::TolerateCorruptedTailRecords)?, true)
+                }
+                other => (other?, false),
+            },
+        };
+        let store = Self { db, chain_id: genesis.chain_id(), log_was_torn, committing: Mutex::new(()) };
         match store.meta(meta::CHAIN_ID)? {
             None => store.begin(genesis)?,
             Some(found) => store.check(path, &found)?,
@@ -64,6 +71,12 @@ impl Store {
     /// The ledger's id.
     pub fn chain_id(&self) -> Hash32 {
         self.chain_id
+    }
+
+    /// Did the log end in an incomplete record? Then the process was killed while it wrote, or the machine
+    /// lost power; a block of which peers have proof may have to be fetched again.
+    pub fn log_was_torn(&self) -> bool {
+        self.log_was_torn
     }
 
     /// An empty database gets height 0. One batch: after a crash it is empty still, or complete.
@@ -84,8 +97,8 @@ impl Store {
         if *found == self.chain_id.0 {
             return Ok(());
         }
-        let found = crate::keys::hash_from(found)
-            .ok_or_else(|| StoreError::corrupt(META, meta::CHAIN_ID, "not 32 bytes"))?;
+        let found =
+            crate::keys::hash_from(found).ok_or_else(|| StoreError::corrupt(META, meta::CHAIN_ID, "not 32 bytes"))?;
         Err(StoreError::OtherLedger { path: path.to_owned(), found, expected: self.chain_id })
     }
 
@@ -98,24 +111,24 @@ impl Store {
     }
 }
 
-/// Damage in the log shows as corruption, or as an I/O error when a log file is shorter than its size.
-fn open_error(path: &Path, source: rocksdb::Error, recovery: Recovery) -> StoreError {
-    let path = path.to_owned();
-    match source.kind() {
-        ErrorKind::Corruption if recovery == Recovery::Strict => StoreError::WriteAheadLog { path, source },
-        _ => StoreError::Open { path, source },
-    }
+fn open_database(path: &Path, mode: DBRecoveryMode) -> Result<DB, StoreError> {
+    let cache = Cache::new_lru_cache(CACHE_BYTES);
+    let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &cache)));
+    DB::open_cf_descriptors(&database_options(mode), path, families).map_err(|source| match source.kind() {
+        ErrorKind::Corruption if mode != DBRecoveryMode::PointInTime => {
+            StoreError::WriteAheadLog { path: path.to_owned(), source }
+        }
+        _ => StoreError::Open { path: path.to_owned(), source },
+    })
 }
 
-fn database_options(recovery: Recovery) -> Options {
+/// RocksDB's own default, point-in-time recovery, silently drops whatever follows damage in the middle of
+/// the log, so the mode is always set.
+fn database_options(mode: DBRecoveryMode) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
-    // The default mode silently drops what follows damage in the middle of the log.
-    options.set_wal_recovery_mode(match recovery {
-        Recovery::Strict => DBRecoveryMode::AbsoluteConsistency,
-        Recovery::AcceptLoss => DBRecoveryMode::PointInTime,
-    });
+    options.set_wal_recovery_mode(mode);
     options.set_max_open_files(256);
     options.set_keep_log_file_num(2);
     options.set_stats_dump_period_sec(0);

@@ -1,7 +1,7 @@
 //! Reading: a consistent picture of the ledger at one height.
 
 use crate::error::StoreError;
-use crate::keys::{self, Place, meta};
+use crate::keys::{self, KeyValue, Place, meta};
 use crate::open::Store;
 use jmt::KeyHash;
 use qz_chain::Subject;
@@ -129,6 +129,22 @@ impl StoreView<'_> {
             return Ok(None);
         }
         self.decode(keys::COMMITS, &keys::height(height)).map(Some)
+    }
+
+    /// The validators that decide a height; nothing above the next height.
+    pub fn validators_of(&self, height: Height) -> Result<Option<ValidatorSet>, StoreError> {
+        if height > self.tip.next() {
+            return Ok(None);
+        }
+        // No kind that changes the set is accepted yet, so there is one; headers say so too.
+        let set = self.stored_validators()?;
+        match self.header(height)? {
+            Some(header) if header.validators_hash != set.hash() => {
+                let reason = "the header names another validator set than the stored one";
+                Err(StoreError::corrupt(keys::HEADERS, &keys::height(height), reason))
+            }
+            _ => Ok(Some(set)),
+        }
     }
 
     /// The genesis document's bytes.
@@ -275,7 +291,7 @@ impl StoreView<'_> {
     /// Entries whose keys start with `prefix`, ascending.
     pub(crate) fn scan(
         &self, family: &'static str, prefix: &[u8],
-    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), StoreError>> {
+    ) -> impl Iterator<Item = Result<KeyValue, StoreError>> {
         let prefix = prefix.to_vec();
         self.snapshot
             .iterator_cf(self.store.family(family), IteratorMode::From(&prefix, Direction::Forward))
@@ -285,15 +301,13 @@ impl StoreView<'_> {
     }
 
     /// The newest value of a subject in the state tree up to a version, with its key.
-    pub(crate) fn newest_value(&self, key: &KeyHash, version: u64) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub(crate) fn newest_value(&self, key: &KeyHash, version: u64) -> Result<Option<KeyValue>, StoreError> {
         let from = keys::tree_value(key, version);
         let mode = IteratorMode::From(&from, Direction::Reverse);
         match self.snapshot.iterator_cf(self.store.family(keys::TREE_VALUES), mode).next() {
             None => Ok(None),
             Some(Err(source)) => Err(StoreError::Database { action: "scan", source }),
-            Some(Ok((found, value))) => {
-                Ok(found.starts_with(&key.0).then(|| (found.into_vec(), value.into_vec())))
-            }
+            Some(Ok((found, value))) => Ok(found.starts_with(&key.0).then(|| (found.into_vec(), value.into_vec()))),
         }
     }
 }

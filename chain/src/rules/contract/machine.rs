@@ -96,7 +96,10 @@ fn fulfil(
     let found = state.obligations.binary_search_by_key(&number, |o| o.number);
     let current = found.ok().map(|position| state.obligations[position].step);
     match (current, step) {
-        (None, Due | Performed) | (Some(Due), Overdue) | (Some(Due | Overdue), Performed) | (Some(Performed), Accepted) => {}
+        (None, Due | Performed)
+        | (Some(Due), Overdue)
+        | (Some(Due | Overdue), Performed)
+        | (Some(Performed), Accepted) => {}
         _ => return Err(Reject::ContractFulfilmentStep { obligation: number }),
     }
     match found {
@@ -137,8 +140,8 @@ pub(super) fn check_opening(fields: &ContractOpened) -> Result<(), Reject> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use qz_evidence::payload::{GroupRule, SlotKind};
     use Status::{Completed, Declined, Opened, Signed, Signing, Terminated};
+    use qz_evidence::payload::{GroupRule, SlotKind};
 
     const CONTRACT: SubjectId = SubjectId(Hash32([9; 32]));
     const V1: Hash32 = Hash32([1; 32]);
@@ -202,7 +205,11 @@ mod tests {
             (contract(Signed, 1, &[0, 2, 3]), complete(), Ok(done.clone())),
             (contract(Signing, 1, &[0]), complete(), refused(Signing)),
             (done.clone(), complete(), refused(Completed)),
-            (done.clone(), Command::Amend { amendment: id(7) }, Ok(ContractState { amendments: vec![id(7)], ..done.clone() })),
+            (
+                done.clone(),
+                Command::Amend { amendment: id(7) },
+                Ok(ContractState { amendments: vec![id(7)], ..done.clone() }),
+            ),
             (
                 ContractState { amendments: vec![id(7)], ..done.clone() },
                 Command::Amend { amendment: id(7) },
@@ -224,8 +231,14 @@ mod tests {
     #[test]
     fn fulfilment_steps() {
         use FulfilmentStep::{Accepted, Due, Overdue, Performed};
-        let allowed =
-            [(None, Due), (None, Performed), (Some(Due), Overdue), (Some(Due), Performed), (Some(Overdue), Performed), (Some(Performed), Accepted)];
+        let allowed = [
+            (None, Due),
+            (None, Performed),
+            (Some(Due), Overdue),
+            (Some(Due), Performed),
+            (Some(Overdue), Performed),
+            (Some(Performed), Accepted),
+        ];
         for current in [None, Some(Due), Some(Overdue), Some(Performed), Some(Accepted)] {
             for step in [Due, Overdue, Performed, Accepted] {
                 let mut before = contract(Completed, 1, &[]);
@@ -244,7 +257,8 @@ mod tests {
     fn forms_of_openings() {
         let slot = |n, role, group| Slot { kind: SlotKind::Key, subject: id(n), role, group };
         let check = |slots: Vec<Slot>, rules: &[(u8, u8)]| {
-            let rules = rules.iter().map(|(group, required)| GroupRule { group: *group, required: *required }).collect();
+            let rules =
+                rules.iter().map(|(group, required)| GroupRule { group: *group, required: *required }).collect();
             check_opening(&ContractOpened { initiator: id(0), slots, rules, amends: None }).map_err(|r| r.code())
         };
         let many = |n: u8| (0..n).map(|i| slot(i, 9, 1)).collect::<Vec<_>>();
