@@ -176,7 +176,7 @@ fn unpadded(contents: &[u8]) -> Result<&[u8], CmsError> {
         long @ 0x81..=0x84 => {
             let count = usize::from(long & 0x7f);
             let octets = contents.get(2..2 + count).ok_or_else(truncated)?;
-            2 + count + octets.iter().fold(0_usize, |sum, octet| sum << 8 | usize::from(*octet))
+            2 + count + octets.iter().fold(0_usize, |sum, octet| (sum << 8) | usize::from(*octet))
         }
         _ => return Err(malformed("indefinite or oversized length")),
     };

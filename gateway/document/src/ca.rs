@@ -390,7 +390,7 @@ fn distinguished_name(parts: &[(ObjectIdentifier, &str)]) -> Result<Name, CaErro
 
 fn serial_number(mut serial: [u8; 16]) -> Result<SerialNumber, CaError> {
     // RFC 5280 §4.1.2.2: positive and not zero, in its shortest form.
-    serial[0] = serial[0] & 0x7f | 0x40;
+    serial[0] = (serial[0] & 0x7f) | 0x40;
     Ok(SerialNumber::new(&serial)?)
 }
 

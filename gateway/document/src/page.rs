@@ -27,7 +27,7 @@ impl PageBox {
     /// Size as displayed, in points.
     pub(crate) fn displayed_size(&self) -> PageSize {
         let (width, height) =
-            if self.quarter_turns % 2 == 0 { (self.width, self.height) } else { (self.height, self.width) };
+            if self.quarter_turns.is_multiple_of(2) { (self.width, self.height) } else { (self.height, self.width) };
         PageSize { width: width * self.user_unit, height: height * self.user_unit }
     }
 
