@@ -23,7 +23,8 @@ export function Documents({ report }: { report: Report }) {
       ? [{ sha256: item.value, what: `${pick(event.title)}，${formatTime(event.timeMs)}` }]
       : []
   })
-  if (report.documents.length + registered.length === 0) return null
+  const given = report.documents.filter((item) => item.matches !== null)
+  if (given.length + registered.length === 0) return null
 
   const compare = async (file: File) => {
     const digest = await sha256(await file.arrayBuffer())
@@ -34,7 +35,7 @@ export function Documents({ report }: { report: Report }) {
   return (
     <Section title={t('section.documents')} testId="documents">
       <ul className="documents">
-        {report.documents.map((item, position) => (
+        {given.map((item, position) => (
           <li key={position} data-testid="document">
             <p>
               <strong>{item.name}</strong> <span className="quiet">{pick(item.what)}</span>{' '}

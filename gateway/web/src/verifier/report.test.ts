@@ -18,7 +18,7 @@ describe('parseReport', () => {
 
   it('never takes a missing match or completeness for true', () => {
     const report = parse({ documents: [{ name: 'a' }, { name: 'b', matches: 'yes' }], subjects: [{ subject: '00', complete: 1 }] })
-    expect(report.documents.map((item) => item.matches)).toEqual([false, false])
+    expect(report.documents.map((item) => item.matches)).toEqual([null, null])
     expect(report.subjects[0]?.complete).toBe(false)
   })
 

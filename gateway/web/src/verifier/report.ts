@@ -59,11 +59,12 @@ export interface Disclosure {
   value: string
 }
 
-/** A file that was compared with the ledger. */
-export interface CheckedDocument {
+/** A file that the ledger commits to. */
+export interface LedgerDocument {
   name: string
   sha256: string
-  matches: boolean
+  /** `null` when the file was not given, and so not compared. */
+  matches: boolean | null
   what: Bilingual
 }
 
@@ -93,7 +94,7 @@ export interface Report {
   events: ChainEvent[]
   subjects: SubjectState[]
   disclosures: Disclosure[]
-  documents: CheckedDocument[]
+  documents: LedgerDocument[]
   certificates: Certificate[]
   notChecked: Bilingual[]
   assumptions: Bilingual[]
@@ -182,7 +183,7 @@ export function parseReport(json: string): Report {
     documents: objects(source.documents).map((item) => ({
       name: text(item.name),
       sha256: text(item.sha256),
-      matches: item.matches === true,
+      matches: typeof item.matches === 'boolean' ? item.matches : null,
       what: bilingual(item, 'what'),
     })),
     certificates: objects(source.certificates).map((item) => ({

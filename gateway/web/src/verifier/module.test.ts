@@ -1,0 +1,58 @@
+/** The built verifier against the published vectors: the browser must say what the command line says. */
+import { readFile } from 'node:fs/promises'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { runVerifier } from './module'
+
+const read = async (path: string): Promise<ArrayBuffer> => {
+  const bytes = await readFile(new URL(path, import.meta.url))
+  return new Uint8Array(bytes).buffer
+}
+
+/** After the vectors' last block. */
+const NOW_MS = 1_790_000_006_000
+
+/** The file that the vectors' contract was completed with. */
+const DOCUMENT = new TextEncoder().encode('the final file').buffer
+
+let module: WebAssembly.Module
+let bundle: ArrayBuffer
+let genesis: ArrayBuffer
+
+beforeAll(async () => {
+  module = await WebAssembly.compile(await read('../../public/qz_verify.wasm'))
+  bundle = await read('../../../../evidence/vectors/bundle.qzproof')
+  genesis = await read('../../../../evidence/vectors/genesis.qz')
+})
+
+const verify = async (file: ArrayBuffer, proof: ArrayBuffer | null = null) =>
+  JSON.parse(await runVerifier(module, { file, genesis, proof, nowMs: NOW_MS })) as { verdict: string; steps: { n: number; status: string }[] }
+
+describe('the verifier in WebAssembly', () => {
+  it('imports nothing, so it can reach nothing', () => {
+    expect(WebAssembly.Module.imports(module)).toEqual([])
+  })
+
+  it('reports on the published bundle what the command line reports', async () => {
+    const published = await readFile(new URL('../../../../evidence/vectors/bundle.report.json', import.meta.url), 'utf8')
+    const report = await verify(DOCUMENT, bundle)
+    // The library is not told the name of the file.
+    const unnamed = JSON.parse(published, (_, value: unknown) => (value === 'contract.pdf' ? 'document' : value)) as unknown
+    expect(report).toEqual(unnamed)
+  })
+
+  it('refuses the bundle with any one byte altered', async () => {
+    for (let at = 0; at < bundle.byteLength; at += 41) {
+      const altered = bundle.slice(0)
+      new Uint8Array(altered)[at]! ^= 1
+      const report = await verify(altered)
+      expect(report.verdict, `byte ${at}`).toBe('INVALID')
+      expect(report.steps.filter((step) => step.status === 'fail')).toHaveLength(1)
+    }
+  })
+
+  it('refuses a file that the bundle does not speak of', async () => {
+    const report = await verify(new TextEncoder().encode('another contract').buffer, bundle)
+    expect(report.verdict).toBe('INVALID')
+    expect(report.steps.find((step) => step.status === 'fail')?.n).toBe(9)
+  })
+})
