@@ -350,3 +350,82 @@ impl fmt::Display for Reject {
 }
 
 impl std::error::Error for Reject {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use qz_evidence::Hash32;
+    use std::collections::BTreeSet;
+
+    /// One of each.
+    fn all() -> Vec<Reject> {
+        let subject = SubjectId(Hash32([1; 32]));
+        let (seal, key, contract, amendment) = (subject, subject, subject, subject);
+        let org = || OrgId::new("notary").unwrap();
+        let height = Height(5);
+        vec![
+            Reject::OtherLedger,
+            Reject::Expired { expiry: height, height },
+            Reject::ExpiryTooFar { expiry: height, latest: height },
+            Reject::Duplicate { recorded: height },
+            Reject::IdReused { recorded: height },
+            Reject::KindNotYet { kind: "contract.voided" },
+            Reject::AlgorithmNotYet,
+            Reject::CommitmentMissing { name: "name" },
+            Reject::RelayUnknown { relay: org() },
+            Reject::RelayKey { relay: org() },
+            Reject::RelayRole { relay: org(), role: Role::Platform },
+            Reject::RelaySignature { relay: org() },
+            Reject::ActorCount { needed: 1, found: 0 },
+            Reject::ActorNotEntitled { subject },
+            Reject::ActorSignature { subject },
+            Reject::SubjectUnknown { subject },
+            Reject::SubjectType { subject, found: SubjectType::Key, expected: SubjectType::Seal },
+            Reject::KeyRevoked { subject },
+            Reject::KeyMalformed,
+            Reject::KeyUnchanged { subject },
+            Reject::AttestorUnknown { attestor: org() },
+            Reject::AttestorRole { attestor: org() },
+            Reject::AttestorIsRelay { attestor: org() },
+            Reject::SealSuspended { seal },
+            Reject::SealDestroyed { seal },
+            Reject::SealNotSuspended { seal },
+            Reject::SealNotAuthorised { seal, key },
+            Reject::SealUsesExhausted { seal, key },
+            Reject::SealAuthorisationEnded { seal, key, until: height },
+            Reject::SealAuthorisationEmpty,
+            Reject::SealAuthorisationLimit { seal, limit: 1 },
+            Reject::ContractStatus { contract, status: Status::Declined },
+            Reject::ContractSlotCount { found: 0 },
+            Reject::ContractSlotRepeated { subject },
+            Reject::ContractSlotRole { role: 5 },
+            Reject::ContractSlotUnknown { slot: 5 },
+            Reject::ContractSlotSigned { slot: 5 },
+            Reject::ContractSlotOrder { slot: 5, group: 5 },
+            Reject::ContractGroupRule { group: 5 },
+            Reject::ContractVersionNumber { expected: 1, found: 2 },
+            Reject::ContractVersionOther,
+            Reject::ContractPartlySigned { contract },
+            Reject::ContractSealOfSlot { slot: 5 },
+            Reject::ContractAmendmentOther { contract, amendment },
+            Reject::ContractAmendmentParties { amendment },
+            Reject::ContractAmendmentRepeated { amendment },
+            Reject::ContractFulfilmentStep { obligation: 5 },
+            Reject::ContractLimit { contract, what: "amendments", limit: 5 },
+        ]
+    }
+
+    #[test]
+    fn codes_are_unique_and_texts_are_in_both_languages() {
+        let mut codes = BTreeSet::new();
+        for reject in all() {
+            let RejectText { code, zh, en } = reject.text();
+            assert!(codes.insert(code), "{code} stands for two refusals");
+            assert!(code.split_once('.').is_some(), "{code}");
+            assert!(zh.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)), "{code}: {zh}");
+            assert!(en.is_ascii(), "{code}: {en}");
+            assert_eq!(reject.to_string(), format!("{en} ({code})"));
+        }
+    }
+}

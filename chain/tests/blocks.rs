@@ -115,6 +115,32 @@ fn key_registration_needs_holder_attestor_and_a_sound_key() {
 }
 
 #[test]
+fn es256_keys_act_like_ed25519_keys() {
+    use p256::ecdsa::signature::Signer;
+    use p256::ecdsa::{Signature, SigningKey};
+    let mut ledger = Ledger::new();
+    let holder = SigningKey::from_slice(&[3; 32]).unwrap();
+    let bytes = Bytes(holder.verifying_key().to_sec1_point(true).as_bytes().to_vec());
+    let key_state = PublicKey { algorithm: Algorithm::Es256, bytes };
+    let sign = |body: &Body, subject| {
+        let signature: Signature = holder.sign(&qz_evidence::submission::actor_message(&body.digest()));
+        Actor { subject, signature: Bytes(signature.to_bytes().to_vec()) }
+    };
+    let template = ledger.registration("a", "notary");
+    let payload = Payload::KeyRegistered(KeyRegistered { key: key_state, attestor: ledger::org("notary") });
+    let body = Body { payload, ..template.body().clone() };
+    let subject = SubjectId::created_by(&ledger.chain_id(), &body.digest());
+    let office = actor(&body, template.submission().actors[1].subject, &key("notary/office"));
+    let registration = relay(&body, vec![sign(&body, subject), office], "platform");
+    ledger.record(&registration);
+    let body = ledger.body(Payload::KeyRevoked(KeyRef { subject }), vec![]);
+    let mut broken = sign(&body, subject);
+    broken.signature.0[40] ^= 1;
+    assert_eq!(ledger.refusal(&relay(&body, vec![broken], "platform")), "actor.signature");
+    assert_eq!(ledger.refusal(&relay(&body, vec![sign(&body, subject)], "platform")), "accepted");
+}
+
+#[test]
 fn keys_rotate_and_end() {
     let mut ledger = Ledger::new();
     let a = ledger.register("a");
