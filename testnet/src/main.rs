@@ -1,0 +1,274 @@
+//! `qz-testnet`: a whole consortium on one machine. `demo` plays the story, `up`, `status` and `down`
+//! run a network for one's own experiments, `e2e` plays the story and then the portal's browser tests.
+//!
+//! Exit codes: 0 everything held, 1 a check or the command failed, 130 ended by Ctrl-C or SIGTERM.
+
+mod e2e;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use qz_testnet::binaries::Binaries;
+use qz_testnet::folder::Folder;
+use qz_testnet::network::Network;
+use qz_testnet::ports::{DEFAULT_START, Ports};
+use qz_testnet::screen::Screen;
+use qz_testnet::story::{Options, Outputs, STEPS, Story};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+const INTERRUPTED: u8 = 130;
+
+/// 契证演示网络 A Qizheng consortium on one machine, for demonstration and tests.
+#[derive(Parser)]
+#[command(name = "qz-testnet", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// 演示完整的签署、共识确认、出证与离线校验 Play the whole story, then keep everything running.
+    Demo {
+        #[command(flatten)]
+        place: Place,
+        /// 结束后退出 Exit after the last check.
+        #[arg(long)]
+        once: bool,
+        /// 签署您自己的 PDF Sign this ordinary PDF instead of the sample contract.
+        #[arg(long)]
+        pdf: Option<PathBuf>,
+    },
+    /// 启动网络并保持运行 Start a network (founding it in a new folder) and keep it running.
+    Up {
+        #[command(flatten)]
+        place: Place,
+        /// 只启动节点，不启动网关 Only the nodes, no gateway.
+        #[arg(long)]
+        nodes_only: bool,
+    },
+    /// 查看运行中的网络 Show a running network.
+    Status {
+        /// The network's folder.
+        #[arg(long, default_value = DEFAULT_DATA)]
+        data: PathBuf,
+    },
+    /// 停止网络 Stop a running network.
+    Down {
+        /// The network's folder.
+        #[arg(long, default_value = DEFAULT_DATA)]
+        data: PathBuf,
+    },
+    /// 演示后运行门户浏览器测试 Play the story, then run the portal's browser tests against it.
+    E2e {
+        #[command(flatten)]
+        place: Place,
+        /// Folder of the portal's sources.
+        #[arg(long, default_value = "gateway/web")]
+        web: PathBuf,
+        /// Folder for screenshots.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+}
+
+const DEFAULT_DATA: &str = "demo-data";
+
+#[derive(Args)]
+struct Place {
+    /// 数据文件夹 Where data goes; `demo` and `e2e` make a new folder in it for each run.
+    #[arg(long, default_value = DEFAULT_DATA)]
+    data: PathBuf,
+    /// 第一个端口（默认自动选择） First of 13 ports; free ones are chosen if absent.
+    #[arg(long)]
+    base_port: Option<u16>,
+}
+
+impl Place {
+    fn ports(&self) -> Result<Ports> {
+        match self.base_port {
+            Some(base) => Ports::at(base),
+            None => Ports::find(DEFAULT_START),
+        }
+    }
+}
+
+// One thread: children die with the thread that started them (see `process`).
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = tokio::select! {
+        outcome = run(cli.command) => outcome,
+        // Dropping the other branch drops the network, which stops every process.
+        signal = interrupted() => signal.map(|()| {
+            println!("\n已停止全部进程 Everything is stopped.");
+            ExitCode::from(INTERRUPTED)
+        }),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\n失败 Failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo { place, once, pdf } => demo(&place, once, pdf).await,
+        Command::Up { place, nodes_only } => up(&place, nodes_only).await,
+        Command::Status { data } => status(&data).await,
+        Command::Down { data } => down(&data),
+        Command::E2e { place, web, out } => e2e::run(&place, &web, out).await,
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    println!("\n正在停止…… Stopping…");
+    Ok(())
+}
+
+async fn demo(place: &Place, once: bool, pdf: Option<PathBuf>) -> Result<ExitCode> {
+    if let Some(pdf) = &pdf {
+        std::fs::metadata(pdf).with_context(|| format!("无法读取 cannot read {}", pdf.display()))?;
+    }
+    let (mut story, logs) = begin(place, if once { STEPS - 1 } else { STEPS }).await?;
+    let outcome = whole_story(&mut story, &Options { pdf }, once).await;
+    outcome.with_context(|| format!("日志在 logs are in {}", logs.display()))?;
+    if !once {
+        println!("\n  门户 Portal: {}", story.network.portal_url());
+        println!("  用浏览器打开门户，拖入 {} 即可在本地校验。", story.outputs.certificate.display());
+        println!("  Open the portal and drop that file; Ctrl-C stops everything.");
+        watch(&mut story.network).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finds programs and ports, makes the run's folder and starts the network.
+async fn begin(place: &Place, steps: usize) -> Result<(Story, PathBuf)> {
+    let binaries = Binaries::locate()?;
+    let ports = place.ports()?;
+    let folder = Folder::new_run(&place.data)?;
+    let logs = folder.logs();
+    let story = Story::begin(Screen::new(steps), binaries, folder, ports).await;
+    let story = story.with_context(|| format!("日志在 logs are in {}", logs.display()))?;
+    Ok((story, logs))
+}
+
+async fn whole_story(story: &mut Story, options: &Options, once: bool) -> Result<()> {
+    story.play(options).await?;
+    story.verify_offline()?;
+    if !once {
+        story.resume().await?;
+    }
+    story.screen.summary();
+    let Outputs { contract, amendment, proof, certificate, ca: _, genesis } = &story.outputs;
+    println!("\n  输出文件 Outputs:");
+    for file in [contract, amendment, proof, certificate, genesis] {
+        println!("    {}", file.display());
+    }
+    Ok(())
+}
+
+async fn up(place: &Place, nodes_only: bool) -> Result<ExitCode> {
+    let binaries = if nodes_only { Binaries::locate_for_nodes() } else { Binaries::locate() }?;
+    let mut progress = |line: &str| println!("  {line}");
+    let mut network = match Folder::open(&place.data)? {
+        Some(folder) => {
+            let description = folder.description()?;
+            if is_supervisor(description.supervisor) {
+                bail!("该网络已在运行（进程 {0}） · the network runs already (process {0})", description.supervisor);
+            }
+            let ports = Ports::at(description.base_port)?;
+            Network::of_folder(binaries, folder, ports)?
+        }
+        None => {
+            let ports = place.ports()?;
+            Network::found(binaries, Folder::create(&place.data)?, ports, &mut progress)?
+        }
+    };
+    network.start_nodes(&mut progress).await?;
+    println!("  数据文件夹 Data folder: {}", network.folder.root().display());
+    if !nodes_only {
+        network.start_gateway(&[]).await?;
+        println!("  门户 Portal: {}", network.portal_url());
+    }
+    println!("  Ctrl-C 停止 · Ctrl-C stops it");
+    watch(&mut network).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps watching until a process ends unexpectedly; Ctrl-C ends it from outside.
+async fn watch(network: &mut Network) -> Result<()> {
+    loop {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        network.check_running()?;
+    }
+}
+
+/// The folder itself, or the latest run in it.
+fn find(data: &Path) -> Result<Folder> {
+    for candidate in [data.to_owned(), data.join("latest")] {
+        if let Some(folder) = Folder::open(&candidate)? {
+            return Ok(folder);
+        }
+    }
+    bail!("{} 中没有测试网络 · there is no test network in it", data.display())
+}
+
+async fn status(data: &Path) -> Result<ExitCode> {
+    let folder = find(data)?;
+    let description = folder.description()?;
+    let running = is_supervisor(description.supervisor);
+    println!("{}", folder.root().display());
+    println!("  监管进程 supervisor {} {}", description.supervisor, if running { "运行中 running" } else { "未运行 not running" });
+    for (name, pid) in &description.processes {
+        println!("  {name}: pid {pid}");
+    }
+    println!("  门户 portal {}", description.portal);
+    let network = Network::unsupervised(folder, description.base_port)?;
+    let mut all = true;
+    for (id, status) in network.status().await {
+        match status {
+            Ok(s) => println!("  {id}: 高度 height {}, healthy {}, peers {}, {}", s.height, s.healthy, s.peers, s.header_hash),
+            Err(error) => {
+                all = false;
+                println!("  {id}: {error}");
+            }
+        }
+    }
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn down(data: &Path) -> Result<ExitCode> {
+    let folder = find(data)?;
+    let description = folder.description()?;
+    if !is_supervisor(description.supervisor) {
+        println!("没有在运行 Not running: {}", folder.root().display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    qz_testnet::process::ask_to_stop(description.supervisor)?;
+    for _ in 0..200 {
+        if !is_supervisor(description.supervisor) {
+            println!("已停止 Stopped: {}", folder.root().display());
+            return Ok(ExitCode::SUCCESS);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    bail!("进程 {0} 未在 20 秒内停止 · process {0} has not stopped", description.supervisor)
+}
+
+/// Is this process id a `qz-testnet` (and not somebody else's by now)?
+fn is_supervisor(pid: u32) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim() == "qz-testnet"
+}

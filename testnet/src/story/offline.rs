@@ -1,0 +1,63 @@
+//! The stranger's part: nothing runs any more, and the files alone must convince.
+
+use super::Outputs;
+use crate::binaries::Binaries;
+use crate::folder::{Folder, make};
+use crate::screen::Screen;
+use crate::{tamper, verifier};
+use anyhow::Result;
+
+const ACCEPTED: &str = "VALID-UNANCHORED";
+
+/// Verifies the outputs in an empty folder, whole and with one byte flipped.
+pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, outputs: &Outputs) -> Result<()> {
+    let place = folder.root().join("offline");
+    make(&place)?;
+    let contract = verifier::read(&outputs.contract)?;
+    let proof = verifier::read(&outputs.proof)?;
+    let certificate = verifier::read(&outputs.certificate)?;
+    let genesis = verifier::read(&outputs.genesis)?;
+
+    let files = [("certificate.pdf", &certificate[..]), ("genesis.qz", &genesis)];
+    screen.note("$ qz-verify certificate.pdf --genesis genesis.qz");
+    let verdict = verifier::verify(&binaries.verify, &place, &files, &["certificate.pdf", "--genesis", "genesis.qz"])?;
+    screen.quote(&verdict.text);
+    let finalisers = verdict.json["finalised_by"].as_array().map_or(0, Vec::len);
+    screen.check("签署证明：VALID-UNANCHORED，列出共识确认的机构 · the signing certificate is valid; finalisers are named", verdict.word == ACCEPTED && finalisers >= 3, || {
+        format!("{} with {finalisers} finalisers", verdict.word)
+    })?;
+
+    let check = |contract: &[u8], proof: &[u8], genesis: &[u8]| {
+        let files = [("contract.pdf", contract), ("contract.qzproof", proof), ("genesis.qz", genesis)];
+        verifier::verify(&binaries.verify, &place, &files, &["contract.pdf", "--proof", "contract.qzproof", "--genesis", "genesis.qz"])
+    };
+    screen.note("$ qz-verify contract.pdf --proof contract.qzproof --genesis genesis.qz");
+    let verdict = check(&contract, &proof, &genesis)?;
+    screen.quote(verdict.text.lines().take(8).collect::<Vec<_>>().join("\n").as_str());
+    let matched = verdict.json["documents"].as_array().is_some_and(|d| d.iter().any(|d| d["matches"] == true));
+    screen.check("合同与证据包：VALID-UNANCHORED · contract with its proof is valid", verdict.word == ACCEPTED && matched, || verdict.text.clone())?;
+
+    let flipped = [
+        ("合同一个字节", "one byte of the contract", check(&tamper::file(&contract), &proof, &genesis)?, &[9u64, 1][..]),
+        ("记录一个字节", "one byte of the record", check(&contract, &tamper::record(&proof)?, &genesis)?, &[6]),
+        ("节点签名一个字节", "one byte of a validator's signature", check(&contract, &tamper::validator_signature(&proof)?, &genesis)?, &[4]),
+        ("创世文件一个字节", "one byte of the genesis", check(&contract, &proof, &tamper::genesis(&genesis)?)?, &[2]),
+    ];
+    for (zh, en, verdict, expected) in flipped {
+        let named = verdict.failed_step.clone().unwrap_or_default();
+        screen.check(
+            &format!("改动{zh}：INVALID，第 {} 步 {} · {en} flipped: step {} fails", named.0, named.1, named.0),
+            verdict.word == "INVALID" && expected.contains(&named.0),
+            || verdict.text.clone(),
+        )?;
+    }
+    let flipped = tamper::file(&certificate);
+    let files = [("certificate.pdf", &flipped[..]), ("genesis.qz", &genesis)];
+    let verdict = verifier::verify(&binaries.verify, &place, &files, &["certificate.pdf", "--genesis", "genesis.qz"])?;
+    let named = verdict.failed_step.clone().unwrap_or_default();
+    screen.check(
+        &format!("改动签署证明一个字节：INVALID，第 {} 步 · one byte of the signing certificate flipped", named.0),
+        verdict.word == "INVALID",
+        || verdict.text.clone(),
+    )
+}
