@@ -4,23 +4,25 @@
 # With the wasm32-unknown-unknown target at hand (`rustup target add`), that target is used. Without
 # it, Debian's rustc-web is: a newer compiler with its library sources, from which cargo builds the
 # standard library itself (-Zbuild-std). These packages conflict with a packaged rustup, so they are
-# unpacked into target/ and nothing is installed but LLVM's library and linker.
+# unpacked into the target folder and nothing is installed but LLVM's library and linker.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 target=wasm32-unknown-unknown
-toolchain="$root/target/wasm-toolchain"
 out="$root/gateway/web/public/qz_verify.wasm"
+base=${CARGO_TARGET_DIR:-$root/target}
+mkdir -p "$base"
+base=$(cd "$base" && pwd)
+toolchain="$base/wasm-toolchain"
 # A target folder of its own: another compiler would rebuild everything in the shared one.
-export CARGO_TARGET_DIR="$root/target/wasm"
+export CARGO_TARGET_DIR="$base/wasm"
 
 die() { echo "wasm: $*" >&2; exit 1; }
 
 # The verifier draws no random numbers: getrandom, a dependency of dependencies, gets the backend that
 # always fails. Paths of this machine stay out of the file.
 flags='--cfg getrandom_backend="unsupported"'
-flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$root=/qizheng"
-flags+=" --remap-path-prefix=$toolchain=/rust"
+flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$toolchain=/rust"
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTC_WRAPPER
 # Nor does cargo configuration in the folders around the project have a say.
 cd /
