@@ -72,11 +72,7 @@ pub async fn append(tx: &Tx, line: &AuditLine) -> Result<(), StorageError> {
 ///
 /// # Errors
 /// If the database failed or a row is damaged.
-pub async fn list(
-    read: &impl Read,
-    after: i64,
-    limit: u64,
-) -> Result<Vec<(i64, AuditLine)>, StorageError> {
+pub async fn list(read: &impl Read, after: i64, limit: u64) -> Result<Vec<(i64, AuditLine)>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::Id.gt(after))
         .order_by_asc(entity::Column::Id)
@@ -91,10 +87,7 @@ pub async fn list(
 
 fn decode(model: entity::Model) -> Result<(i64, AuditLine), StorageError> {
     let key = model.id.to_string();
-    let row = Row {
-        table: TABLE,
-        key: &key,
-    };
+    let row = Row { table: TABLE, key: &key };
     let line = AuditLine {
         time_ms: row.number("time_ms", model.time_ms)?,
         actor: model.actor,

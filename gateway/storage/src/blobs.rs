@@ -28,8 +28,7 @@ use opendal::{ErrorKind, Operator, services};
 use zeroize::Zeroizing;
 
 use crate::encryption::{
-    EncryptionError, KEY_BYTES, KEY_ID_BYTES, KeyEncryption, KeyId, NONCE_BYTES, TAG_BYTES,
-    decrypt, encrypt,
+    EncryptionError, KEY_BYTES, KEY_ID_BYTES, KeyEncryption, KeyId, NONCE_BYTES, TAG_BYTES, decrypt, encrypt,
 };
 use crate::ids::random_bytes;
 
@@ -118,11 +117,7 @@ impl FromStr for BlobKey {
     type Err = InvalidBlobKey;
     fn from_str(text: &str) -> Result<Self, InvalidBlobKey> {
         let digits = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() == 32 && text.bytes().all(digits) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidBlobKey)
-        }
+        if text.len() == 32 && text.bytes().all(digits) { Ok(Self(text.to_owned())) } else { Err(InvalidBlobKey) }
     }
 }
 
@@ -140,34 +135,18 @@ impl BlobStore {
     /// # Errors
     /// If the folder cannot be made.
     pub fn open(home: &Path, encryption: KeyEncryption) -> Result<Self, BlobError> {
-        let folder_error = |source| BlobError::Folder {
-            path: home.join("blobs"),
-            source,
-        };
+        let folder_error = |source| BlobError::Folder { path: home.join("blobs"), source };
         let root = home.join("blobs");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(root.join(PARTIAL_FOLDER))
-            .map_err(folder_error)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(root.join(PARTIAL_FOLDER)).map_err(folder_error)?;
         let root = root.canonicalize().map_err(folder_error)?;
         let text = |path: &Path| {
-            path.to_str().map(str::to_owned).ok_or_else(|| {
-                folder_error(io::Error::other("the path must be valid UTF-8"))
-            })
+            path.to_str()
+                .map(str::to_owned)
+                .ok_or_else(|| folder_error(io::Error::other("the path must be valid UTF-8")))
         };
-        let service = services::Fs::default()
-            .root(&text(&root)?)
-            .atomic_write_dir(&text(&root.join(PARTIAL_FOLDER))?);
-        let operator = Operator::new(service).map_err(|source| BlobError::Store {
-            doing: "open",
-            source,
-        })?;
-        Ok(Self {
-            operator,
-            root,
-            encryption,
-        })
+        let service = services::Fs::default().root(&text(&root)?).atomic_write_dir(&text(&root.join(PARTIAL_FOLDER))?);
+        let operator = Operator::new(service).map_err(|source| BlobError::Store { doing: "open", source })?;
+        Ok(Self { operator, root, encryption })
     }
 
     /// Encrypts and stores `content`; when this returns, it is durable.
@@ -180,13 +159,7 @@ impl BlobStore {
         }
         let key = BlobKey::random();
         let file = encode(&self.encryption, &key, content);
-        self.operator
-            .write(&key.path(), file)
-            .await
-            .map_err(|source| BlobError::Store {
-                doing: "write",
-                source,
-            })?;
+        self.operator.write(&key.path(), file).await.map_err(|source| BlobError::Store { doing: "write", source })?;
         self.sync_folder(&key).await?;
         Ok(key)
     }
@@ -196,17 +169,10 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Missing`] if the store does not have it; damage; the store failed.
     pub async fn get(&self, key: &BlobKey) -> Result<Vec<u8>, BlobError> {
-        let file = self
-            .operator
-            .read(&key.path())
-            .await
-            .map_err(|source| match source.kind() {
-                ErrorKind::NotFound => BlobError::Missing(key.clone()),
-                _ => BlobError::Store {
-                    doing: "read",
-                    source,
-                },
-            })?;
+        let file = self.operator.read(&key.path()).await.map_err(|source| match source.kind() {
+            ErrorKind::NotFound => BlobError::Missing(key.clone()),
+            _ => BlobError::Store { doing: "read", source },
+        })?;
         let content = decode(&self.encryption, key, &file.to_vec())?;
         Ok(content)
     }
@@ -216,13 +182,7 @@ impl BlobStore {
     /// # Errors
     /// If the store failed.
     pub async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
-        self.operator
-            .delete(&key.path())
-            .await
-            .map_err(|source| BlobError::Store {
-                doing: "delete",
-                source,
-            })
+        self.operator.delete(&key.path()).await.map_err(|source| BlobError::Store { doing: "delete", source })
     }
 
     /// Makes the rename durable, and the folder itself if it is new.
@@ -254,29 +214,19 @@ fn encode(encryption: &KeyEncryption, key: &BlobKey, content: &[u8]) -> Vec<u8> 
     file
 }
 
-fn decode(
-    encryption: &KeyEncryption,
-    key: &BlobKey,
-    file: &[u8],
-) -> Result<Vec<u8>, EncryptionError> {
+fn decode(encryption: &KeyEncryption, key: &BlobKey, file: &[u8]) -> Result<Vec<u8>, EncryptionError> {
     let what = || format!("blob {key}");
     let corrupt = || EncryptionError::Corrupt { what: what() };
     let (header, message) = file.split_at_checked(HEADER_BYTES).ok_or_else(corrupt)?;
     let rest = header.strip_prefix(MAGIC).ok_or_else(corrupt)?;
     let (&version, rest) = rest.split_first().ok_or_else(corrupt)?;
     if version != VERSION {
-        return Err(EncryptionError::UnknownVersion {
-            what: what(),
-            version,
-        });
+        return Err(EncryptionError::UnknownVersion { what: what(), version });
     }
     let (key_id, wrapped) = rest.split_first_chunk().ok_or_else(corrupt)?;
     encryption.expect_key(&what(), KeyId(*key_id))?;
-    let data_key = encryption
-        .unwrap(&data_key_aad(key), wrapped)
-        .ok_or_else(corrupt)?;
-    let mut content =
-        decrypt(&data_key, &content_aad(key, header), message).ok_or_else(corrupt)?;
+    let data_key = encryption.unwrap(&data_key_aad(key), wrapped).ok_or_else(corrupt)?;
+    let mut content = decrypt(&data_key, &content_aad(key, header), message).ok_or_else(corrupt)?;
     Ok(std::mem::take(&mut *content))
 }
 

@@ -65,9 +65,7 @@ pub async fn insert(tx: &Tx, certificate: &Certificate) -> Result<(), StorageErr
 /// # Errors
 /// [`StorageError::NotFound`].
 pub async fn get(read: &impl Read, number: &str) -> Result<Certificate, StorageError> {
-    find(read, number)
-        .await?
-        .ok_or_else(|| StorageError::not_found(TABLE, number))
+    find(read, number).await?.ok_or_else(|| StorageError::not_found(TABLE, number))
 }
 
 /// The certificate with this number, if there is one.
@@ -87,10 +85,7 @@ pub async fn find(read: &impl Read, number: &str) -> Result<Option<Certificate>,
 ///
 /// # Errors
 /// If the database failed or a row is damaged.
-pub async fn for_contract(
-    read: &impl Read,
-    contract: &ContractId,
-) -> Result<Vec<Certificate>, StorageError> {
+pub async fn for_contract(read: &impl Read, contract: &ContractId) -> Result<Vec<Certificate>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::ContractId.eq(contract.as_str()))
         .order_by_asc(entity::Column::CreatedMs)
@@ -109,17 +104,11 @@ pub async fn for_contract(
 /// If the database failed.
 pub async fn count(read: &impl Read) -> Result<u64, StorageError> {
     use sea_orm::PaginatorTrait;
-    entity::Entity::find()
-        .count(read.connection())
-        .await
-        .map_err(StorageError::database(TABLE))
+    entity::Entity::find().count(read.connection()).await.map_err(StorageError::database(TABLE))
 }
 
 fn decode(model: entity::Model) -> Result<Certificate, StorageError> {
-    let row = Row {
-        table: TABLE,
-        key: &model.number,
-    };
+    let row = Row { table: TABLE, key: &model.number };
     Ok(Certificate {
         contract: row.parse("contract_id", &model.contract_id)?,
         document: row.parse("document_id", &model.document_id)?,

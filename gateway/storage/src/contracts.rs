@@ -151,19 +151,14 @@ pub async fn get(read: &impl Read, id: &ContractId) -> Result<Contract, StorageE
 /// # Errors
 /// [`StorageError::NotFound`].
 pub async fn by_subject(read: &impl Read, subject: &[u8; 32]) -> Result<Contract, StorageError> {
-    find_by_subject(read, subject)
-        .await?
-        .ok_or_else(|| StorageError::not_found(TABLE, hex::encode(subject)))
+    find_by_subject(read, subject).await?.ok_or_else(|| StorageError::not_found(TABLE, hex::encode(subject)))
 }
 
 /// The contract of this subject, if the gateway knows it.
 ///
 /// # Errors
 /// If the database failed or the row is damaged.
-pub async fn find_by_subject(
-    read: &impl Read,
-    subject: &[u8; 32],
-) -> Result<Option<Contract>, StorageError> {
+pub async fn find_by_subject(read: &impl Read, subject: &[u8; 32]) -> Result<Option<Contract>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::Subject.eq(hex::encode(subject)))
         .one(read.connection())
@@ -179,20 +174,16 @@ pub async fn find_by_subject(
 /// # Errors
 /// If the database failed or a row is damaged.
 pub async fn list(
-    read: &impl Read,
-    before: Option<(u64, ContractId)>,
-    limit: u64,
+    read: &impl Read, before: Option<(u64, ContractId)>, limit: u64,
 ) -> Result<Vec<Contract>, StorageError> {
     use entity::Column::{CreatedMs, Id};
     let mut query = entity::Entity::find();
     if let Some((created_ms, id)) = before {
         let created_ms = integer(created_ms)?;
         query = query.filter(
-            Condition::any().add(CreatedMs.lt(created_ms)).add(
-                Condition::all()
-                    .add(CreatedMs.eq(created_ms))
-                    .add(Id.lt(id.as_str())),
-            ),
+            Condition::any()
+                .add(CreatedMs.lt(created_ms))
+                .add(Condition::all().add(CreatedMs.eq(created_ms)).add(Id.lt(id.as_str()))),
         );
     }
     query
@@ -216,11 +207,7 @@ pub async fn update(tx: &Tx, contract: &mut Contract, now_ms: u64) -> Result<(),
     use sea_orm::ActiveValue::NotSet;
 
     let read_version = integer(contract.row_version)?;
-    let next = Contract {
-        updated_ms: now_ms,
-        row_version: contract.row_version + 1,
-        ..contract.clone()
-    };
+    let next = Contract { updated_ms: now_ms, row_version: contract.row_version + 1, ..contract.clone() };
     let mut columns = encode(&next)?.into_active_model().reset_all();
     columns.id = NotSet;
     columns.busy_operation = NotSet;
@@ -233,10 +220,7 @@ pub async fn update(tx: &Tx, contract: &mut Contract, now_ms: u64) -> Result<(),
         .await
         .map_err(StorageError::database(TABLE))?;
     if done.rows_affected == 0 {
-        return Err(StorageError::Stale {
-            table: TABLE,
-            key: contract.id.to_string(),
-        });
+        return Err(StorageError::Stale { table: TABLE, key: contract.id.to_string() });
     }
     contract.updated_ms = next.updated_ms;
     contract.row_version = next.row_version;
@@ -249,20 +233,13 @@ pub async fn update(tx: &Tx, contract: &mut Contract, now_ms: u64) -> Result<(),
 /// # Errors
 /// [`StorageError::Busy`] while another operation holds it; [`StorageError::NotFound`].
 pub async fn acquire_busy(
-    tx: &Tx,
-    id: &ContractId,
-    operation: &OperationId,
-    until_ms: u64,
-    now_ms: u64,
+    tx: &Tx, id: &ContractId, operation: &OperationId, until_ms: u64, now_ms: u64,
 ) -> Result<(), StorageError> {
     if let Some(busy) = get(tx, id).await?.busy
         && busy.until_ms > now_ms
         && busy.operation != *operation
     {
-        return Err(StorageError::Busy {
-            operation: busy.operation,
-            until_ms: busy.until_ms,
-        });
+        return Err(StorageError::Busy { operation: busy.operation, until_ms: busy.until_ms });
     }
     let until_ms = Some(integer(until_ms)?);
     set_busy(tx, id, Some(operation.to_string()), until_ms).await
@@ -272,11 +249,7 @@ pub async fn acquire_busy(
 ///
 /// # Errors
 /// [`StorageError::NotFound`] if there is no such contract.
-pub async fn release_busy(
-    tx: &Tx,
-    id: &ContractId,
-    operation: &OperationId,
-) -> Result<(), StorageError> {
+pub async fn release_busy(tx: &Tx, id: &ContractId, operation: &OperationId) -> Result<(), StorageError> {
     match get(tx, id).await?.busy {
         Some(busy) if busy.operation == *operation => set_busy(tx, id, None, None).await,
         _ => Ok(()),
@@ -284,10 +257,7 @@ pub async fn release_busy(
 }
 
 async fn set_busy(
-    tx: &Tx,
-    id: &ContractId,
-    operation: Option<String>,
-    until_ms: Option<i64>,
+    tx: &Tx, id: &ContractId, operation: Option<String>, until_ms: Option<i64>,
 ) -> Result<(), StorageError> {
     entity::Entity::update_many()
         .col_expr(entity::Column::BusyOperation, Expr::value(operation))
@@ -325,10 +295,7 @@ fn encode(contract: &Contract) -> Result<entity::Model, StorageError> {
 }
 
 fn decode(model: entity::Model) -> Result<Contract, StorageError> {
-    let row = Row {
-        table: TABLE,
-        key: &model.id,
-    };
+    let row = Row { table: TABLE, key: &model.id };
     let busy = match (&model.busy_operation, model.busy_until_ms) {
         (Some(operation), Some(until_ms)) => Some(Busy {
             operation: row.parse("busy_operation", operation)?,
@@ -347,10 +314,8 @@ fn decode(model: entity::Model) -> Result<Contract, StorageError> {
         slots: row.json("slots", &model.slots)?,
         rules: row.json("rules", &model.rules)?,
         version: row.number("version", model.version)?,
-        version_commitment: row
-            .hash_opt("version_commitment", model.version_commitment.as_deref())?,
-        current_revision: row
-            .parse_opt("current_revision_id", model.current_revision_id.as_deref())?,
+        version_commitment: row.hash_opt("version_commitment", model.version_commitment.as_deref())?,
+        current_revision: row.parse_opt("current_revision_id", model.current_revision_id.as_deref())?,
         final_document: row.parse_opt("final_document_id", model.final_document_id.as_deref())?,
         busy,
         created_ms: row.number("created_ms", model.created_ms)?,

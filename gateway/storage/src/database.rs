@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ActiveModelTrait, ConnectOptions, Database, DatabaseConnection,
-    DatabaseTransaction, EntityTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ActiveModelTrait, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, EntityTrait,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -93,35 +93,22 @@ impl Storage {
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
             .await
             .expect("taking a file lock does not panic")
-            .map_err(|source| StorageError::File {
-                path: lock_path,
-                source,
-            })?;
+            .map_err(|source| StorageError::File { path: lock_path, source })?;
 
         let mut options = ConnectOptions::new("sqlite:gateway.sqlite");
-        options
-            .max_connections(MAX_CONNECTIONS)
-            .sqlx_logging(false)
-            .map_sqlx_sqlite_opts(move |sqlite| {
-                sqlite
-                    .filename(&path)
-                    .create_if_missing(false)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .foreign_keys(true)
-                    .busy_timeout(BUSY_TIMEOUT)
-            });
-        let connection = Database::connect(options)
-            .await
-            .map_err(StorageError::database("open"))?;
-        Migrator::up(&connection, None)
-            .await
-            .map_err(StorageError::database("migrate"))?;
+        options.max_connections(MAX_CONNECTIONS).sqlx_logging(false).map_sqlx_sqlite_opts(move |sqlite| {
+            sqlite
+                .filename(&path)
+                .create_if_missing(false)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(BUSY_TIMEOUT)
+        });
+        let connection = Database::connect(options).await.map_err(StorageError::database("open"))?;
+        Migrator::up(&connection, None).await.map_err(StorageError::database("migrate"))?;
         drop(lock);
-        Ok(Self {
-            connection,
-            writer: Arc::default(),
-        })
+        Ok(Self { connection, writer: Arc::default() })
     }
 
     /// Begins a write transaction, when the writers before it are done.
@@ -131,9 +118,7 @@ impl Storage {
     pub async fn begin(&self) -> Result<Tx, StorageError> {
         let turn = tokio::time::timeout(WRITER_TIMEOUT, self.writer.clone().lock_owned())
             .await
-            .map_err(|_| StorageError::WriterTimeout {
-                seconds: WRITER_TIMEOUT.as_secs(),
-            })?;
+            .map_err(|_| StorageError::WriterTimeout { seconds: WRITER_TIMEOUT.as_secs() })?;
         let transaction = self
             .connection
             .begin_with_options(TransactionOptions {
@@ -142,10 +127,7 @@ impl Storage {
             })
             .await
             .map_err(StorageError::database("begin"))?;
-        Ok(Tx {
-            transaction,
-            _turn: turn,
-        })
+        Ok(Tx { transaction, _turn: turn })
     }
 
     /// Runs `work` in a transaction: committed if it returns `Ok`, rolled back otherwise.
@@ -183,10 +165,7 @@ impl Storage {
     /// # Errors
     /// If the database failed.
     pub async fn close(self) -> Result<(), StorageError> {
-        self.connection
-            .close()
-            .await
-            .map_err(StorageError::database("close"))
+        self.connection.close().await.map_err(StorageError::database("close"))
     }
 }
 
@@ -196,10 +175,7 @@ impl Tx {
     /// # Errors
     /// If the database failed; nothing was written then.
     pub async fn commit(self) -> Result<(), StorageError> {
-        self.transaction
-            .commit()
-            .await
-            .map_err(StorageError::database("commit"))
+        self.transaction.commit().await.map_err(StorageError::database("commit"))
     }
 
     /// Drops the changes, and waits until that is done.
@@ -207,10 +183,7 @@ impl Tx {
     /// # Errors
     /// If the database failed; nothing was written in that case either.
     pub async fn rollback(self) -> Result<(), StorageError> {
-        self.transaction
-            .rollback()
-            .await
-            .map_err(StorageError::database("roll back"))
+        self.transaction.rollback().await.map_err(StorageError::database("roll back"))
     }
 }
 
@@ -219,28 +192,17 @@ pub(crate) async fn insert<A>(tx: &Tx, table: &'static str, row: A) -> Result<()
 where
     A: ActiveModelTrait + Send,
 {
-    A::Entity::insert(row)
-        .exec_without_returning(&tx.transaction)
-        .await
-        .map_err(StorageError::database(table))?;
+    A::Entity::insert(row).exec_without_returning(&tx.transaction).await.map_err(StorageError::database(table))?;
     Ok(())
 }
 
 /// Makes the empty database file with mode 0600; SQLite gives its WAL the same. An existing file is
 /// not touched: closing a second handle would drop the POSIX locks that SQLite holds on it.
 fn create_database_file(path: &Path) -> Result<(), StorageError> {
-    match OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-    {
+    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(StorageError::File {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(StorageError::File { path: path.to_owned(), source }),
     }
 }
 
@@ -251,8 +213,45 @@ fn open_lock_file(path: &Path) -> Result<File, StorageError> {
         .write(true)
         .mode(0o600)
         .open(path)
-        .map_err(|source| StorageError::File {
-            path: path.to_owned(),
-            source,
-        })
+        .map_err(|source| StorageError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+    /// On every connection of the pool, not only the first.
+    #[tokio::test]
+    async fn every_connection_is_durable_and_checks_foreign_keys() {
+        let home = tempfile::tempdir().unwrap();
+        let storage = Storage::open(home.path()).await.unwrap();
+        let held = [
+            storage.connection.begin().await.unwrap(),
+            storage.connection.begin().await.unwrap(),
+            storage.connection.begin().await.unwrap(),
+        ];
+        for connection in &held {
+            for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1), ("timeout", 20_000)] {
+                let statement = match pragma {
+                    "timeout" => "PRAGMA busy_timeout".to_owned(),
+                    _ => format!("PRAGMA {pragma}"),
+                };
+                let row = connection
+                    .query_one_raw(Statement::from_string(DbBackend::Sqlite, statement))
+                    .await
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(row.try_get_by_index::<i32>(0).unwrap(), expected, "{pragma}");
+            }
+        }
+        let row = storage
+            .connection
+            .query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA journal_mode"))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "wal");
+    }
 }

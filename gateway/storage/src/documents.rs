@@ -88,10 +88,7 @@ pub async fn get(read: &impl Read, id: &DocumentId) -> Result<Document, StorageE
 ///
 /// # Errors
 /// If the database failed or the row is damaged.
-pub async fn find_by_sha256(
-    read: &impl Read,
-    sha256: &[u8; 32],
-) -> Result<Option<Document>, StorageError> {
+pub async fn find_by_sha256(read: &impl Read, sha256: &[u8; 32]) -> Result<Option<Document>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::Sha256.eq(hex::encode(sha256)))
         .order_by_asc(entity::Column::CreatedMs)
@@ -104,10 +101,7 @@ pub async fn find_by_sha256(
 }
 
 fn decode(model: entity::Model) -> Result<Document, StorageError> {
-    let row = Row {
-        table: TABLE,
-        key: &model.id,
-    };
+    let row = Row { table: TABLE, key: &model.id };
     Ok(Document {
         id: row.parse("id", &model.id)?,
         sha256: row.hash("sha256", &model.sha256)?,

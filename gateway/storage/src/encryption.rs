@@ -108,10 +108,7 @@ impl fmt::Debug for KeyEncryption {
 impl KeyEncryption {
     pub(crate) fn from_key(key: Zeroizing<[u8; KEY_BYTES]>) -> Self {
         let id = key_id(&key);
-        Self {
-            key: Arc::new(key),
-            id,
-        }
+        Self { key: Arc::new(key), id }
     }
 
     /// The master key's id.
@@ -123,9 +120,7 @@ impl KeyEncryption {
     /// Encrypts `plaintext` for one place, named by `context` (for example `operations/ID/openings`).
     #[must_use]
     pub fn seal(&self, context: &str, plaintext: &[u8]) -> Sealed {
-        let mut out = Vec::with_capacity(
-            1 + KEY_ID_BYTES + NONCE_BYTES + plaintext.len() + TAG_BYTES,
-        );
+        let mut out = Vec::with_capacity(1 + KEY_ID_BYTES + NONCE_BYTES + plaintext.len() + TAG_BYTES);
         out.push(COLUMN_VERSION);
         out.extend_from_slice(&self.id.0);
         out.extend_from_slice(&encrypt(&self.key, &column_aad(context), plaintext));
@@ -136,20 +131,11 @@ impl KeyEncryption {
     ///
     /// # Errors
     /// Another master key, another context, or damage.
-    pub fn open(
-        &self,
-        context: &str,
-        sealed: &Sealed,
-    ) -> Result<Zeroizing<Vec<u8>>, EncryptionError> {
-        let corrupt = || EncryptionError::Corrupt {
-            what: context.to_owned(),
-        };
+    pub fn open(&self, context: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, EncryptionError> {
+        let corrupt = || EncryptionError::Corrupt { what: context.to_owned() };
         let (&version, rest) = sealed.0.split_first().ok_or_else(corrupt)?;
         if version != COLUMN_VERSION {
-            return Err(EncryptionError::UnknownVersion {
-                what: context.to_owned(),
-                version,
-            });
+            return Err(EncryptionError::UnknownVersion { what: context.to_owned(), version });
         }
         let (key_id, message) = rest.split_first_chunk().ok_or_else(corrupt)?;
         self.expect_key(context, KeyId(*key_id))?;
@@ -161,11 +147,7 @@ impl KeyEncryption {
         if expected == self.id {
             return Ok(());
         }
-        Err(EncryptionError::WrongMasterKey {
-            what: what.to_owned(),
-            expected,
-            given: self.id,
-        })
+        Err(EncryptionError::WrongMasterKey { what: what.to_owned(), expected, given: self.id })
     }
 
     /// Wraps the data key of a blob: `nonce ‖ ciphertext ‖ tag`.
@@ -186,11 +168,7 @@ impl KeyEncryption {
 }
 
 fn key_id(key: &[u8; KEY_BYTES]) -> KeyId {
-    let hash: [u8; 32] = Sha256::new()
-        .chain_update(KEY_ID_DOMAIN)
-        .chain_update(key)
-        .finalize()
-        .into();
+    let hash: [u8; 32] = Sha256::new().chain_update(KEY_ID_DOMAIN).chain_update(key).finalize().into();
     let mut id = [0; KEY_ID_BYTES];
     id.copy_from_slice(&hash[..KEY_ID_BYTES]);
     KeyId(id)
@@ -204,32 +182,16 @@ fn column_aad(context: &str) -> Vec<u8> {
 pub(crate) fn encrypt(key: &[u8; KEY_BYTES], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_BYTES] = random_bytes();
     let ciphertext = Aes256Gcm::new(key.into())
-        .encrypt(
-            Nonce::from_slice(&nonce),
-            Payload {
-                msg: plaintext,
-                aad,
-            },
-        )
+        .encrypt(Nonce::from_slice(&nonce), Payload { msg: plaintext, aad })
         .expect("messages are far below AES-GCM's limit of 64 GiB");
     [nonce.as_slice(), &ciphertext].concat()
 }
 
 /// The inverse of [`encrypt`]; `None` if the tag does not fit.
-pub(crate) fn decrypt(
-    key: &[u8; KEY_BYTES],
-    aad: &[u8],
-    message: &[u8],
-) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn decrypt(key: &[u8; KEY_BYTES], aad: &[u8], message: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (nonce, ciphertext) = message.split_at_checked(NONCE_BYTES)?;
     Aes256Gcm::new(key.into())
-        .decrypt(
-            Nonce::from_slice(nonce),
-            Payload {
-                msg: ciphertext,
-                aad,
-            },
-        )
+        .decrypt(Nonce::from_slice(nonce), Payload { msg: ciphertext, aad })
         .ok()
         .map(Zeroizing::new)
 }
@@ -247,17 +209,8 @@ mod tests {
     fn a_sealed_value_opens_only_in_its_place() {
         let encryption = encryption(1);
         let sealed = encryption.seal("operations/1/openings", b"salt");
-        assert_eq!(
-            encryption
-                .open("operations/1/openings", &sealed)
-                .unwrap()
-                .as_slice(),
-            b"salt"
-        );
-        assert!(matches!(
-            encryption.open("operations/2/openings", &sealed),
-            Err(EncryptionError::Corrupt { .. })
-        ));
+        assert_eq!(encryption.open("operations/1/openings", &sealed).unwrap().as_slice(), b"salt");
+        assert!(matches!(encryption.open("operations/2/openings", &sealed), Err(EncryptionError::Corrupt { .. })));
     }
 
     #[test]
@@ -287,12 +240,7 @@ mod tests {
             let mut flipped = sealed.clone();
             flipped[at] ^= 1;
             assert!(encryption.open("c", &Sealed(flipped)).is_err(), "byte {at}");
-            assert!(
-                encryption
-                    .open("c", &Sealed(sealed[..at].to_vec()))
-                    .is_err(),
-                "cut at {at}"
-            );
+            assert!(encryption.open("c", &Sealed(sealed[..at].to_vec())).is_err(), "cut at {at}");
         }
     }
 

@@ -128,33 +128,25 @@ pub enum StorageError {
 impl StorageError {
     pub(crate) fn database(doing: &'static str) -> impl FnOnce(DbErr) -> Self {
         move |source| match source.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(message)) => Self::Conflict {
-                table: doing,
-                columns: unique_columns(&message),
-            },
-            Some(SqlErr::ForeignKeyConstraintViolation(_)) => {
-                Self::MissingReference { table: doing }
+            Some(SqlErr::UniqueConstraintViolation(message)) => {
+                Self::Conflict { table: doing, columns: unique_columns(&message) }
             }
+            Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::MissingReference { table: doing },
             _ => Self::Database { doing, source },
         }
     }
 
     pub(crate) fn not_found(table: &'static str, key: impl ToString) -> Self {
-        Self::NotFound {
-            table,
-            key: key.to_string(),
-        }
+        Self::NotFound { table, key: key.to_string() }
     }
 }
 
 /// `UNIQUE constraint failed: tokens.name, tokens.org` → `name, org`; another database's message as it is.
 fn unique_columns(message: &str) -> String {
     match message.split_once("constraint failed: ") {
-        Some((_, columns)) => columns
-            .split(", ")
-            .map(|column| column.rsplit('.').next().unwrap_or(column))
-            .collect::<Vec<_>>()
-            .join(", "),
+        Some((_, columns)) => {
+            columns.split(", ").map(|column| column.rsplit('.').next().unwrap_or(column)).collect::<Vec<_>>().join(", ")
+        }
         None => message.to_owned(),
     }
 }

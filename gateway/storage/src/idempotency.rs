@@ -5,9 +5,9 @@
 //! leaves nothing; or it commits `begin` first and works outside, and then a crash leaves the key in
 //! progress until `stale_after_ms` have passed.
 
+use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
-use sea_orm::IntoActiveModel;
 
 use crate::database::{self, Tx, sealed::Connection as _};
 use crate::encryption::{KeyEncryption, Sealed};
@@ -63,12 +63,7 @@ pub enum Begin {
 /// # Errors
 /// If the database failed, or the stored response is damaged.
 pub async fn begin(
-    tx: &Tx,
-    encryption: &KeyEncryption,
-    token: &TokenId,
-    key: &str,
-    request_sha256: &[u8; 32],
-    now_ms: u64,
+    tx: &Tx, encryption: &KeyEncryption, token: &TokenId, key: &str, request_sha256: &[u8; 32], now_ms: u64,
     stale_after_ms: u64,
 ) -> Result<Begin, StorageError> {
     let found = entity::Entity::find_by_id((token.to_string(), key.to_owned()))
@@ -89,10 +84,7 @@ pub async fn begin(
     };
 
     let place = context(token, key);
-    let row = Row {
-        table: TABLE,
-        key: &place,
-    };
+    let row = Row { table: TABLE, key: &place };
     if row.hash("request_sha256", &model.request_sha256)? != *request_sha256 {
         return Ok(Begin::Mismatch);
     }
@@ -121,20 +113,12 @@ pub async fn begin(
 /// # Errors
 /// [`StorageError::NotFound`] if the key was not begun, or was abandoned.
 pub async fn store(
-    tx: &Tx,
-    encryption: &KeyEncryption,
-    token: &TokenId,
-    key: &str,
-    status: u16,
-    body: &[u8],
+    tx: &Tx, encryption: &KeyEncryption, token: &TokenId, key: &str, status: u16, body: &[u8],
 ) -> Result<(), StorageError> {
     let sealed = encryption.seal(&context(token, key), body).0;
     update(tx, token, key, |update| {
         Ok(update
-            .col_expr(
-                entity::Column::ResponseStatus,
-                Expr::value(i64::from(status)),
-            )
+            .col_expr(entity::Column::ResponseStatus, Expr::value(i64::from(status)))
             .col_expr(entity::Column::ResponseBody, Expr::value(sealed)))
     })
     .await
@@ -169,12 +153,8 @@ pub async fn purge(tx: &Tx, before_ms: u64) -> Result<u64, StorageError> {
 }
 
 async fn update(
-    tx: &Tx,
-    token: &TokenId,
-    key: &str,
-    set: impl FnOnce(
-        sea_orm::UpdateMany<entity::Entity>,
-    ) -> Result<sea_orm::UpdateMany<entity::Entity>, StorageError>,
+    tx: &Tx, token: &TokenId, key: &str,
+    set: impl FnOnce(sea_orm::UpdateMany<entity::Entity>) -> Result<sea_orm::UpdateMany<entity::Entity>, StorageError>,
 ) -> Result<(), StorageError> {
     let done = set(entity::Entity::update_many())?
         .filter(entity::Column::TokenId.eq(token.as_str()))

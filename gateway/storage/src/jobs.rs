@@ -107,11 +107,7 @@ pub struct BackOff {
 impl Default for BackOff {
     /// 1 s, 2 s, 4 s, … 5 minutes; 20 attempts, about an hour.
     fn default() -> Self {
-        Self {
-            first_ms: 1_000,
-            max_ms: 300_000,
-            max_attempts: 20,
-        }
+        Self { first_ms: 1_000, max_ms: 300_000, max_attempts: 20 }
     }
 }
 
@@ -120,9 +116,7 @@ impl BackOff {
     #[must_use]
     pub fn delay_ms(&self, attempts: u32) -> u64 {
         let doublings = attempts.saturating_sub(1).min(63);
-        self.first_ms
-            .saturating_mul(1 << doublings)
-            .min(self.max_ms)
+        self.first_ms.saturating_mul(1 << doublings).min(self.max_ms)
     }
 }
 
@@ -139,12 +133,7 @@ pub enum Failed {
 ///
 /// # Errors
 /// If the database failed.
-pub async fn enqueue(
-    tx: &Tx,
-    kind: &str,
-    ref_id: &str,
-    run_after_ms: u64,
-) -> Result<JobId, StorageError> {
+pub async fn enqueue(tx: &Tx, kind: &str, ref_id: &str, run_after_ms: u64) -> Result<JobId, StorageError> {
     use sea_orm::ActiveValue::{NotSet, Set};
     let row = entity::ActiveModel {
         id: NotSet,
@@ -158,10 +147,7 @@ pub async fn enqueue(
         lease_until_ms: Set(None),
         finished_ms: Set(None),
     };
-    let done = entity::Entity::insert(row)
-        .exec(tx.connection())
-        .await
-        .map_err(StorageError::database(TABLE))?;
+    let done = entity::Entity::insert(row).exec(tx.connection()).await.map_err(StorageError::database(TABLE))?;
     Ok(JobId(done.last_insert_id))
 }
 
@@ -171,10 +157,7 @@ pub async fn enqueue(
 /// # Errors
 /// If the database failed or a row is damaged.
 pub async fn claim(
-    storage: &Storage,
-    now_ms: u64,
-    lease_ms: u64,
-    back_off: &BackOff,
+    storage: &Storage, now_ms: u64, lease_ms: u64, back_off: &BackOff,
 ) -> Result<Option<Claim>, StorageError> {
     // An idle worker polls; it should not queue as a writer each time.
     if next_due_model(storage, now_ms).await?.is_none() {
@@ -220,11 +203,7 @@ pub async fn finish(tx: &Tx, claim: &Claim, now_ms: u64) -> Result<(), StorageEr
 /// # Errors
 /// [`StorageError::LeaseLost`] if somebody else has the job now.
 pub async fn fail(
-    tx: &Tx,
-    claim: &Claim,
-    error: &str,
-    now_ms: u64,
-    back_off: &BackOff,
+    tx: &Tx, claim: &Claim, error: &str, now_ms: u64, back_off: &BackOff,
 ) -> Result<Failed, StorageError> {
     if claim.job.attempts >= back_off.max_attempts {
         fail_for_good(tx, claim, error, now_ms).await?;
@@ -242,12 +221,7 @@ pub async fn fail(
 ///
 /// # Errors
 /// [`StorageError::LeaseLost`] if somebody else has the job now.
-pub async fn fail_for_good(
-    tx: &Tx,
-    claim: &Claim,
-    error: &str,
-    now_ms: u64,
-) -> Result<(), StorageError> {
+pub async fn fail_for_good(tx: &Tx, claim: &Claim, error: &str, now_ms: u64) -> Result<(), StorageError> {
     let mut columns = ended(JobStatus::Failed, now_ms)?;
     columns.last_error = sea_orm::Set(Some(error.to_owned()));
     update_claimed(tx, claim, columns).await
@@ -259,10 +233,7 @@ pub async fn fail_for_good(
 /// If the database failed or a row is damaged.
 pub async fn next_due(read: &impl Read) -> Result<Option<u64>, StorageError> {
     let first = |status: JobStatus, column: Column| {
-        entity::Entity::find()
-            .filter(Column::Status.eq(status.as_str()))
-            .order_by_asc(column)
-            .one(read.connection())
+        entity::Entity::find().filter(Column::Status.eq(status.as_str())).order_by_asc(column).one(read.connection())
     };
     let ready = first(JobStatus::Ready, Column::RunAfterMs)
         .await
@@ -298,11 +269,7 @@ pub async fn failed(read: &impl Read, limit: u64) -> Result<Vec<Job>, StorageErr
 ///
 /// # Errors
 /// If the database failed or a row is damaged.
-pub async fn about(
-    read: &impl Read,
-    kind: &str,
-    ref_id: &str,
-) -> Result<Vec<Job>, StorageError> {
+pub async fn about(read: &impl Read, kind: &str, ref_id: &str) -> Result<Vec<Job>, StorageError> {
     entity::Entity::find()
         .filter(Column::Kind.eq(kind))
         .filter(Column::RefId.eq(ref_id))
@@ -352,17 +319,11 @@ pub async fn delete_done(tx: &Tx, before_ms: u64) -> Result<u64, StorageError> {
 }
 
 /// The job due longest: ready and its time has come, or running and its lease has ended.
-async fn next_due_model(
-    read: &impl Read,
-    now_ms: u64,
-) -> Result<Option<entity::Model>, StorageError> {
+async fn next_due_model(read: &impl Read, now_ms: u64) -> Result<Option<entity::Model>, StorageError> {
     let now = integer(now_ms)?;
-    let ready = Condition::all()
-        .add(Column::Status.eq(JobStatus::Ready.as_str()))
-        .add(Column::RunAfterMs.lte(now));
-    let abandoned = Condition::all()
-        .add(Column::Status.eq(JobStatus::Running.as_str()))
-        .add(Column::LeaseUntilMs.lte(now));
+    let ready = Condition::all().add(Column::Status.eq(JobStatus::Ready.as_str())).add(Column::RunAfterMs.lte(now));
+    let abandoned =
+        Condition::all().add(Column::Status.eq(JobStatus::Running.as_str())).add(Column::LeaseUntilMs.lte(now));
     entity::Entity::find()
         .filter(Condition::any().add(ready).add(abandoned))
         .order_by_asc(Column::RunAfterMs)
@@ -375,11 +336,7 @@ async fn next_due_model(
 async fn take(tx: &Tx, job: Job, now_ms: u64, lease_ms: u64) -> Result<Claim, StorageError> {
     let lease = hex::encode(random_bytes::<16>());
     let lease_until_ms = now_ms.saturating_add(lease_ms);
-    let job = Job {
-        status: JobStatus::Running,
-        attempts: job.attempts + 1,
-        ..job
-    };
+    let job = Job { status: JobStatus::Running, attempts: job.attempts + 1, ..job };
     entity::Entity::update_many()
         .col_expr(Column::Status, Expr::value(job.status.as_str()))
         .col_expr(Column::Attempts, Expr::value(i64::from(job.attempts)))
@@ -389,11 +346,7 @@ async fn take(tx: &Tx, job: Job, now_ms: u64, lease_ms: u64) -> Result<Claim, St
         .exec(tx.connection())
         .await
         .map_err(StorageError::database(TABLE))?;
-    Ok(Claim {
-        job,
-        lease_until_ms,
-        lease,
-    })
+    Ok(Claim { job, lease_until_ms, lease })
 }
 
 async fn give_up(tx: &Tx, id: JobId, error: &str, now_ms: u64) -> Result<(), StorageError> {
@@ -408,11 +361,7 @@ async fn give_up(tx: &Tx, id: JobId, error: &str, now_ms: u64) -> Result<(), Sto
     Ok(())
 }
 
-async fn update_claimed(
-    tx: &Tx,
-    claim: &Claim,
-    columns: entity::ActiveModel,
-) -> Result<(), StorageError> {
+async fn update_claimed(tx: &Tx, claim: &Claim, columns: entity::ActiveModel) -> Result<(), StorageError> {
     let done = entity::Entity::update_many()
         .set(columns)
         .filter(Column::Id.eq(claim.job.id.0))
@@ -422,9 +371,7 @@ async fn update_claimed(
         .await
         .map_err(StorageError::database(TABLE))?;
     match done.rows_affected {
-        0 => Err(StorageError::LeaseLost {
-            job: claim.job.id.0,
-        }),
+        0 => Err(StorageError::LeaseLost { job: claim.job.id.0 }),
         _ => Ok(()),
     }
 }
@@ -444,18 +391,12 @@ fn unleased(status: JobStatus) -> entity::ActiveModel {
 }
 
 fn ended(status: JobStatus, now_ms: u64) -> Result<entity::ActiveModel, StorageError> {
-    Ok(entity::ActiveModel {
-        finished_ms: sea_orm::Set(Some(integer(now_ms)?)),
-        ..unleased(status)
-    })
+    Ok(entity::ActiveModel { finished_ms: sea_orm::Set(Some(integer(now_ms)?)), ..unleased(status) })
 }
 
 fn decode(model: entity::Model) -> Result<Job, StorageError> {
     let key = model.id.to_string();
-    let row = Row {
-        table: TABLE,
-        key: &key,
-    };
+    let row = Row { table: TABLE, key: &key };
     Ok(Job {
         id: JobId(model.id),
         status: row.parse("status", &model.status)?,

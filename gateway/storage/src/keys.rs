@@ -94,19 +94,14 @@ pub async fn insert(tx: &Tx, key: &PartyKey) -> Result<(), StorageError> {
 /// # Errors
 /// [`StorageError::NotFound`].
 pub async fn get(read: &impl Read, subject: &[u8; 32]) -> Result<PartyKey, StorageError> {
-    find(read, subject)
-        .await?
-        .ok_or_else(|| StorageError::not_found(TABLE, hex::encode(subject)))
+    find(read, subject).await?.ok_or_else(|| StorageError::not_found(TABLE, hex::encode(subject)))
 }
 
 /// The key of this subject, if the gateway knows it.
 ///
 /// # Errors
 /// If the database failed or the row is damaged.
-pub async fn find(
-    read: &impl Read,
-    subject: &[u8; 32],
-) -> Result<Option<PartyKey>, StorageError> {
+pub async fn find(read: &impl Read, subject: &[u8; 32]) -> Result<Option<PartyKey>, StorageError> {
     entity::Entity::find_by_id(hex::encode(subject))
         .one(read.connection())
         .await
@@ -119,11 +114,7 @@ pub async fn find(
 ///
 /// # Errors
 /// [`StorageError::NotFound`].
-pub async fn set_status(
-    tx: &Tx,
-    subject: &[u8; 32],
-    status: KeyStatus,
-) -> Result<(), StorageError> {
+pub async fn set_status(tx: &Tx, subject: &[u8; 32], status: KeyStatus) -> Result<(), StorageError> {
     let done = entity::Entity::update_many()
         .col_expr(entity::Column::Status, Expr::value(status.as_str()))
         .filter(entity::Column::Subject.eq(hex::encode(subject)))
@@ -153,10 +144,7 @@ pub async fn list(read: &impl Read) -> Result<Vec<PartyKey>, StorageError> {
 }
 
 fn decode(model: entity::Model) -> Result<PartyKey, StorageError> {
-    let row = Row {
-        table: TABLE,
-        key: &model.subject,
-    };
+    let row = Row { table: TABLE, key: &model.subject };
     Ok(PartyKey {
         subject: row.hash("subject", &model.subject)?,
         status: row.parse("status", &model.status)?,

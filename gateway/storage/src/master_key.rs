@@ -67,30 +67,20 @@ impl KeyEncryption {
     /// # Errors
     /// [`MasterKeyError::Exists`] rather than overwriting; or the file system failed.
     pub fn create(path: &Path) -> Result<Self, MasterKeyError> {
-        let io = |source| MasterKeyError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| MasterKeyError::Io { path: path.to_owned(), source };
         let folder = path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(io)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
 
         let key = Zeroizing::new(random_bytes::<KEY_BYTES>());
         let encryption = Self::from_key(key.clone());
         let secret = Zeroizing::new(hex::encode(key.as_slice()));
         let line = Zeroizing::new(format!("{FORMAT} {} {}\n", encryption.key_id(), *secret));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| match error.kind() {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+            match error.kind() {
                 ErrorKind::AlreadyExists => MasterKeyError::Exists(path.to_owned()),
                 _ => io(error),
-            })?;
+            }
+        })?;
         file.write_all(line.as_bytes())
             .and_then(|()| file.sync_all())
             .and_then(|()| File::open(folder)?.sync_all())
@@ -104,10 +94,7 @@ impl KeyEncryption {
     /// If the file is absent, accessible to others, or not a valid key.
     pub fn load(path: &Path) -> Result<Self, MasterKeyError> {
         let line = read_private(path)?;
-        let invalid = |reason| MasterKeyError::Invalid {
-            path: path.to_owned(),
-            reason,
-        };
+        let invalid = |reason| MasterKeyError::Invalid { path: path.to_owned(), reason };
         let (id, secret) = line
             .strip_suffix('\n')
             .unwrap_or(&line)
@@ -117,8 +104,7 @@ impl KeyEncryption {
             .ok_or_else(|| invalid("expected `qz-master-key v1 KEY_ID SECRET`"))?;
         let id: KeyId = id.parse().map_err(|_| invalid("malformed key id"))?;
         let mut key = Zeroizing::new([0; KEY_BYTES]);
-        hex::decode_to_slice(secret, key.as_mut_slice())
-            .map_err(|_| invalid("malformed secret"))?;
+        hex::decode_to_slice(secret, key.as_mut_slice()).map_err(|_| invalid("malformed secret"))?;
         let encryption = Self::from_key(key);
         if encryption.key_id() != id {
             return Err(invalid("the key does not fit its id; the file is damaged"));
@@ -131,24 +117,16 @@ impl KeyEncryption {
 fn read_private(path: &Path) -> Result<Zeroizing<String>, MasterKeyError> {
     let io = |source: std::io::Error| match source.kind() {
         ErrorKind::NotFound => MasterKeyError::Missing(path.to_owned()),
-        _ => MasterKeyError::Io {
-            path: path.to_owned(),
-            source,
-        },
+        _ => MasterKeyError::Io { path: path.to_owned(), source },
     };
     let file = fs::File::open(path).map_err(io)?;
     let mode = file.metadata().map_err(io)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(MasterKeyError::TooOpen {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(MasterKeyError::TooOpen { path: path.to_owned(), mode });
     }
     // The capacity is reserved so that growing leaves no unwiped copy behind.
     let mut line = Zeroizing::new(String::with_capacity(2 * MAX_FILE_BYTES as usize));
-    file.take(MAX_FILE_BYTES)
-        .read_to_string(&mut line)
-        .map_err(io)?;
+    file.take(MAX_FILE_BYTES).read_to_string(&mut line).map_err(io)?;
     Ok(line)
 }
 
@@ -165,16 +143,10 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let loaded = KeyEncryption::load(&path).unwrap();
         assert_eq!(loaded.key_id(), created.key_id());
-        assert_eq!(
-            *loaded.open("c", &created.seal("c", b"x")).unwrap(),
-            b"x".to_vec()
-        );
+        assert_eq!(*loaded.open("c", &created.seal("c", b"x")).unwrap(), b"x".to_vec());
 
         let before = fs::read(&path).unwrap();
-        assert!(matches!(
-            KeyEncryption::create(&path),
-            Err(MasterKeyError::Exists(_))
-        ));
+        assert!(matches!(KeyEncryption::create(&path), Err(MasterKeyError::Exists(_))));
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 
@@ -182,10 +154,7 @@ mod tests {
     fn an_absent_open_or_damaged_file_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let path = master_key_path(home.path());
-        assert!(matches!(
-            KeyEncryption::load(&path),
-            Err(MasterKeyError::Missing(_))
-        ));
+        assert!(matches!(KeyEncryption::load(&path), Err(MasterKeyError::Missing(_))));
 
         KeyEncryption::create(&path).unwrap();
         let good = fs::read_to_string(&path).unwrap();
@@ -194,17 +163,11 @@ mod tests {
         let mistyped = format!("{}{other}\n", &good[..good.len() - 2]);
         for damaged in ["", "qz-master-key v1", &good[..40], &good.replace("v1", "v2"), &mistyped] {
             fs::write(&path, damaged).unwrap();
-            assert!(
-                matches!(KeyEncryption::load(&path), Err(MasterKeyError::Invalid { .. })),
-                "{damaged:?}"
-            );
+            assert!(matches!(KeyEncryption::load(&path), Err(MasterKeyError::Invalid { .. })), "{damaged:?}");
         }
 
         fs::write(&path, &good).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(
-            KeyEncryption::load(&path),
-            Err(MasterKeyError::TooOpen { mode: 0o640, .. })
-        ));
+        assert!(matches!(KeyEncryption::load(&path), Err(MasterKeyError::TooOpen { mode: 0o640, .. })));
     }
 }

@@ -176,10 +176,7 @@ impl Operation {
     pub fn openings(&self, encryption: &KeyEncryption) -> Result<Value, StorageError> {
         let id = self.id.as_str();
         let text = encryption.open(&openings_context(&self.id), &self.openings)?;
-        let row = Row {
-            table: TABLE,
-            key: id,
-        };
+        let row = Row { table: TABLE, key: id };
         serde_json::from_slice(&text).map_err(|error| row.corrupt("openings", error))
     }
 }
@@ -220,10 +217,7 @@ pub async fn get(read: &impl Read, id: &OperationId) -> Result<Operation, Storag
 ///
 /// # Errors
 /// If the database failed or the row is damaged.
-pub async fn find_by_digest(
-    read: &impl Read,
-    digest: &[u8; 32],
-) -> Result<Option<Operation>, StorageError> {
+pub async fn find_by_digest(read: &impl Read, digest: &[u8; 32]) -> Result<Option<Operation>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::Digest.eq(hex::encode(digest)))
         .one(read.connection())
@@ -237,10 +231,7 @@ pub async fn find_by_digest(
 ///
 /// # Errors
 /// If the database failed or a row is damaged.
-pub async fn for_contract(
-    read: &impl Read,
-    contract: &ContractId,
-) -> Result<Vec<Operation>, StorageError> {
+pub async fn for_contract(read: &impl Read, contract: &ContractId) -> Result<Vec<Operation>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::ContractId.eq(contract.as_str()))
         .order_by_asc(entity::Column::CreatedMs)
@@ -258,9 +249,7 @@ pub async fn for_contract(
 /// # Errors
 /// If the database failed or a row is damaged.
 pub async fn awaiting_before(
-    read: &impl Read,
-    created_before_ms: u64,
-    limit: u64,
+    read: &impl Read, created_before_ms: u64, limit: u64,
 ) -> Result<Vec<Operation>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::Status.eq(OperationStatus::AwaitingSignatures.as_str()))
@@ -282,26 +271,16 @@ pub async fn awaiting_before(
 /// [`StorageError::WrongState`] unless it awaits signatures; [`StorageError::Conflict`] if the actor
 /// gave another signature before.
 pub async fn add_signature(
-    tx: &Tx,
-    id: &OperationId,
-    signature: ActorSignature,
-    now_ms: u64,
+    tx: &Tx, id: &OperationId, signature: ActorSignature, now_ms: u64,
 ) -> Result<Operation, StorageError> {
     let mut operation = get(tx, id).await?;
     if operation.signatures.contains(&signature) {
         return Ok(operation);
     }
-    expect_status(
-        &operation,
-        &[OperationStatus::AwaitingSignatures],
-        "awaiting_signatures",
-    )?;
+    expect_status(&operation, &[OperationStatus::AwaitingSignatures], "awaiting_signatures")?;
     let same_actor = |other: &ActorSignature| other.subject == signature.subject;
     if operation.signatures.iter().any(same_actor) {
-        return Err(StorageError::Conflict {
-            table: TABLE,
-            columns: "signatures".to_owned(),
-        });
+        return Err(StorageError::Conflict { table: TABLE, columns: "signatures".to_owned() });
     }
     operation.signatures.push(signature);
     save(tx, &mut operation, now_ms).await?;
@@ -314,11 +293,7 @@ pub async fn add_signature(
 /// [`StorageError::WrongState`] unless it awaits signatures.
 pub async fn mark_queued(tx: &Tx, id: &OperationId, now_ms: u64) -> Result<(), StorageError> {
     let mut operation = get(tx, id).await?;
-    expect_status(
-        &operation,
-        &[OperationStatus::AwaitingSignatures],
-        "awaiting_signatures",
-    )?;
+    expect_status(&operation, &[OperationStatus::AwaitingSignatures], "awaiting_signatures")?;
     operation.status = OperationStatus::Queued;
     save(tx, &mut operation, now_ms).await
 }
@@ -327,19 +302,11 @@ pub async fn mark_queued(tx: &Tx, id: &OperationId, now_ms: u64) -> Result<(), S
 ///
 /// # Errors
 /// [`StorageError::Conflict`] if another record was noted before: a body has one record only.
-pub async fn mark_final(
-    tx: &Tx,
-    id: &OperationId,
-    record: RecordRef,
-    now_ms: u64,
-) -> Result<(), StorageError> {
+pub async fn mark_final(tx: &Tx, id: &OperationId, record: RecordRef, now_ms: u64) -> Result<(), StorageError> {
     let mut operation = get(tx, id).await?;
     match operation.record {
         Some(noted) if noted == record => Ok(()),
-        Some(_) => Err(StorageError::Conflict {
-            table: TABLE,
-            columns: "record".to_owned(),
-        }),
+        Some(_) => Err(StorageError::Conflict { table: TABLE, columns: "record".to_owned() }),
         None => {
             operation.status = OperationStatus::Final;
             operation.record = Some(record);
@@ -353,12 +320,7 @@ pub async fn mark_final(
 ///
 /// # Errors
 /// [`StorageError::WrongState`] if it is final or expired.
-pub async fn mark_rejected(
-    tx: &Tx,
-    id: &OperationId,
-    error: OperationError,
-    now_ms: u64,
-) -> Result<(), StorageError> {
+pub async fn mark_rejected(tx: &Tx, id: &OperationId, error: OperationError, now_ms: u64) -> Result<(), StorageError> {
     let mut operation = get(tx, id).await?;
     if operation.status == OperationStatus::Rejected {
         return Ok(());
@@ -382,11 +344,7 @@ pub async fn mark_expired(tx: &Tx, id: &OperationId, now_ms: u64) -> Result<(), 
     if operation.status == OperationStatus::Expired {
         return Ok(());
     }
-    expect_status(
-        &operation,
-        &[OperationStatus::AwaitingSignatures],
-        "awaiting_signatures",
-    )?;
+    expect_status(&operation, &[OperationStatus::AwaitingSignatures], "awaiting_signatures")?;
     operation.status = OperationStatus::Expired;
     save(tx, &mut operation, now_ms).await
 }
@@ -395,12 +353,7 @@ pub async fn mark_expired(tx: &Tx, id: &OperationId, now_ms: u64) -> Result<(), 
 ///
 /// # Errors
 /// [`StorageError::NotFound`].
-pub async fn set_payload(
-    tx: &Tx,
-    id: &OperationId,
-    payload: Value,
-    now_ms: u64,
-) -> Result<(), StorageError> {
+pub async fn set_payload(tx: &Tx, id: &OperationId, payload: Value, now_ms: u64) -> Result<(), StorageError> {
     let mut operation = get(tx, id).await?;
     operation.payload = payload;
     save(tx, &mut operation, now_ms).await
@@ -411,11 +364,7 @@ pub async fn set_payload(
 /// # Errors
 /// [`StorageError::NotFound`].
 pub async fn set_followup(
-    tx: &Tx,
-    id: &OperationId,
-    status: FollowupStatus,
-    detail: Option<&str>,
-    now_ms: u64,
+    tx: &Tx, id: &OperationId, status: FollowupStatus, detail: Option<&str>, now_ms: u64,
 ) -> Result<(), StorageError> {
     let mut operation = get(tx, id).await?;
     operation.followup = status;
@@ -424,9 +373,7 @@ pub async fn set_followup(
 }
 
 fn expect_status(
-    operation: &Operation,
-    allowed: &[OperationStatus],
-    expected: &'static str,
+    operation: &Operation, allowed: &[OperationStatus], expected: &'static str,
 ) -> Result<(), StorageError> {
     if allowed.contains(&operation.status) {
         return Ok(());
@@ -478,16 +425,8 @@ fn encode(operation: &Operation) -> Result<entity::Model, StorageError> {
 }
 
 fn decode(model: entity::Model) -> Result<Operation, StorageError> {
-    let row = Row {
-        table: TABLE,
-        key: &model.id,
-    };
-    let record = match (
-        &model.record_hash,
-        model.record_height,
-        model.record_index,
-        model.record_time_ms,
-    ) {
+    let row = Row { table: TABLE, key: &model.id };
+    let record = match (&model.record_hash, model.record_height, model.record_index, model.record_time_ms) {
         (Some(hash), Some(height), Some(index), Some(time_ms)) => Some(RecordRef {
             hash: row.hash("record_hash", hash)?,
             height: row.number("record_height", height)?,

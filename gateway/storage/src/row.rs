@@ -17,27 +17,16 @@ pub(crate) struct Row<'a> {
 
 impl Row<'_> {
     pub fn corrupt(&self, column: &'static str, reason: impl Display) -> StorageError {
-        StorageError::CorruptRow {
-            table: self.table,
-            key: self.key.to_owned(),
-            column,
-            reason: reason.to_string(),
-        }
+        StorageError::CorruptRow { table: self.table, key: self.key.to_owned(), column, reason: reason.to_string() }
     }
 
     /// An id, a status, a blob key.
-    pub fn parse<T: FromStr<Err: Display>>(
-        &self,
-        column: &'static str,
-        text: &str,
-    ) -> Result<T, StorageError> {
+    pub fn parse<T: FromStr<Err: Display>>(&self, column: &'static str, text: &str) -> Result<T, StorageError> {
         text.parse().map_err(|error| self.corrupt(column, error))
     }
 
     pub fn parse_opt<T: FromStr<Err: Display>>(
-        &self,
-        column: &'static str,
-        text: Option<&str>,
+        &self, column: &'static str, text: Option<&str>,
     ) -> Result<Option<T>, StorageError> {
         text.map(|text| self.parse(column, text)).transpose()
     }
@@ -48,36 +37,22 @@ impl Row<'_> {
         Ok(hash)
     }
 
-    pub fn hash_opt(
-        &self,
-        column: &'static str,
-        text: Option<&str>,
-    ) -> Result<Option<[u8; 32]>, StorageError> {
+    pub fn hash_opt(&self, column: &'static str, text: Option<&str>) -> Result<Option<[u8; 32]>, StorageError> {
         text.map(|text| self.hash(column, text)).transpose()
     }
 
     /// An unsigned number of any width.
-    pub fn number<T: TryFrom<i64>>(
-        &self,
-        column: &'static str,
-        value: i64,
-    ) -> Result<T, StorageError> {
+    pub fn number<T: TryFrom<i64>>(&self, column: &'static str, value: i64) -> Result<T, StorageError> {
         T::try_from(value).map_err(|_| self.corrupt(column, "number out of range"))
     }
 
     pub fn number_opt<T: TryFrom<i64>>(
-        &self,
-        column: &'static str,
-        value: Option<i64>,
+        &self, column: &'static str, value: Option<i64>,
     ) -> Result<Option<T>, StorageError> {
         value.map(|value| self.number(column, value)).transpose()
     }
 
-    pub fn json<T: DeserializeOwned>(
-        &self,
-        column: &'static str,
-        text: &str,
-    ) -> Result<T, StorageError> {
+    pub fn json<T: DeserializeOwned>(&self, column: &'static str, text: &str) -> Result<T, StorageError> {
         serde_json::from_str(text).map_err(|error| self.corrupt(column, error))
     }
 }

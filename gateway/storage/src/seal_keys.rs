@@ -36,11 +36,7 @@ mod entity {
 /// # Errors
 /// [`StorageError::Conflict`] if the id exists: a key is never replaced.
 pub async fn insert(
-    tx: &Tx,
-    encryption: &KeyEncryption,
-    id: &SealKeyId,
-    private_key: &[u8],
-    now_ms: u64,
+    tx: &Tx, encryption: &KeyEncryption, id: &SealKeyId, private_key: &[u8], now_ms: u64,
 ) -> Result<(), StorageError> {
     let row = entity::Model {
         id: id.to_string(),
@@ -55,9 +51,7 @@ pub async fn insert(
 /// # Errors
 /// [`StorageError::NotFound`]; another master key; damage.
 pub async fn open(
-    read: &impl Read,
-    encryption: &KeyEncryption,
-    id: &SealKeyId,
+    read: &impl Read, encryption: &KeyEncryption, id: &SealKeyId,
 ) -> Result<Zeroizing<Vec<u8>>, StorageError> {
     let model = entity::Entity::find_by_id(id.as_str())
         .one(read.connection())

@@ -116,9 +116,7 @@ pub async fn insert(tx: &Tx, seal: &Seal) -> Result<(), StorageError> {
 /// # Errors
 /// [`StorageError::NotFound`].
 pub async fn get(read: &impl Read, subject: &[u8; 32]) -> Result<Seal, StorageError> {
-    find(read, subject)
-        .await?
-        .ok_or_else(|| StorageError::not_found(TABLE, hex::encode(subject)))
+    find(read, subject).await?.ok_or_else(|| StorageError::not_found(TABLE, hex::encode(subject)))
 }
 
 /// The seal of this subject, if the gateway knows it.
@@ -139,10 +137,7 @@ pub async fn find(read: &impl Read, subject: &[u8; 32]) -> Result<Option<Seal>, 
 ///
 /// # Errors
 /// [`StorageError::NotFound`].
-pub async fn by_operation(
-    read: &impl Read,
-    operation: &OperationId,
-) -> Result<Seal, StorageError> {
+pub async fn by_operation(read: &impl Read, operation: &OperationId) -> Result<Seal, StorageError> {
     entity::Entity::find_by_id(operation.as_str())
         .one(read.connection())
         .await
@@ -155,11 +150,7 @@ pub async fn by_operation(
 ///
 /// # Errors
 /// [`StorageError::NotFound`].
-pub async fn set_status(
-    tx: &Tx,
-    operation: &OperationId,
-    status: SealStatus,
-) -> Result<(), StorageError> {
+pub async fn set_status(tx: &Tx, operation: &OperationId, status: SealStatus) -> Result<(), StorageError> {
     update(tx, operation, entity::Column::Status, status.as_str().to_owned()).await
 }
 
@@ -167,11 +158,7 @@ pub async fn set_status(
 ///
 /// # Errors
 /// [`StorageError::NotFound`]; [`StorageError::Conflict`] if another seal has it.
-pub async fn set_subject(
-    tx: &Tx,
-    operation: &OperationId,
-    subject: &[u8; 32],
-) -> Result<(), StorageError> {
+pub async fn set_subject(tx: &Tx, operation: &OperationId, subject: &[u8; 32]) -> Result<(), StorageError> {
     update(tx, operation, entity::Column::Subject, hex::encode(subject)).await
 }
 
@@ -179,10 +166,7 @@ pub async fn set_subject(
 ///
 /// # Errors
 /// If the database failed or a row is damaged.
-pub async fn list_by_owner(
-    read: &impl Read,
-    owner: &[u8; 32],
-) -> Result<Vec<Seal>, StorageError> {
+pub async fn list_by_owner(read: &impl Read, owner: &[u8; 32]) -> Result<Vec<Seal>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::Owner.eq(hex::encode(owner)))
         .order_by_asc(entity::Column::CreatedMs)
@@ -195,12 +179,7 @@ pub async fn list_by_owner(
         .collect()
 }
 
-async fn update(
-    tx: &Tx,
-    operation: &OperationId,
-    column: entity::Column,
-    value: String,
-) -> Result<(), StorageError> {
+async fn update(tx: &Tx, operation: &OperationId, column: entity::Column, value: String) -> Result<(), StorageError> {
     let done = entity::Entity::update_many()
         .col_expr(column, Expr::value(value))
         .filter(entity::Column::OperationId.eq(operation.as_str()))
@@ -214,10 +193,7 @@ async fn update(
 }
 
 fn decode(model: entity::Model) -> Result<Seal, StorageError> {
-    let row = Row {
-        table: TABLE,
-        key: &model.operation_id,
-    };
+    let row = Row { table: TABLE, key: &model.operation_id };
     let chain: Vec<String> = row.json("chain", &model.chain)?;
     Ok(Seal {
         operation: row.parse("operation_id", &model.operation_id)?,

@@ -66,10 +66,7 @@ pub async fn insert(tx: &Tx, token: &Token) -> Result<(), StorageError> {
 ///
 /// # Errors
 /// If the database failed or the row is damaged.
-pub async fn find_active(
-    read: &impl Read,
-    sha256: &[u8; 32],
-) -> Result<Option<Token>, StorageError> {
+pub async fn find_active(read: &impl Read, sha256: &[u8; 32]) -> Result<Option<Token>, StorageError> {
     entity::Entity::find()
         .filter(entity::Column::Sha256.eq(hex::encode(sha256)))
         .filter(entity::Column::RevokedMs.is_null())
@@ -115,10 +112,7 @@ pub async fn list(read: &impl Read) -> Result<Vec<Token>, StorageError> {
 }
 
 fn decode(model: entity::Model) -> Result<Token, StorageError> {
-    let row = Row {
-        table: TABLE,
-        key: &model.id,
-    };
+    let row = Row { table: TABLE, key: &model.id };
     Ok(Token {
         id: row.parse("id", &model.id)?,
         sha256: row.hash("sha256", &model.sha256)?,

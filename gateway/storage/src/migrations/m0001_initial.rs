@@ -3,8 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, big_pk_auto, blob, blob_null, string, string_null, string_uniq,
-    text, text_null,
+    big_integer, big_integer_null, big_pk_auto, blob, blob_null, string, string_null, string_uniq, text, text_null,
 };
 
 pub struct Migration;
@@ -33,9 +32,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {
-        Err(DbErr::Migration(
-            "there is nothing before the first schema; restore a backup instead".to_owned(),
-        ))
+        Err(DbErr::Migration("there is nothing before the first schema; restore a backup instead".to_owned()))
     }
 }
 
@@ -83,11 +80,7 @@ fn tables() -> Vec<TableCreateStatement> {
             ],
             [("operation_id", "operations")],
         ),
-        table(
-            "seal_keys",
-            [key("id"), blob("sealed"), big_integer("created_ms")],
-            [],
-        ),
+        table("seal_keys", [key("id"), blob("sealed"), big_integer("created_ms")], []),
         table(
             "seals",
             [
@@ -105,11 +98,7 @@ fn tables() -> Vec<TableCreateStatement> {
                 string("status"),
                 big_integer("created_ms"),
             ],
-            [
-                ("operation_id", "operations"),
-                ("imprint_id", "documents"),
-                ("key_id", "seal_keys"),
-            ],
+            [("operation_id", "operations"), ("imprint_id", "documents"), ("key_id", "seal_keys")],
         ),
         table(
             "jobs",
@@ -137,11 +126,7 @@ fn tables() -> Vec<TableCreateStatement> {
                 string("proof_document_id"),
                 big_integer("created_ms"),
             ],
-            [
-                ("contract_id", "contracts"),
-                ("document_id", "documents"),
-                ("proof_document_id", "documents"),
-            ],
+            [("contract_id", "contracts"), ("document_id", "documents"), ("proof_document_id", "documents")],
         ),
         table(
             "audit",
@@ -184,11 +169,7 @@ fn contracts() -> TableCreateStatement {
             big_integer("updated_ms"),
             big_integer("row_version"),
         ],
-        [
-            ("document_id", "documents"),
-            ("current_revision_id", "documents"),
-            ("final_document_id", "documents"),
-        ],
+        [("document_id", "documents"), ("current_revision_id", "documents"), ("final_document_id", "documents")],
     )
 }
 
@@ -231,11 +212,7 @@ fn idempotency() -> TableCreateStatement {
         .col(blob_null("response_body"))
         .col(big_integer("created_ms"))
         .primary_key(Index::create().col("token_id").col("key"))
-        .foreign_key(
-            ForeignKey::create()
-                .from("idempotency", "token_id")
-                .to("tokens", "id"),
-        )
+        .foreign_key(ForeignKey::create().from("idempotency", "token_id").to("tokens", "id"))
         .take()
 }
 
@@ -254,9 +231,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
     .into_iter()
     .map(|(table, columns)| {
         let mut index = Index::create();
-        index
-            .name(format!("{table}_by_{}", columns.join("_")))
-            .table(table);
+        index.name(format!("{table}_by_{}", columns.join("_"))).table(table);
         for column in columns {
             index.col(*column);
         }
@@ -272,9 +247,7 @@ fn key(name: &'static str) -> ColumnDef {
 
 /// `references`: (column, table whose `id` it names).
 fn table<const C: usize, const R: usize>(
-    name: &'static str,
-    columns: [ColumnDef; C],
-    references: [(&'static str, &'static str); R],
+    name: &'static str, columns: [ColumnDef; C], references: [(&'static str, &'static str); R],
 ) -> TableCreateStatement {
     let mut statement = Table::create();
     statement.table(name);

@@ -3,8 +3,8 @@
 
 mod m0001_initial;
 
-use sea_orm::entity::prelude::*;
 use sea_orm::IntoActiveModel;
+use sea_orm::entity::prelude::*;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use crate::database::{self, Tx, sealed::Connection};
@@ -47,20 +47,12 @@ pub(crate) async fn bound_key(tx: &Tx) -> Result<Option<KeyId>, StorageError> {
         .one(tx.connection())
         .await
         .map_err(StorageError::database(TABLE))?;
-    let row = Row {
-        table: TABLE,
-        key: MASTER_KEY_ID,
-    };
-    found
-        .map(|setting| row.parse("value", &setting.value))
-        .transpose()
+    let row = Row { table: TABLE, key: MASTER_KEY_ID };
+    found.map(|setting| row.parse("value", &setting.value)).transpose()
 }
 
 /// Binds the database to a master key.
 pub(crate) async fn bind_key(tx: &Tx, key: KeyId) -> Result<(), StorageError> {
-    let setting = settings::Model {
-        name: MASTER_KEY_ID.to_owned(),
-        value: key.to_string(),
-    };
+    let setting = settings::Model { name: MASTER_KEY_ID.to_owned(), value: key.to_string() };
     database::insert(tx, TABLE, setting.into_active_model()).await
 }
