@@ -17,7 +17,7 @@ use qz_evidence::header::Header;
 use qz_evidence::submission::Parsed;
 use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
-use qz_store::{Store, StoreError, StoredRecord};
+use qz_store::{Recovery, Store, StoreError, StoredRecord};
 
 use crate::mempool::pool::Waiting;
 
@@ -104,8 +104,12 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Opens the ledger in this folder, starting it from the genesis if it is new.
-    pub(crate) fn open(folder: &Path, genesis: &Genesis) -> Result<Self, LedgerError> {
-        let store = Store::open(folder, genesis)?;
+    pub(crate) fn open(
+        folder: &Path,
+        genesis: &Genesis,
+        recovery: Recovery,
+    ) -> Result<Self, LedgerError> {
+        let store = Store::open_with(folder, genesis, recovery)?;
         let head = head_of(store.view()?.tip_header()?);
         Ok(Self {
             store,

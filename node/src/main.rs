@@ -41,6 +41,10 @@ enum Command {
         /// 组织目录 · the organisation's folder, with genesis.qz
         #[arg(long)]
         home: PathBuf,
+        /// 断电损坏日志后仍打开 · open the store although its log was torn by a power failure; lost
+        /// blocks are fetched from the peers, and until then this validator does not vote
+        #[arg(long)]
+        accept_loss: bool,
     },
     /// 查看运行中节点的状态 · show the state of the running node
     Status {
@@ -52,7 +56,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Run { home } => run(&home),
+        Command::Run { home, accept_loss } => run(&home, accept_loss),
         Command::Status { home } => status(&home),
     };
     match outcome {
@@ -65,7 +69,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(home: &std::path::Path) -> anyhow::Result<ExitCode> {
+fn run(home: &std::path::Path, accept_loss: bool) -> anyhow::Result<ExitCode> {
     let config = NodeConfig::load(home)?;
     let filter = EnvFilter::try_from_default_env()
         .or_else(|_| EnvFilter::try_new(config.log().unwrap_or(DEFAULT_LOG)))?;
@@ -76,7 +80,7 @@ fn run(home: &std::path::Path) -> anyhow::Result<ExitCode> {
         .init();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
-    let ending = runtime.block_on(node::run(home, &config))?;
+    let ending = runtime.block_on(node::run(home, &config, accept_loss))?;
     // The engine may hang on purpose; it is not waited for.
     runtime.shutdown_background();
     Ok(match ending {

@@ -15,6 +15,7 @@ use libp2p::{Multiaddr, PeerId};
 use qz_evidence::genesis::{Genesis, ValidatorCard};
 use qz_evidence::{Hash32, OrgId, validators};
 use qz_genesis::{Home, Purpose, peer};
+use qz_store::Recovery;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -33,6 +34,11 @@ use crate::rpc;
 
 /// How long a failed node still answers `/health` before the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Time for the engine to stop.
+const SHUTDOWN: Duration = Duration::from_secs(8);
+/// A validator without any past listens so long for what its peers have decided.
+const LISTEN_FIRST: Duration = Duration::from_secs(3);
 
 /// How a node ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,8 +64,13 @@ struct Peer {
     mempool: Multiaddr,
 }
 
-/// Runs a node until a signal or a failure.
-pub(crate) async fn run(home_path: &Path, config: &NodeConfig) -> anyhow::Result<Ending> {
+/// Runs a node until a signal or a failure. `accept_loss`: open a store whose log was torn, without
+/// what follows the damage; this validator then only observes until its peers have given it back.
+pub(crate) async fn run(
+    home_path: &Path,
+    config: &NodeConfig,
+    accept_loss: bool,
+) -> anyhow::Result<Ending> {
     let home = Home::open(home_path).context("cannot open the organisation's folder")?;
     let genesis = home.genesis().context("cannot use the genesis")?;
     let organisation = home.organisation();
@@ -74,7 +85,10 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig) -> anyhow::Result
     let consensus_key = SigningKey::from_bytes(&home.key(Purpose::Consensus)?.seed());
 
     let health = Health::new();
-    let ledger = Arc::new(Ledger::open(&home_path.join("data"), &genesis).context("cannot open the ledger")?);
+    let recovery = if accept_loss { Recovery::AcceptLoss } else { Recovery::Strict };
+    let ledger = Ledger::open(&home_path.join("data"), &genesis, recovery)
+        .context("cannot open the ledger")?;
+    let ledger = Arc::new(ledger);
     let head = ledger.head();
     tracing::info!(
         organisation = %organisation.id, chain = %genesis.chain_id(), height = head.height,
@@ -87,6 +101,12 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig) -> anyhow::Result
     let journal_path = home_path.join("signer.journal");
     let journal =
         engine::open_journal(&journal_path, &genesis.chain_id(), &consensus_key, fresh)?;
+    if let Some(journal) = &journal
+        && accept_loss
+    {
+        // What was lost may have been decided with this validator's votes.
+        engine::abstain_after_loss(journal, head.height + 1)?;
+    }
 
     let swarm = SubmissionSwarm::start(swarm::Setup {
         chain_id: genesis.chain_id(),
@@ -128,8 +148,10 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig) -> anyhow::Result
         tips,
         health: health.clone(),
     };
+    let consensus = consensus.run(until(stopped));
+    tokio::pin!(consensus);
     let ending = tokio::select! {
-        outcome = consensus.run(until(stopped)) => {
+        outcome = &mut consensus => {
             if let Err(error) = outcome {
                 health.fail(format!("consensus: {error:#}"));
             }
@@ -148,6 +170,9 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig) -> anyhow::Result
         tokio::time::sleep(LAST_WORDS).await;
     }
     stop.send_replace(true);
+    if ending == Ending::Stopped {
+        let _ = tokio::time::timeout(SHUTDOWN, consensus).await;
+    }
     let _ = rpc.await;
     swarm.abort();
     Ok(ending)
@@ -177,6 +202,7 @@ impl Consensus<'_> {
     async fn run(&self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         tokio::pin!(stop);
         let pace = self.config.pace()?;
+        self.listen_first().await?;
         loop {
             let start = self.ledger.head().height + 1;
             let observe = match &self.journal {
@@ -219,6 +245,26 @@ impl Consensus<'_> {
                 Some(Err(error)) => return Err(error.into()),
             }
         }
+    }
+
+    /// A validator with a new journal may have lost its disk, and with it what it signed. If the
+    /// peers are ahead, it abstains through the height that they are deciding now.
+    async fn listen_first(&self) -> anyhow::Result<()> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        if !engine::was_created(journal) {
+            return Ok(());
+        }
+        let everybody = async {
+            while self.tips.count() < self.peers.len() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let _ = tokio::time::timeout(LISTEN_FIRST, everybody).await;
+        let highest = self.tips.highest();
+        if highest > 0 {
+            engine::abstain_after_loss(journal, highest + 1)?;
+        }
+        Ok(())
     }
 
     fn publishers(

@@ -106,6 +106,41 @@ async fn four_nodes_agree_survive_a_kill_and_catch_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validator_that_lost_its_past_observes_before_it_votes_again() {
+    let mut network = Network::prepare(4);
+    for name in ["arbitration", "court", "platform"] {
+        network.start_node(name);
+    }
+    let platform = network.client("platform");
+    let relay = network.relay("platform");
+    let first = network::deposit(&relay, 1, 1_000);
+    let first = platform.submit_and_wait(&first.bytes, PATIENCE).await.unwrap();
+
+    // Late for the first time: as good as a lost disk, so it abstains for the height in progress.
+    network.start_node("notary");
+    network.wait_for_height("notary", first.height, PATIENCE).await;
+    network.wait_for_log("notary", "caught up: voting again", PATIENCE).await;
+    // Now only with its vote are there three.
+    network.kill("court");
+    let second = network::deposit(&relay, 2, 1_000);
+    platform.submit_and_wait(&second.bytes, PATIENCE).await.unwrap();
+    network.start_node("court");
+
+    // Its journal is lost, and only that: it never votes again, but it follows and serves.
+    network.kill("notary");
+    std::fs::remove_file(network.home("notary").join("signer.journal")).unwrap();
+    network.start_node("notary");
+    network.wait_for_log("notary", "will not vote until its consensus key is rotated", PATIENCE).await;
+    let third = network::deposit(&network.relay("notary"), 3, 1_000);
+    let third = network.client("notary").submit_and_wait(&third.bytes, PATIENCE).await.unwrap();
+    let block = platform.block(third.height).await.unwrap().unwrap();
+    let commit: CommitCertificate = decode_strict(&block.commit.unwrap()).unwrap();
+    let notary = network.validator_address("notary");
+    assert!(commit.signatures.iter().all(|signature| signature.address != notary));
+    assert!(!network.home("notary").join("signer.journal").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_are_refused_and_a_busy_port_gives_one_line() {
     let mut network = Network::prepare(4);
     network.start_node("court");

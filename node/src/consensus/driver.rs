@@ -13,21 +13,18 @@ use bytes::Bytes;
 use malachitebft_app_channel::app::streaming::{StreamContent, StreamMessage};
 use malachitebft_app_channel::app::types::{LocallyProposedValue, PeerId, ProposedValue};
 use malachitebft_app_channel::{AppMsg, Channels, NetworkMsg, Reply};
-use malachitebft_core_types::{
-    CommitCertificate, CommitSignature, HeightParams, LinearTimeouts, Round, Validity,
-};
+use malachitebft_core_types::{CommitCertificate, HeightParams, LinearTimeouts, Round, Validity};
 use malachitebft_engine::host::{Next, SyncedValueOutcome};
 use malachitebft_engine::util::events::{Event, RxEvent};
 use malachitebft_sync::RawDecidedValue;
 use qz_evidence::Hash32;
-use qz_evidence::codec::Bytes as CborBytes;
-use qz_evidence::commit;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::assembly::{Announcement, Assembler, StreamedBlock, disassemble};
+use super::certificate::{from_evidence, to_evidence};
 use super::codec::without_extensions;
-use super::context::{Address, BlockId, Ctx, Height, Part, Signature, ValidatorSet, Value};
+use super::context::{Address, BlockId, Ctx, Height, Part, ValidatorSet, Value};
 use super::engine::await_peers;
 use super::proposals::{Proposals, Verdict};
 use crate::clock::now_ms;
@@ -500,6 +497,12 @@ impl Driver {
             .block(*height, value_id)?
             .ok_or(DriverError::DecidedUnknown { height: *height, id: *value_id })?;
         let outcome = self.ledger.commit(&block, &to_evidence(certificate))?;
+        let (round, records) = (certificate.round.as_i64(), outcome.bodies.len());
+        if records > 0 {
+            tracing::info!(%height, round, id = %value_id, records, "block committed");
+        } else {
+            tracing::debug!(%height, round, id = %value_id, "empty block committed");
+        }
         // From here on the block is final on disk; what follows only informs and tidies.
         self.mempool.committed(&outcome);
         self.tips.announce(height.0);
@@ -551,30 +554,5 @@ async fn heard_from_above(
     }
 }
 
-/// The certificate in the form that proofs carry.
-fn to_evidence(certificate: &CommitCertificate<Ctx>) -> commit::CommitCertificate {
-    let signatures = certificate.commit_signatures.iter().map(|signed| commit::CommitSignature {
-        address: Hash32(signed.address.0),
-        signature: CborBytes(signed.signature.0.to_vec()),
-    });
-    commit::CommitCertificate::new(
-        qz_evidence::Height(certificate.height.0),
-        certificate.round.as_u32().unwrap_or(0),
-        Hash32(certificate.value_id.0),
-        signatures.collect(),
-    )
-}
-
-/// The certificate in the form that the engine syncs.
-fn from_evidence(certificate: &commit::CommitCertificate) -> CommitCertificate<Ctx> {
-    let signatures = certificate.signatures.iter().filter_map(|signed| {
-        let signature: [u8; 64] = signed.signature[..].try_into().ok()?;
-        Some(CommitSignature::new(Address(signed.address.0), Signature(signature)))
-    });
-    CommitCertificate {
-        height: Height(certificate.height.0),
-        round: Round::new(certificate.round),
-        value_id: BlockId(certificate.block_id.0),
-        commit_signatures: signatures.collect(),
-    }
-}
+#[cfg(test)]
+mod tests;

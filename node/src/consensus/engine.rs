@@ -118,6 +118,20 @@ pub(crate) fn observe_through(journal: &Mutex<Journal>, start: u64) -> Option<u6
     journal.lock().unwrap_or_else(PoisonError::into_inner).observe_through(start)
 }
 
+/// Whether the journal was made just now, so that nothing is known of earlier signatures.
+pub(crate) fn was_created(journal: &Mutex<Journal>) -> bool {
+    journal.lock().unwrap_or_else(PoisonError::into_inner).was_created()
+}
+
+/// Signs nothing up to and including a height, nor at any height that was signed already: blocks or
+/// signatures that this validator once knew may be lost.
+pub(crate) fn abstain_after_loss(journal: &Mutex<Journal>, height: u64) -> Result<(), JournalError> {
+    let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+    let height = height.max(journal.newest());
+    tracing::warn!(through = height, "abstaining: this validator's past may be lost");
+    journal.abstain_through(height)
+}
+
 impl Engine {
     /// Starts all of the engine's actors.
     pub(crate) async fn start(setup: Setup<'_>) -> eyre::Result<Self> {

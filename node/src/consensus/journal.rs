@@ -100,6 +100,7 @@ pub(crate) struct Journal {
     steps: BTreeMap<(u64, i64, Kind), [u8; 32]>,
     newest: u64,
     abstain: Option<u64>,
+    created: bool,
 }
 
 impl Journal {
@@ -124,8 +125,9 @@ impl Journal {
             }
             Err(error) => return Err(io(error)),
         }
+        let created = bytes.is_empty();
         let header = [MAGIC.as_slice(), chain_id, public_key].concat();
-        let records = if bytes.is_empty() {
+        let records = if created {
             Vec::new()
         } else {
             let body = bytes
@@ -159,7 +161,7 @@ impl Journal {
             .filter(|intent| intent.kind != Kind::Abstain)
             .map(|intent| ((intent.height, intent.round, intent.kind), intent.digest))
             .collect();
-        Ok(Self { path: path.to_owned(), file, steps, newest, abstain })
+        Ok(Self { path: path.to_owned(), file, steps, newest, abstain, created })
     }
 
     /// The height up to which a node that starts at `start` must only observe, if any: it signed
@@ -170,13 +172,36 @@ impl Journal {
         beyond.max(given_up)
     }
 
+    /// Whether this opening made the file: nothing is known of what was signed before.
+    pub(crate) fn was_created(&self) -> bool {
+        self.created
+    }
+
+    /// The highest height at which anything was signed.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Signs nothing up to and including a height; synced on return.
+    pub(crate) fn abstain_through(&mut self, height: u64) -> Result<(), JournalError> {
+        self.append(&Intent {
+            kind: Kind::Abstain,
+            height,
+            round: -1,
+            block: None,
+            digest: [0; 32],
+        })?;
+        self.abstain = self.abstain.max(Some(height));
+        Ok(())
+    }
+
     /// Records an intent, synced, or refuses it. On `Ok` the caller may sign.
     pub(crate) fn admit(&mut self, intent: &Intent) -> Result<(), JournalError> {
         let step = (intent.height, intent.round, intent.kind);
         match self.steps.get(&step) {
             Some(digest) if *digest == intent.digest => return Ok(()),
             Some(_) => {
-                self.give_up(intent.height)?;
+                self.abstain_through(intent.height)?;
                 return Err(JournalError::Conflict {
                     kind: intent.kind,
                     height: intent.height,
@@ -198,18 +223,6 @@ impl Journal {
             self.steps.clear();
         }
         self.steps.insert(step, intent.digest);
-        Ok(())
-    }
-
-    fn give_up(&mut self, height: u64) -> Result<(), JournalError> {
-        self.append(&Intent {
-            kind: Kind::Abstain,
-            height,
-            round: -1,
-            block: None,
-            digest: [0; 32],
-        })?;
-        self.abstain = self.abstain.max(Some(height));
         Ok(())
     }
 

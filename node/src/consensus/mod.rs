@@ -3,6 +3,7 @@
 //! executed and stored by [`crate::ledger`].
 
 pub(crate) mod assembly;
+mod certificate;
 pub(crate) mod codec;
 pub(crate) mod context;
 pub(crate) mod driver;

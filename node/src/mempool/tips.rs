@@ -53,6 +53,11 @@ impl Tips {
         self.lock().len()
     }
 
+    /// The highest height that a connected peer claims.
+    pub(crate) fn highest(&self) -> u64 {
+        self.lock().values().copied().max().unwrap_or(0)
+    }
+
     /// Resolves when a peer's height has changed since the last call resolved. For one waiter.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;

@@ -12,7 +12,7 @@ use qz_evidence::commitment::Commitment;
 use qz_evidence::genesis::Role;
 use qz_evidence::payload::{EvidenceDeposited, Payload};
 use qz_evidence::submission::Body;
-use qz_evidence::{Hash32, Height, OrgId, SubmissionId, encode};
+use qz_evidence::{Hash32, Height, OrgId, SubmissionId, encode, validators};
 use qz_genesis::description::ValidatorDescription;
 use qz_genesis::home::NewOrganisation;
 use qz_genesis::{Home, ceremony};
@@ -31,6 +31,7 @@ pub struct Network {
     folder: tempfile::TempDir,
     children: BTreeMap<&'static str, Child>,
     starts: usize,
+    logs: BTreeMap<&'static str, PathBuf>,
 }
 
 impl Network {
@@ -76,7 +77,7 @@ impl Network {
         for home in &homes {
             std::fs::write(home.genesis_path(), genesis.bytes()).unwrap();
         }
-        Self { folder, children: BTreeMap::new(), starts: 0 }
+        Self { folder, children: BTreeMap::new(), starts: 0, logs: BTreeMap::new() }
     }
 
     pub fn home(&self, name: &str) -> PathBuf {
@@ -86,6 +87,7 @@ impl Network {
     pub fn start_node(&mut self, name: &'static str) {
         self.starts += 1;
         let log = self.folder.path().join(format!("{name}-{}.log", self.starts));
+        self.logs.insert(name, log.clone());
         let child = self
             .command("run", name)
             .stdout(Stdio::null())
@@ -156,6 +158,22 @@ impl Network {
         self.wait_for_height(name, 0, patience).await;
     }
 
+    /// Address by which this member's votes name it.
+    pub fn validator_address(&self, name: &str) -> Hash32 {
+        let home = Home::open(&self.home(name)).unwrap();
+        validators::address(&home.organisation().validator.as_ref().unwrap().consensus_key)
+    }
+
+    /// Waits until the newest log of a node contains a text.
+    pub async fn wait_for_log(&self, name: &str, text: &str, patience: Duration) {
+        let start = Instant::now();
+        let path = &self.logs[name];
+        while !std::fs::read_to_string(path).unwrap().contains(text) {
+            assert!(start.elapsed() < patience, "{name} never logged {text:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     pub async fn wait_for_height(&self, name: &str, height: u64, patience: Duration) {
         let client = self.client(name);
         let start = Instant::now();
@@ -212,6 +230,24 @@ pub fn deposit_with_time(
         Payload::EvidenceDeposited(EvidenceDeposited { about: None }),
         vec![commitment],
         claimed_time_ms,
+    );
+    relay.relay.wrap(&body, vec![]).unwrap()
+}
+
+/// A deposit with a wider number.
+pub fn deposit_numbered(relay: &Relay, number: u64, expiry: u64) -> SignedSubmission {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&number.to_be_bytes());
+    let commitment = Commitment { name: "document.sha256".to_owned(), hash: Hash32(hash) };
+    let body = Body::new(
+        relay.chain_id,
+        SubmissionId(id),
+        Height(expiry),
+        Payload::EvidenceDeposited(EvidenceDeposited { about: None }),
+        vec![commitment],
+        0,
     );
     relay.relay.wrap(&body, vec![]).unwrap()
 }
