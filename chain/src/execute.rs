@@ -2,7 +2,7 @@
 //!
 //! [`propose`] chooses among submissions and makes a block; [`execute`] takes somebody's block, runs it
 //! again and compares every field of the header; [`admit`] asks whether one submission would apply to the
-//! next block. All three go through the same [`Execution`], so they cannot disagree.
+//! next block. All three go through the same `Execution`, so they cannot disagree.
 
 use crate::block::Block;
 use crate::changes::{ChangeSet, NewRecord, ReplayEntry};

@@ -1,6 +1,6 @@
 //! What execution reads. The node's store implements it over RocksDB, [`crate::MemoryView`] over maps.
 
-use crate::state::{OrganisationState, Subject, SubjectState};
+use crate::state::Subject;
 use jmt::storage::TreeReader;
 use qz_evidence::genesis::Params;
 use qz_evidence::header::Header;
@@ -44,13 +44,4 @@ pub trait View: TreeReader {
     fn recorded_body(&self, digest: &Hash32) -> Result<Option<Height>, ViewError>;
     /// The height at which this member last relayed a submission of this number; see above.
     fn recorded_id(&self, relay: &OrgId, id: &SubmissionId) -> Result<Option<Height>, ViewError>;
-
-    /// An organisation of the consortium.
-    fn organisation(&self, id: &OrgId) -> Result<Option<OrganisationState>, ViewError> {
-        match self.subject(&SubjectId::of_organisation(&self.chain_id(), id))? {
-            Some(Subject { state: SubjectState::Organisation(organisation), .. }) => Ok(Some(organisation)),
-            Some(_) => Err(ViewError::new(format!("the subject of organisation {id} is not an organisation"))),
-            None => Ok(None),
-        }
-    }
 }

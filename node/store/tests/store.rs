@@ -12,7 +12,7 @@ use qz_evidence::commit::CommitCertificate;
 use qz_evidence::genesis::Genesis;
 use qz_evidence::header::Header;
 use qz_evidence::history::{leaf_hash, root_from_path};
-use qz_evidence::payload::Payload;
+use qz_evidence::payload::{Payload, SealKind, SealMade, SealRef};
 use qz_evidence::record::Record;
 use qz_evidence::records_tree::{self, record_hash};
 use qz_evidence::state_proof::SubjectHead;
@@ -191,7 +191,7 @@ fn the_verifier_accepts_what_the_store_assembles() {
     let registration = node.ledger.registration("a", "notary");
     let subject = node.ledger.created(&registration);
     let first = node.block(&[registration]).records[0].hash;
-    let made = qz_evidence::payload::SealMade { owner: subject, kind: qz_evidence::payload::SealKind::Official };
+    let made = SealMade { owner: subject, kind: SealKind::Official };
     let made = node.ledger.submission(
         Payload::SealMade(made),
         commitments(&["imprint.sha256", "certificate.sha256"]),
@@ -235,6 +235,42 @@ fn old_states_are_pruned_and_the_rest_stays_provable() {
     let parsed = Parsed::new(&view.record(&hash).unwrap().unwrap().decode().unwrap().submission).unwrap();
     assert_eq!(view.recorded_id(&parsed.submission().relay, &parsed.body().id).unwrap(), None);
     assert_eq!(view.recorded_body(&parsed.digest()).unwrap(), Some(Height(1)));
+}
+
+#[test]
+fn what_the_window_does_not_need_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::new(folder.path());
+    let registration = node.ledger.registration("a", "notary");
+    let owner = node.ledger.created(&registration);
+    node.block(&[registration]);
+    let made = SealMade { owner, kind: SealKind::Official };
+    let commitments = commitments(&["imprint.sha256", "certificate.sha256"]);
+    let made = node.ledger.submission(Payload::SealMade(made), commitments, &[(owner, &key("a"))]);
+    let seal = node.ledger.created(&made);
+    node.block(&[made]);
+    // One seal changes in every block but each third, which is empty: the state does not grow.
+    let toggle = |node: &mut Node, round: u64| {
+        let seal = SealRef { seal };
+        let payload = if round % 3 == 1 { Payload::SealSuspended(seal) } else { Payload::SealResumed(seal) };
+        let submissions =
+            if round % 3 == 0 { vec![] } else { vec![node.ledger.submission(payload, vec![], &[(owner, &key("a"))])] };
+        node.block(&submissions);
+    };
+    let count = |family: &str| {
+        let options = rocksdb::Options::default();
+        let families = rocksdb::DB::list_cf(&options, folder.path()).unwrap();
+        let db = rocksdb::DB::open_cf_for_read_only(&options, folder.path(), families, false).unwrap();
+        db.iterator_cf(db.cf_handle(family).unwrap(), rocksdb::IteratorMode::Start).count()
+    };
+    let families = ["tree_nodes", "tree_values", "tree_stale", "relayed"];
+    (1..=3 * WINDOW).for_each(|round| toggle(&mut node, round));
+    let before = families.map(count);
+    (1..=3 * WINDOW).for_each(|round| toggle(&mut node, round));
+    assert_eq!(families.map(count), before);
+    assert!(before[0] > 16 && before[1] > 8, "the window itself is kept: {before:?}");
+    let (_, states) = check(&node.store.proof(&[], &[owner, seal], None).unwrap(), &genesis());
+    assert_eq!(states.iter().flatten().count(), 2, "what never changed since is kept too");
 }
 
 #[test]
