@@ -361,7 +361,7 @@ fn subject_name(subject: &Subject<'_>) -> Result<Name, CaError> {
             (ORGANISATION, organisation),
             (ORGANISATION_ID, &format!("NTRCN-{credit_code}")),
             (UNIT, "演示印章"),
-            (COMMON_NAME, &format!("{organisation} {seal}").trim().to_owned()),
+            (COMMON_NAME, format!("{organisation} {seal}").trim()),
         ]),
         Subject::Person { name, organisation } => {
             let mut parts = vec![(COUNTRY, "CN")];

@@ -98,7 +98,7 @@ fn build(
             serial_number: certificate.tbs_certificate().serial_number().clone(),
         }),
         digest_alg: sha256.clone(),
-        signed_attrs: Some(attributes.into()),
+        signed_attrs: Some(attributes),
         signature_algorithm: AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
         signature: OctetString::new(signature.as_bytes().to_vec())?,
         unsigned_attrs: None,
