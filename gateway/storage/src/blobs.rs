@@ -158,7 +158,11 @@ impl BlobStore {
             return Err(BlobError::TooLarge(content.len()));
         }
         let key = BlobKey::random();
-        let file = encode(&self.encryption, &key, content);
+        let file = {
+            let (encryption, key) = (self.encryption.clone(), key.clone());
+            let content = content.to_vec();
+            off_the_executor(move || encode(&encryption, &key, &content)).await
+        };
         self.operator.write(&key.path(), file).await.map_err(|source| BlobError::Store { doing: "write", source })?;
         self.sync_folder(&key).await?;
         Ok(key)
@@ -173,8 +177,8 @@ impl BlobStore {
             ErrorKind::NotFound => BlobError::Missing(key.clone()),
             _ => BlobError::Store { doing: "read", source },
         })?;
-        let content = decode(&self.encryption, key, &file.to_vec())?;
-        Ok(content)
+        let (encryption, key) = (self.encryption.clone(), key.clone());
+        off_the_executor(move || decode(&encryption, &key, &file.to_vec())).await.map_err(BlobError::from)
     }
 
     /// Removes a blob; one that is absent already is fine. Only for blobs that no row names.
@@ -189,7 +193,7 @@ impl BlobStore {
     async fn sync_folder(&self, key: &BlobKey) -> Result<(), BlobError> {
         let folder = self.root.join(key.folder());
         let root = self.root.clone();
-        tokio::task::spawn_blocking(move || {
+        off_the_executor(move || {
             for path in [folder, root] {
                 File::open(&path)
                     .and_then(|opened| opened.sync_all())
@@ -198,8 +202,12 @@ impl BlobStore {
             Ok(())
         })
         .await
-        .expect("syncing a folder does not panic")
     }
+}
+
+/// Runs work that takes milliseconds (encrypting 50 MB, syncing) beside the async tasks.
+async fn off_the_executor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("the work does not panic, and the runtime waits for it")
 }
 
 fn encode(encryption: &KeyEncryption, key: &BlobKey, content: &[u8]) -> Vec<u8> {
