@@ -40,13 +40,13 @@ impl Status {
     /// The name in the API and in storage.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Opening => "opening",
+            Self::Opening => "pending",
             Self::Opened => "opened",
             Self::Signing => "signing",
             Self::Signed => "signed",
             Self::Completed => "completed",
             Self::Declined => "declined",
-            Self::Failed => "failed",
+            Self::Failed => "rejected",
         }
     }
 

@@ -1,0 +1,189 @@
+//! `qz-gateway admin`: what an operator does on the machine itself.
+
+use crate::app::open_storage;
+use crate::authority::{Authority, random};
+use crate::clock::{now_ms, rfc3339};
+use crate::config::{Config, IssuerConfig};
+use crate::server::token_digest;
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use qz_evidence::OrgId;
+use qz_storage::audit::{self, AuditLine};
+use qz_storage::tokens::{self, Token};
+use qz_storage::{KeyEncryption, Storage, StorageError, TokenId, Tx, master_key_path};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// What an operator can do.
+#[derive(Debug, Subcommand)]
+pub enum Admin {
+    /// 初始化网关目录：主密钥、数据库、演示 CA、配置 / make the home folder
+    Init(Init),
+    /// 管理访问令牌 / manage API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+/// Flags of `admin init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// 网关目录 / home folder of the gateway
+    #[arg(long)]
+    home: PathBuf,
+    /// 机构目录（qz-genesis 生成）/ folder of the organisation
+    #[arg(long)]
+    organisation: PathBuf,
+    /// 监听地址 / address of the HTTP server
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// 对外的校验页面地址 / address of the portal as the world sees it
+    #[arg(long)]
+    portal_url: Option<String>,
+    /// 依次使用哪些机构的节点 / whose nodes to call, in order
+    #[arg(long = "node", value_name = "ORG")]
+    nodes: Vec<String>,
+    /// 身份认证机构 / the organisation that attests to identities
+    #[arg(long)]
+    attestor: Option<String>,
+    /// 出证方名称 / name of the issuer of signing certificates
+    #[arg(long, default_value = "契证演示平台")]
+    issuer_name: String,
+    /// 出证方统一社会信用代码 / its unified social credit code
+    #[arg(long, default_value = "91110105MA01DEM31Q")]
+    issuer_id_code: String,
+}
+
+/// API tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// 新建令牌；只显示一次 / make a token; it is shown once
+    Create(Named),
+    /// 撤销令牌 / revoke a token
+    Revoke(Named),
+    /// 列出令牌 / list the tokens
+    List {
+        /// 网关目录 / home folder of the gateway
+        #[arg(long)]
+        home: PathBuf,
+    },
+}
+
+/// A token by its name.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// 网关目录 / home folder of the gateway
+    #[arg(long)]
+    home: PathBuf,
+    /// 令牌名称 / name of the token
+    #[arg(long)]
+    name: String,
+}
+
+/// Does it.
+pub async fn run(command: Admin) -> anyhow::Result<()> {
+    match command {
+        Admin::Init(flags) => init(flags).await,
+        Admin::Token(TokenCommand::Create(Named { home, name })) => create_token(&home, &name).await,
+        Admin::Token(TokenCommand::Revoke(Named { home, name })) => revoke_token(&home, &name).await,
+        Admin::Token(TokenCommand::List { home }) => list_tokens(&home).await,
+    }
+}
+
+async fn init(flags: Init) -> anyhow::Result<()> {
+    let home = &flags.home;
+    let org = |id: &String| OrgId::new(id).with_context(|| format!("`{id}` 不是机构编号 / is not an organisation id"));
+    let organisation = flags
+        .organisation
+        .canonicalize()
+        .with_context(|| format!("{}: 机构目录不存在 / no such folder", flags.organisation.display()))?;
+    let config = Config {
+        listen: flags.listen,
+        portal_url: flags.portal_url.unwrap_or_else(|| format!("http://localhost:{}", flags.listen.port())),
+        organisation,
+        nodes: flags.nodes.iter().map(org).collect::<anyhow::Result<_>>()?,
+        attestor: flags.attestor.as_ref().map(org).transpose()?,
+        issuer: IssuerConfig { name: flags.issuer_name, id_code: flags.issuer_id_code },
+    };
+    // A wrong organisation folder is refused before anything is made.
+    qz_client::Home::open(&config.organisation).with_context(|| config.organisation.display().to_string())?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(home)
+        .with_context(|| format!("{}: 无法创建 / cannot be made", home.display()))?;
+    if home.join(crate::config::FILE).exists() {
+        bail!("{}: 已初始化 / is initialised already", home.display());
+    }
+    let encryption = KeyEncryption::create(&master_key_path(home))?;
+    let storage = Storage::open(home).await?;
+    storage.bind_key(&encryption).await?;
+    Authority::create(home, &storage, &encryption, &config.issuer.name, &config.issuer.id_code, now_ms()).await?;
+    let tx = storage.begin().await?;
+    audit::append(&tx, &line("gateway.initialised", None)).await?;
+    tx.commit().await?;
+    storage.close().await?;
+    // Last: its presence says that everything else is there.
+    config.create(home)?;
+    println!("已初始化 / initialised: {}", home.display());
+    Ok(())
+}
+
+async fn create_token(home: &Path, name: &str) -> anyhow::Result<()> {
+    if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
+        bail!("令牌名称须为 1–64 个字符 / a token's name has 1 to 64 characters");
+    }
+    let (storage, _) = open_storage(home).await?;
+    let secret = format!("qz_{}", hex::encode(random::<32>()));
+    let token = Token {
+        id: TokenId::random(),
+        name: name.to_owned(),
+        sha256: token_digest(&secret),
+        created_ms: now_ms(),
+        revoked_ms: None,
+    };
+    let tx: Tx = storage.begin().await?;
+    match tokens::insert(&tx, &token).await {
+        Err(StorageError::Conflict { .. }) => bail!("令牌“{name}”已存在 / a token of this name exists"),
+        other => other?,
+    }
+    audit::append(&tx, &line("token.created", Some(name))).await?;
+    tx.commit().await?;
+    storage.close().await?;
+    println!("{secret}");
+    Ok(())
+}
+
+async fn revoke_token(home: &Path, name: &str) -> anyhow::Result<()> {
+    let (storage, _) = open_storage(home).await?;
+    let tx = storage.begin().await?;
+    match tokens::revoke(&tx, name, now_ms()).await {
+        Err(StorageError::NotFound { .. }) => bail!("没有名为“{name}”的有效令牌 / no active token of this name"),
+        other => other?,
+    }
+    audit::append(&tx, &line("token.revoked", Some(name))).await?;
+    tx.commit().await?;
+    storage.close().await?;
+    println!("已撤销 / revoked: {name}");
+    Ok(())
+}
+
+async fn list_tokens(home: &Path) -> anyhow::Result<()> {
+    let (storage, _) = open_storage(home).await?;
+    for token in tokens::list(&storage).await? {
+        let state = token.revoked_ms.map_or_else(|| "有效 active".to_owned(), |at| format!("已撤销 revoked {}", rfc3339(at)));
+        println!("{}\t{}\t{state}", token.name, rfc3339(token.created_ms));
+    }
+    Ok(storage.close().await?)
+}
+
+fn line(action: &str, subject: Option<&str>) -> AuditLine {
+    AuditLine {
+        time_ms: now_ms(),
+        actor: "admin".into(),
+        ip: None,
+        action: action.into(),
+        subject: subject.map(str::to_owned),
+        detail: String::new(),
+    }
+}

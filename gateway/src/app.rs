@@ -1,0 +1,74 @@
+//! What every part of the running gateway shares.
+
+use crate::authority::Authority;
+use crate::config::Config;
+use crate::ledger::Ledger;
+use anyhow::Context;
+use qz_client::{Client, ClientConfig, Home, Relay};
+use qz_storage::{BlobStore, KeyEncryption, Storage, master_key_path};
+use std::path::Path;
+use tokio::sync::Notify;
+
+/// The running gateway.
+#[derive(Debug)]
+pub struct App {
+    /// Settings.
+    pub config: Config,
+    /// Rows.
+    pub storage: Storage,
+    /// Documents.
+    pub blobs: BlobStore,
+    /// The master key.
+    pub encryption: KeyEncryption,
+    /// The ledger's nodes and our relay.
+    pub ledger: Ledger,
+    /// Demonstration CA and issuer.
+    pub authority: Authority,
+    /// Rings when an operation has moved on.
+    pub progress: Notify,
+    /// Rings when there is a job.
+    pub work: Notify,
+}
+
+/// Opens storage under the home's master key.
+pub async fn open_storage(home: &Path) -> anyhow::Result<(Storage, KeyEncryption)> {
+    let encryption = KeyEncryption::load(&master_key_path(home))?;
+    let storage = Storage::open(home).await?;
+    storage.bind_key(&encryption).await?;
+    Ok((storage, encryption))
+}
+
+impl App {
+    /// Opens everything in the home folder. Connects to no node yet.
+    pub async fn open(home: &Path) -> anyhow::Result<Self> {
+        let config = Config::load(home)?;
+        let (storage, encryption) = open_storage(home).await?;
+        let blobs = BlobStore::open(home, encryption.clone())?;
+        let authority = Authority::load(home, &storage, &encryption, &config.issuer.name).await?;
+        let organisation = &config.organisation;
+        let organisation_home = Home::open(organisation)
+            .with_context(|| format!("{}: 机构文件夹 / organisation's folder", organisation.display()))?;
+        let mut client = ClientConfig::from_home(&organisation_home)?;
+        if !config.nodes.is_empty() {
+            client = client.only(&config.nodes)?;
+        }
+        let relay = Relay::from_home(&organisation_home)?;
+        let ledger = Ledger::new(Client::new(&client)?, relay, config.attestor.clone())?;
+        Ok(Self {
+            config,
+            storage,
+            blobs,
+            encryption,
+            ledger,
+            authority,
+            progress: Notify::new(),
+            work: Notify::new(),
+        })
+    }
+
+    /// Tells waiting requests and the worker that something changed.
+    pub fn changed(&self) {
+        self.progress.notify_waiters();
+        self.work.notify_one();
+    }
+}

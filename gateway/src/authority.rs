@@ -1,0 +1,181 @@
+//! The demonstration CA of this gateway and the issuer of signing certificates: made by `admin init`,
+//! loaded at start. Private keys stand encrypted in storage; `authority.json` holds what is public.
+//!
+//! The CA is 非依法设立的电子认证服务提供者 and says so in every name that it writes. In a real deployment
+//! a licensed CA takes its place.
+
+use crate::clock::signed;
+use crate::error::ServiceError;
+use anyhow::Context;
+use qz_document::ca::{CertificateAuthority, LeafRequest, SealKey, Subject};
+use qz_document::seal::{self, COMPANY_SEAL_MM, Imprint, NAME_SEAL_MM, SealError};
+use qz_evidence::payload::SealKind;
+use qz_storage::{KeyEncryption, SealKeyId, Storage, seal_keys};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+const FILE: &str = "authority.json";
+/// A year in milliseconds.
+const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+/// Certificates begin this long before they are issued, since clocks differ.
+const SKEW_MS: u64 = 5 * 60_000;
+/// Line under the star of the issuer's seal.
+const ISSUER_SEAL: &str = "签署证明专用章";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    ca_key: String,
+    ca_certificate: String,
+    issuer_key: String,
+    issuer_certificate: String,
+}
+
+/// A private key with its X.509 certificate.
+#[derive(Debug)]
+pub struct Credential {
+    /// The key.
+    pub key: SealKey,
+    /// Its certificate, DER.
+    pub certificate_der: Vec<u8>,
+}
+
+/// CA and issuer.
+#[derive(Debug)]
+pub struct Authority {
+    ca: CertificateAuthority,
+    issuer: Credential,
+    issuer_imprint: Imprint,
+}
+
+impl Authority {
+    /// Makes both and stores them. An existing `authority.json` is not overwritten.
+    pub async fn create(
+        home: &Path,
+        storage: &Storage,
+        encryption: &KeyEncryption,
+        issuer_name: &str,
+        issuer_code: &str,
+        now_ms: u64,
+    ) -> anyhow::Result<()> {
+        let serial = || random::<16>();
+        let ca = CertificateAuthority::create(
+            SealKey::generate()?,
+            signed(now_ms - SKEW_MS),
+            signed(now_ms + 20 * YEAR_MS),
+            serial(),
+        )?;
+        let subject = Subject::Seal { organisation: issuer_name, credit_code: issuer_code, seal: ISSUER_SEAL };
+        let issuer = issue(&ca, &subject, now_ms, 10)?;
+        // Drawn here so that a name that does not fit the seal is refused now.
+        seal::company_seal(issuer_name, ISSUER_SEAL)?;
+        let (ca_key, issuer_key) = (SealKeyId::random(), SealKeyId::random());
+        let tx = storage.begin().await?;
+        seal_keys::insert(&tx, encryption, &ca_key, &ca.key().to_pkcs8_der()?, now_ms).await?;
+        seal_keys::insert(&tx, encryption, &issuer_key, &issuer.key.to_pkcs8_der()?, now_ms).await?;
+        tx.commit().await?;
+        let stored = Stored {
+            ca_key: ca_key.to_string(),
+            ca_certificate: hex::encode(ca.certificate_der()),
+            issuer_key: issuer_key.to_string(),
+            issuer_certificate: hex::encode(&issuer.certificate_der),
+        };
+        let path = home.join(FILE);
+        let text = serde_json::to_string_pretty(&stored).expect("strings have a JSON form");
+        std::fs::write(&path, text + "\n").with_context(|| path.display().to_string())?;
+        let pem = home.join("demo-ca.pem");
+        std::fs::write(&pem, qz_document::ca::to_pem(ca.certificate_der())?).with_context(|| pem.display().to_string())
+    }
+
+    /// Loads what [`Authority::create`] made.
+    pub async fn load(
+        home: &Path,
+        storage: &Storage,
+        encryption: &KeyEncryption,
+        issuer_name: &str,
+    ) -> anyhow::Result<Self> {
+        let path = home.join(FILE);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{}: 读取失败 / cannot be read", path.display()))?;
+        let stored: Stored =
+            serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
+        let open = async |id: &str| -> anyhow::Result<SealKey> {
+            let pkcs8 = seal_keys::open(storage, encryption, &id.parse()?).await?;
+            Ok(SealKey::from_pkcs8_der(&pkcs8)?)
+        };
+        let ca = CertificateAuthority::load(open(&stored.ca_key).await?, &hex::decode(&stored.ca_certificate)?)?;
+        let issuer = Credential {
+            key: open(&stored.issuer_key).await?,
+            certificate_der: hex::decode(&stored.issuer_certificate)?,
+        };
+        let name = issuer_name.to_owned();
+        let issuer_imprint =
+            tokio::task::spawn_blocking(move || seal::company_seal(&name, ISSUER_SEAL)).await??;
+        Ok(Self { ca, issuer, issuer_imprint })
+    }
+
+    /// The root certificate, DER.
+    pub fn root_der(&self) -> Vec<u8> {
+        self.ca.certificate_der().to_vec()
+    }
+
+    /// The issuer of signing certificates.
+    pub fn issuer(&self) -> &Credential {
+        &self.issuer
+    }
+
+    /// The issuer's seal.
+    pub fn issuer_imprint(&self) -> &Imprint {
+        &self.issuer_imprint
+    }
+
+    /// A new key with a certificate for this subject, valid for three years.
+    pub fn credential(&self, subject: &Subject<'_>, now_ms: u64) -> Result<Credential, ServiceError> {
+        Ok(issue(&self.ca, subject, now_ms, 3)?)
+    }
+}
+
+fn issue(
+    ca: &CertificateAuthority,
+    subject: &Subject<'_>,
+    now_ms: u64,
+    years: u64,
+) -> Result<Credential, qz_document::ca::CaError> {
+    let key = SealKey::generate()?;
+    let certificate_der = ca.issue(&LeafRequest {
+        subject: subject.clone(),
+        public_key_der: &key.public_key_der()?,
+        not_before_ms: signed(now_ms - SKEW_MS),
+        not_after_ms: signed(now_ms + years * YEAR_MS),
+        serial: random(),
+    })?;
+    Ok(Credential { key, certificate_der })
+}
+
+/// Draws the imprint of a seal.
+pub fn draw(kind: SealKind, name: &str, bottom_text: &str) -> Result<Imprint, SealError> {
+    match kind {
+        SealKind::LegalRepresentative | SealKind::Personal => seal::name_seal(name),
+        SealKind::Official | SealKind::Contract | SealKind::Finance | SealKind::Invoice => {
+            seal::company_seal(name, bottom_text)
+        }
+    }
+}
+
+/// Side of the imprint of a seal of this kind.
+pub fn imprint_side_mm(kind: SealKind) -> f64 {
+    match kind {
+        SealKind::LegalRepresentative | SealKind::Personal => NAME_SEAL_MM,
+        SealKind::Official | SealKind::Contract | SealKind::Finance | SealKind::Invoice => COMPANY_SEAL_MM,
+    }
+}
+
+/// Random bytes of the operating system.
+///
+/// # Panics
+/// If there are none: nothing that a gateway does is safe without.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}

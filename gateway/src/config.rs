@@ -1,0 +1,72 @@
+//! `gateway.json` in the gateway's home folder: where it listens, for whom it relays, who issues.
+
+use anyhow::{Context, bail};
+use qz_evidence::OrgId;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Name of the file in the home folder.
+pub const FILE: &str = "gateway.json";
+
+/// The settings of a gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address of the HTTP server.
+    pub listen: SocketAddr,
+    /// Address of the portal as the world sees it; part of the QR code. Without a final slash.
+    pub portal_url: String,
+    /// Folder of the organisation (made by `qz-genesis`): relay key, TLS client identity, genesis.
+    pub organisation: PathBuf,
+    /// Organisations whose nodes are called, in order of preference; empty: own first, then all others.
+    #[serde(default)]
+    pub nodes: Vec<OrgId>,
+    /// The organisation that attests to identities; absent: the first foreign one with that role.
+    #[serde(default)]
+    pub attestor: Option<OrgId>,
+    /// Who issues signing certificates.
+    pub issuer: IssuerConfig,
+}
+
+/// The issuer of signing certificates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConfig {
+    /// Name on the certificates and on the seal.
+    pub name: String,
+    /// Unified social credit code 统一社会信用代码.
+    pub id_code: String,
+}
+
+impl Config {
+    /// Reads and checks `home/gateway.json`.
+    pub fn load(home: &Path) -> anyhow::Result<Self> {
+        let path = home.join(FILE);
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("{}: 读取失败，请先运行 qz-gateway admin init / cannot be read; run `qz-gateway admin init` first", path.display())
+        })?;
+        let config: Self = serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Writes the file; an existing one is not overwritten.
+    pub fn create(&self, home: &Path) -> anyhow::Result<()> {
+        use std::io::Write;
+        self.check()?;
+        let path = home.join(FILE);
+        let mut file = std::fs::File::create_new(&path)
+            .with_context(|| format!("{}: 已存在或无法创建 / exists already or cannot be made", path.display()))?;
+        let text = serde_json::to_string_pretty(self).expect("settings have string keys");
+        writeln!(file, "{text}").and_then(|()| file.sync_all()).with_context(|| path.display().to_string())
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let url = &self.portal_url;
+        if !(url.starts_with("http://") || url.starts_with("https://")) || url.ends_with('/') {
+            bail!("portal_url `{url}` 须以 http:// 或 https:// 开头且不以 / 结尾 / must start with http:// or https:// and not end with /");
+        }
+        Ok(())
+    }
+}

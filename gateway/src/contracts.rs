@@ -1,0 +1,360 @@
+//! Contracts: from a plan to operations, and from rows to what the API shows.
+
+use crate::app::App;
+use crate::change::Change;
+use crate::clock::now_ms;
+use crate::error::ServiceError;
+use crate::server::{Caller, Outcome};
+use crate::{authority, documents, keys, operations, seals};
+use qz_domain::compose;
+use qz_domain::contract::{self as rules, Contract as Domain, Field, Request, Rule, Size, Slot, Status};
+use qz_domain::{Refusal, refusal};
+use qz_evidence::payload::{SealKind, SlotKind};
+use qz_evidence::{Hash32, SubjectId};
+use qz_storage::contracts::{self, Contract};
+use qz_storage::operations::Operation;
+use qz_storage::{ContractId, DocumentId, StorageError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// `POST /v1/contracts`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewContract {
+    title: String,
+    number: String,
+    document: String,
+    initiator: SubjectId,
+    slots: Vec<NewSlot>,
+    #[serde(default)]
+    rules: Vec<Rule>,
+    #[serde(default)]
+    amends: Option<SubjectId>,
+}
+
+/// A slot as it is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewSlot {
+    role: u8,
+    kind: SlotKind,
+    subject: SubjectId,
+    group: u8,
+    field: Field,
+}
+
+/// `POST /v1/contracts/{subject}/decline`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decline {
+    slot: u8,
+    key: SubjectId,
+    reason: String,
+}
+
+/// `POST /v1/contracts/{subject}/amendments`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amendment {
+    amendment: SubjectId,
+}
+
+/// `POST /v1/contracts/{subject}/fulfilments`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fulfilment {
+    key: SubjectId,
+    obligation: u16,
+    step: String,
+    description: String,
+    #[serde(default)]
+    receipt_document: Option<String>,
+}
+
+/// The row of a contract.
+pub async fn get(app: &App, subject: &SubjectId) -> Result<Contract, ServiceError> {
+    match contracts::find_by_subject(&app.storage, &subject.0.0).await? {
+        Some(row) => Ok(row),
+        None => Err(Refusal::missing("contract.unknown", "没有此合同", "there is no such contract").into()),
+    }
+}
+
+/// The domain's view of a row.
+pub fn domain(row: &Contract) -> Result<Domain, ServiceError> {
+    let damaged = |what: &str| ServiceError::Damaged(format!("{what} of contract {}", row.id));
+    Ok(Domain {
+        subject: SubjectId(Hash32(row.subject.ok_or_else(|| damaged("subject"))?)),
+        status: Status::parse(row.status.as_str()).ok_or_else(|| damaged("status"))?,
+        initiator: SubjectId(Hash32(row.initiator)),
+        slots: serde_json::from_value(row.slots.clone()).map_err(|_| damaged("slots"))?,
+        rules: serde_json::from_value(row.rules.clone()).map_err(|_| damaged("rules"))?,
+        version: row.version,
+        version_commitment: row.version_commitment.map(Hash32),
+    })
+}
+
+/// Puts the domain's view back into a row.
+pub fn put(row: &mut Contract, domain: &Domain) -> Result<(), ServiceError> {
+    row.status = domain
+        .status
+        .as_str()
+        .parse()
+        .map_err(|error: qz_storage::UnknownText| ServiceError::Damaged(error.to_string()))?;
+    row.slots = json!(domain.slots);
+    row.version = domain.version;
+    row.version_commitment = domain.version_commitment.map(|hash| hash.0);
+    Ok(())
+}
+
+fn document_id(text: &str) -> Result<DocumentId, ServiceError> {
+    let unknown = || Refusal::missing("document.unknown", "没有此文件", "there is no such document");
+    Ok(text.parse().map_err(|_| unknown())?)
+}
+
+async fn document(app: &App, text: &str) -> Result<qz_storage::documents::Document, ServiceError> {
+    match documents::get(app, &document_id(text)?).await {
+        Err(ServiceError::Storage(StorageError::NotFound { .. })) => {
+            Err(Refusal::missing("document.unknown", "没有此文件", "there is no such document").into())
+        }
+        other => other,
+    }
+}
+
+/// Opens a contract.
+pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcome, ServiceError> {
+    let (title, number) = rules::heading(&new.title, &new.number)?;
+    let document = document(app, &new.document).await?;
+    keys::active(app, &new.initiator).await?;
+    if let Some(amended) = &new.amends {
+        // Only a completed contract can be amended.
+        domain(&get(app, amended).await?)?.admit(Request::Amend)?;
+    }
+    let slot = |slot: NewSlot| Slot {
+        role: slot.role,
+        kind: slot.kind,
+        subject: slot.subject,
+        group: slot.group,
+        field: slot.field,
+        signed: None,
+    };
+    let slots: Vec<Slot> = new.slots.into_iter().map(slot).collect();
+    let mut sizes = BTreeMap::new();
+    for slot in slots.iter().take(rules::MAX_SLOTS) {
+        sizes.insert(slot.subject, imprint_size(app, slot).await?);
+    }
+    let none = Size { width_mm: 0.0, height_mm: 0.0 };
+    let pages = documents::page_sizes(&document)?;
+    let fields = rules::plan(new.initiator, &slots, &new.rules, new.amends, &pages, |slot| {
+        sizes.get(&slot.subject).copied().unwrap_or(none)
+    })?;
+    let content = compose::contract_opened(fields, &title, &number);
+    let id = ContractId::random();
+    let operation = operations::compose(app, content, Some(id.clone()), Value::Null).await?;
+    let row = Contract {
+        id,
+        subject: operation.created_subject,
+        title,
+        number,
+        document: document.id,
+        initiator: new.initiator.0.0,
+        amends: new.amends.map(|subject| subject.0.0),
+        status: qz_storage::contracts::ContractStatus::Pending,
+        slots: json!(slots),
+        rules: json!(new.rules),
+        version: 0,
+        version_commitment: None,
+        current_revision: None,
+        final_document: None,
+        busy: None,
+        created_ms: operation.created_ms,
+        updated_ms: operation.created_ms,
+        row_version: 0,
+    };
+    let body = json!({
+        "contract": view_with(app, &row, std::slice::from_ref(&operation)).await?,
+        "operation": operations::view(app, &operation)?,
+    });
+    let change = Change { contracts: vec![row], ..of_operation(caller, operation) };
+    Ok(Outcome::created(body, change))
+}
+
+async fn imprint_size(app: &App, slot: &Slot) -> Result<Size, ServiceError> {
+    let side = match slot.kind {
+        SlotKind::Key => {
+            keys::active(app, &slot.subject).await?;
+            authority::imprint_side_mm(SealKind::Personal)
+        }
+        SlotKind::Seal => {
+            let seal = qz_storage::seals::find(&app.storage, &slot.subject.0.0).await?;
+            let seal = seal.ok_or_else(|| Refusal::missing("seal.unknown", "没有此印章", "there is no such seal"))?;
+            if seal.status != qz_storage::seals::SealStatus::Active {
+                return Err(seals::wrong_state(seal.status).into());
+            }
+            authority::imprint_side_mm(seals::kind_of(&seal)?)
+        }
+    };
+    Ok(Size { width_mm: side, height_mm: side })
+}
+
+/// Fixes the document as the version to be signed.
+pub async fn fix(app: &App, caller: &Caller, row: Contract) -> Result<Outcome, ServiceError> {
+    let contract = domain(&row)?;
+    contract.admit(Request::FixVersion)?;
+    let document = documents::get(app, &row.document).await?;
+    let sha256 = Hash32(document.sha256);
+    let content = compose::version_fixed(contract.subject, contract.version + 1, contract.initiator, &sha256);
+    propose(app, caller, &row, content).await
+}
+
+/// Declines to sign.
+pub async fn decline(app: &App, caller: &Caller, row: Contract, request: Decline) -> Result<Outcome, ServiceError> {
+    let contract = domain(&row)?;
+    contract.admit(Request::Decline { slot: request.slot })?;
+    check_entitled(app, contract.slot(request.slot)?, &request.key).await?;
+    let reason = refusal::text("reason", &request.reason, 200)?;
+    let content = compose::contract_declined(contract.subject, request.slot, request.key, &reason);
+    propose(app, caller, &row, content).await
+}
+
+/// Lets a completed amendment take effect.
+pub async fn amend(app: &App, caller: &Caller, row: Contract, request: Amendment) -> Result<Outcome, ServiceError> {
+    let contract = domain(&row)?;
+    contract.admit(Request::Amend)?;
+    let amendment = get(app, &request.amendment).await?;
+    if amendment.amends != row.subject {
+        return Err(Refusal::invalid(
+            "amendment.other",
+            "该补充协议不是针对本合同的",
+            "that contract does not amend this one",
+        )
+        .into());
+    }
+    domain(&amendment)?.admit(Request::Amend)?;
+    let content = compose::contract_amended(contract.subject, request.amendment, contract.initiator);
+    propose(app, caller, &row, content).await
+}
+
+/// Records a step of fulfilment.
+pub async fn fulfil(app: &App, caller: &Caller, row: Contract, request: Fulfilment) -> Result<Outcome, ServiceError> {
+    let contract = domain(&row)?;
+    contract.admit(Request::Fulfil)?;
+    keys::active(app, &request.key).await?;
+    let mut is_party = false;
+    for slot in &contract.slots {
+        is_party |= holder(app, slot).await? == request.key;
+    }
+    if !is_party {
+        return Err(Refusal::not_entitled("party.foreign", "该密钥不属于合同任何一方", "the key is no party's").into());
+    }
+    let step = rules::fulfilment_step(&request.step)?;
+    let description = refusal::text("description", &request.description, 500)?;
+    let receipt = match &request.receipt_document {
+        Some(id) => Some(Hash32(document(app, id).await?.sha256)),
+        None => None,
+    };
+    let (obligation, key) = (request.obligation, request.key);
+    let content =
+        compose::contract_fulfilment(contract.subject, obligation, step, key, &description, receipt.as_ref());
+    propose(app, caller, &row, content).await
+}
+
+/// Who answers for a slot: its key, or its seal's owner.
+async fn holder(app: &App, slot: &Slot) -> Result<SubjectId, ServiceError> {
+    match slot.kind {
+        SlotKind::Key => Ok(slot.subject),
+        SlotKind::Seal => Ok(SubjectId(Hash32(qz_storage::seals::get(&app.storage, &slot.subject.0.0).await?.owner))),
+    }
+}
+
+/// May this key act for this slot? The ledger decides; this refuses early, in words.
+pub async fn check_entitled(app: &App, slot: &Slot, key: &SubjectId) -> Result<(), ServiceError> {
+    keys::active(app, key).await?;
+    if holder(app, slot).await? == *key {
+        return Ok(());
+    }
+    if slot.kind == SlotKind::Seal && app.ledger.may_use_seal(&slot.subject, key).await? {
+        return Ok(());
+    }
+    Err(Refusal::not_entitled(
+        "slot.foreign",
+        "该密钥无权在此签署位签署",
+        "the key may not sign this slot",
+    )
+    .into())
+}
+
+async fn propose(
+    app: &App,
+    caller: &Caller,
+    row: &Contract,
+    content: compose::Content,
+) -> Result<Outcome, ServiceError> {
+    let operation = operations::compose(app, content, Some(row.id.clone()), Value::Null).await?;
+    let body = operations::view(app, &operation)?;
+    Ok(Outcome::created(body, of_operation(caller, operation)))
+}
+
+/// The change that a composed operation makes.
+pub fn of_operation(caller: &Caller, operation: Operation) -> Change {
+    Change {
+        jobs: vec![operations::job(&operation)],
+        audit: vec![operations::composed(caller, &operation)],
+        operations: vec![operation],
+        ..Change::default()
+    }
+}
+
+/// What the API shows.
+pub async fn view(app: &App, row: &Contract) -> Result<Value, ServiceError> {
+    let operations = qz_storage::operations::for_contract(&app.storage, &row.id).await?;
+    view_with(app, row, &operations).await
+}
+
+async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Result<Value, ServiceError> {
+    let contract = domain(row)?;
+    let slots = contract.slots.iter().enumerate().map(|(index, slot)| {
+        json!({
+            "index": index, "role": slot.role, "role_name": rules::role_words(slot.role), "kind": slot.kind,
+            "subject": slot.subject, "group": slot.group, "field": slot.field,
+            "signed": slot.signed.is_some(),
+            "in_document": slot.signed.as_ref().is_some_and(|signed| signed.in_document),
+            "record": slot.signed.as_ref().map(|signed| signed.record),
+        })
+    });
+    let of_kind = |kind: &str| operations.iter().rev().find(|operation| operation.kind == kind);
+    let document = documents::get(app, &row.document).await?;
+    let signed = match row.final_document.as_ref().or(row.current_revision.as_ref()) {
+        Some(id) => Some(hex::encode(documents::get(app, id).await?.sha256)),
+        None => None,
+    };
+    let opening = match of_kind("contract.version_fixed") {
+        Some(operation) => Some(operation.openings(&app.encryption)?),
+        None => None,
+    };
+    let now = now_ms();
+    let busy = row.busy.as_ref().filter(|busy| busy.until_ms > now);
+    Ok(json!({
+        "id": row.id.as_str(),
+        "subject": contract.subject,
+        "title": row.title,
+        "number": row.number,
+        "status": row.status.as_str(),
+        "status_zh": contract.status.words().0,
+        "initiator": contract.initiator,
+        "amends": row.amends.map(|subject| SubjectId(Hash32(subject))),
+        "document": {"id": document.id.as_str(), "sha256": hex::encode(document.sha256)},
+        "version": row.version,
+        "version_commitment": contract.version_commitment,
+        "opening": opening,
+        "slots": slots.collect::<Vec<_>>(),
+        "rules": contract.rules,
+        "signed_document_sha256": signed,
+        "completion_operation": of_kind("contract.completed").map(|operation| operation.id.as_str()),
+        "operations": operations.iter().map(|operation| json!({
+            "id": operation.id.as_str(), "kind": operation.kind, "status": operation.status.as_str(),
+        })).collect::<Vec<_>>(),
+        "busy": busy.map(|busy| json!({"operation": busy.operation.as_str(), "until_ms": busy.until_ms})),
+        "created_ms": row.created_ms,
+    }))
+}

@@ -1,0 +1,115 @@
+//! Documents: uploaded, rendered and signed PDFs, stored encrypted; and the templates.
+
+use crate::app::App;
+use crate::clock::now_ms;
+use crate::error::{ServiceError, blocking};
+use qz_document::inspect::Pdf;
+use qz_document::render::{self, AmendmentText, ContractText, ReceiptText, Rendered};
+use qz_domain::Refusal;
+use qz_domain::contract::Size;
+use qz_evidence::hash::sha256;
+use qz_storage::DocumentId;
+use qz_storage::documents::{self, Document};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+const MM_PER_POINT: f64 = 25.4 / 72.0;
+
+/// The row of a document.
+pub async fn get(app: &App, id: &DocumentId) -> Result<Document, ServiceError> {
+    Ok(documents::get(&app.storage, id).await?)
+}
+
+/// The bytes of a document, compared with its digest.
+pub async fn bytes(app: &App, document: &Document) -> Result<Vec<u8>, ServiceError> {
+    let bytes = app.blobs.get(&document.blob).await?;
+    if sha256(&[&bytes]).0 != document.sha256 {
+        return Err(ServiceError::Damaged(format!("document {} is not the one of its row", document.id)));
+    }
+    Ok(bytes)
+}
+
+/// Checks a PDF and stores its bytes; the row is the caller's to write.
+pub async fn store_pdf(app: &App, pdf: Vec<u8>, file_name: Option<String>) -> Result<Document, ServiceError> {
+    let (pdf, pages) = blocking(move || {
+        let sizes = Pdf::open(&pdf)?.page_sizes();
+        let millimetres = |points: f64| (points * MM_PER_POINT * 100.0).round() / 100.0;
+        let pages: Vec<Size> = sizes
+            .iter()
+            .map(|size| Size { width_mm: millimetres(size.width), height_mm: millimetres(size.height) })
+            .collect();
+        Ok::<_, ServiceError>((pdf, pages))
+    })
+    .await?;
+    store(app, &pdf, json!(pages), file_name).await
+}
+
+/// Stores other bytes, such as a proof bundle.
+pub async fn store_other(app: &App, bytes: Vec<u8>, file_name: Option<String>) -> Result<Document, ServiceError> {
+    store(app, &bytes, json!([]), file_name).await
+}
+
+async fn store(app: &App, bytes: &[u8], pages: Value, file_name: Option<String>) -> Result<Document, ServiceError> {
+    let blob = app.blobs.put(bytes).await?;
+    Ok(Document {
+        id: DocumentId::random(),
+        sha256: sha256(&[bytes]).0,
+        file_name,
+        size: bytes.len() as u64,
+        pages,
+        blob,
+        created_ms: now_ms(),
+    })
+}
+
+/// Sizes of the pages.
+pub fn page_sizes(document: &Document) -> Result<Vec<Size>, ServiceError> {
+    serde_json::from_value(document.pages.clone())
+        .map_err(|error| ServiceError::Damaged(format!("pages of document {}: {error}", document.id)))
+}
+
+/// What the API shows.
+pub fn view(document: &Document) -> Value {
+    json!({
+        "id": document.id.as_str(),
+        "sha256": hex::encode(document.sha256),
+        "file_name": document.file_name,
+        "size": document.size,
+        "pages": document.pages,
+    })
+}
+
+/// Renders a template of the platform from `data`.
+pub async fn render_template(template: &str, data: Value) -> Result<Rendered, ServiceError> {
+    match template {
+        "procurement" => {
+            let text: ContractText = parse(data)?;
+            blocking(move || render::contract(&text)).await
+        }
+        "amendment" => {
+            let text: AmendmentText = parse(data)?;
+            blocking(move || render::amendment(&text)).await
+        }
+        "receipt" => {
+            let text: ReceiptText = parse(data)?;
+            blocking(move || render::payment_receipt(&text)).await
+        }
+        _ => Err(Refusal::invalid(
+            "template.unknown",
+            "模板须为 procurement、amendment 或 receipt",
+            "a template is procurement, amendment or receipt",
+        )
+        .into()),
+    }
+}
+
+fn parse<T: DeserializeOwned>(data: Value) -> Result<T, ServiceError> {
+    serde_json::from_value(data).map_err(|error| {
+        Refusal::invalid(
+            "template.data",
+            format!("模板数据不完整或格式错误：{error}"),
+            format!("the template's data are incomplete or malformed: {error}"),
+        )
+        .into()
+    })
+}

@@ -1,0 +1,81 @@
+//! Why a service of the gateway could not do its work, with blame kept apart: the request, the ledger,
+//! or the gateway itself. HTTP statuses are decided in `server::problem` alone.
+
+use qz_client::ClientError;
+use qz_document::ca::CaError;
+use qz_document::cms::CmsError;
+use qz_document::inspect::PdfError;
+use qz_document::render::RenderError;
+use qz_document::seal::SealError;
+use qz_document::sign::SignError;
+use qz_domain::Refusal;
+use qz_storage::{BlobError, EncryptionError, StorageError};
+use thiserror::Error;
+
+/// An error of the gateway's services.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// The request is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The uploaded PDF is refused.
+    #[error(transparent)]
+    Pdf(#[from] PdfError),
+    /// A seal cannot be drawn from these texts.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A document cannot be rendered from these data.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// A PDF revision cannot be prepared or completed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The ledger's nodes.
+    #[error(transparent)]
+    Ledger(#[from] ClientError),
+    /// No node knows what must exist; it may be behind.
+    #[error("no node has {0} yet")]
+    NotYet(String),
+    /// A proof does not hold. Nothing is signed on its ground.
+    #[error("the proof does not hold: {0}")]
+    Proof(String),
+    /// A key or X.509 certificate.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// A CMS object.
+    #[error(transparent)]
+    Cms(#[from] CmsError),
+    /// Rows.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Blobs.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// Encrypted columns and keys.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
+    /// What we stored ourselves makes no sense.
+    #[error("stored data are damaged: {0}")]
+    Damaged(String),
+}
+
+impl ServiceError {
+    /// May the same work succeed later without anybody's help?
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Ledger(error) => error.is_temporary(),
+            Self::NotYet(_) | Self::Storage(StorageError::WriterTimeout { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Runs computing work (PDF, Typst) off the async threads.
+pub async fn blocking<T: Send + 'static, E: Into<ServiceError> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, ServiceError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(error) => Err(ServiceError::Damaged(format!("a computation ended abnormally: {error}"))),
+    }
+}

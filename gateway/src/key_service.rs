@@ -1,0 +1,136 @@
+//! The key service: the only place of the gateway that signs PDFs.
+//!
+//! It signs a contract only on the ground of a record whose finality it has verified itself, and only
+//! the digest that this record commits to. So with everything else in the gateway bypassed, no sealed
+//! PDF of a suspended seal exists. It decides nothing else and writes nothing.
+
+use crate::app::App;
+use crate::clock::signed;
+use crate::error::{ServiceError, blocking};
+use crate::signing::Plan;
+use crate::{contracts, failpoint, operations};
+use qz_document::ca::SealKey;
+use qz_document::render::Rendered;
+use qz_document::sign::{self, FieldRequest, Prepared};
+use qz_document::cms;
+use qz_domain::proven::ProvenRecord;
+use qz_evidence::commitment::{Opening, name};
+use qz_evidence::hash::sha256;
+use qz_evidence::payload::{ContractSigned, Payload, SlotKind};
+use qz_evidence::Hash32;
+use qz_storage::contracts::Contract;
+use qz_storage::operations::Operation;
+use qz_storage::seals::{self, Seal};
+use qz_storage::seal_keys;
+
+/// Completes the signature that a final `contract.signed` record allows; gives the signed PDF.
+///
+/// Repeating it gives the same bytes: the revision was stored before the record, and the signature is
+/// deterministic (RFC 6979).
+pub async fn sign_after_finality(
+    app: &App,
+    operation: &Operation,
+    contract: &Contract,
+) -> Result<Vec<u8>, ServiceError> {
+    let refuse = |why: &str| ServiceError::Proof(format!("operation {}: {why}", operation.id));
+    let record = operation.record.ok_or_else(|| refuse("it has no record"))?;
+    let proven = app.ledger.proven_record(&Hash32(record.hash)).await?;
+    let fields = check_record(&proven, operation, contract)?;
+
+    let plan = Plan::of(&operation.payload)?;
+    let prepared = plan.prepared(app).await?;
+    let openings = operations::openings(app, operation)?;
+    let to_be_signed = opened(&proven, &openings, name::TO_BE_SIGNED)
+        .ok_or_else(|| refuse("the record does not commit to a digest to be signed"))?;
+    if covered_digest(&prepared) != Some(to_be_signed) || prepared.digest != to_be_signed.0 {
+        return Err(refuse("the prepared revision is not the one that the record commits to"));
+    }
+    let seal = seal_of(app, operation, &fields).await?;
+    if fields.seal.is_none() && opened(&proven, &openings, name::CERTIFICATE) != Some(sha256(&[&seal.certificate_der])) {
+        return Err(refuse("the record commits to another X.509 certificate"));
+    }
+    failpoint::reached("after_finality_before_pdf");
+
+    let pkcs8 = seal_keys::open(&app.storage, &app.encryption, &seal.key).await?;
+    let key = SealKey::from_pkcs8_der(&pkcs8)?;
+    blocking(move || {
+        let cms = cms::sign(&prepared.digest, &key, &seal.certificate_der, &seal.chain)?;
+        Ok::<_, ServiceError>(sign::complete(&prepared, &cms)?)
+    })
+    .await
+}
+
+/// The record is this operation's, and says what the contract expects.
+fn check_record(
+    proven: &ProvenRecord,
+    operation: &Operation,
+    contract: &Contract,
+) -> Result<ContractSigned, ServiceError> {
+    let refuse = |why: &str| ServiceError::Proof(format!("operation {}: {why}", operation.id));
+    if proven.parsed.digest().0 != operation.digest {
+        return Err(refuse("the record is another operation's"));
+    }
+    let Payload::ContractSigned(fields) = proven.payload() else {
+        return Err(refuse("the record is no signature of a contract"));
+    };
+    let expected = contracts::domain(contract)?;
+    let slot = expected.slot(fields.slot)?;
+    let seal = (slot.kind == SlotKind::Seal).then_some(slot.subject);
+    if fields.contract != expected.subject || fields.seal != seal || expected.version_commitment != Some(fields.version)
+    {
+        return Err(refuse("the record names another contract, version or seal"));
+    }
+    Ok(fields.clone())
+}
+
+/// The digest that an opening of ours discloses, if it opens the proven record's commitment.
+fn opened(proven: &ProvenRecord, openings: &[Opening], name: &str) -> Option<Hash32> {
+    let opening = openings.iter().find(|opening| opening.name == name)?;
+    let holds = proven.parsed.body().commitment(name) == Some(&opening.commitment().hash);
+    if holds { Some(Hash32(<[u8; 32]>::try_from(&opening.value[..]).ok()?)) } else { None }
+}
+
+/// SHA-256 over what the signature will cover, from the stored bytes.
+fn covered_digest(prepared: &Prepared) -> Option<Hash32> {
+    let [start, first, second, last] = prepared.byte_range;
+    let before = prepared.bytes.get(start..start.checked_add(first)?)?;
+    let after = prepared.bytes.get(second..second.checked_add(last)?)?;
+    let whole = start == 0 && second.checked_add(last)? == prepared.bytes.len() && first < second;
+    whole.then(|| sha256(&[before, after]))
+}
+
+async fn seal_of(app: &App, operation: &Operation, fields: &ContractSigned) -> Result<Seal, ServiceError> {
+    Ok(match &fields.seal {
+        Some(subject) => seals::get(&app.storage, &subject.0.0).await?,
+        // A person's slot: the seal was made for this operation.
+        None => seals::by_operation(&app.storage, &operation.id).await?,
+    })
+}
+
+/// Seals a signing certificate with the issuer's own seal.
+pub async fn sign_certificate(app: &App, rendered: Rendered, now_ms: u64) -> Result<Vec<u8>, ServiceError> {
+    let issuer = app.authority.issuer();
+    let (key, certificate) = (issuer.key.clone(), issuer.certificate_der.clone());
+    let (imprint, root) = (app.authority.issuer_imprint().clone(), app.authority.root_der());
+    let signer_name = app.config.issuer.name.clone();
+    blocking(move || {
+        let anchor = rendered
+            .anchor("issuer")
+            .ok_or_else(|| ServiceError::Damaged("the signing certificate has no place for the seal".into()))?;
+        let (x_mm, y_mm) = anchor.corner(&imprint);
+        let request = FieldRequest {
+            field_name: "issuer",
+            page: anchor.page,
+            x_mm,
+            y_mm,
+            imprint: &imprint,
+            signer_name: &signer_name,
+            reason: "出具电子合同签署证明",
+            time_ms: signed(now_ms),
+        };
+        let prepared = sign::prepare(&rendered.pdf, &request)?;
+        let cms = cms::sign(&prepared.digest, &key, &certificate, &[root])?;
+        Ok::<_, ServiceError>(sign::complete(&prepared, &cms)?)
+    })
+    .await
+}

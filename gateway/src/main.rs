@@ -1,0 +1,140 @@
+//! `qz-gateway`: the platform's gateway. Members' systems and signers reach the ledger through it; it
+//! composes what they sign, relays it, and seals PDFs after finality.
+//!
+//! It never holds an actor's key, and what it says about the ledger it has verified itself.
+
+mod admin;
+mod app;
+mod authority;
+mod certificate;
+mod change;
+mod clock;
+mod config;
+mod contracts;
+mod documents;
+mod error;
+mod failpoint;
+mod key_service;
+mod keys;
+mod ledger;
+mod operations;
+mod proofs;
+mod seals;
+mod server;
+mod signing;
+mod worker;
+
+use anyhow::Context;
+use app::App;
+use clap::{Parser, Subcommand};
+use config::Config;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// 契证网关 / gateway of Qizheng
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// 提供 API、签署与校验页面 / serve API, signing and portal
+    Serve {
+        /// 网关目录 / home folder of the gateway
+        #[arg(long)]
+        home: PathBuf,
+    },
+    /// 仅提供公开校验页面与创世文件 / serve the public portal only
+    Portal {
+        /// 网关目录 / home folder of the gateway
+        #[arg(long)]
+        home: PathBuf,
+    },
+    /// 运维命令 / operator's commands
+    #[command(subcommand)]
+    Admin(admin::Admin),
+}
+
+/// The address is taken: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("端口被占用：{0} 已被其他程序使用 / the address {0} is in use by another program")]
+struct AddressInUse(SocketAddr);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.context("runtime").and_then(|runtime| runtime.block_on(run(cli.command)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("qz-gateway: {error:#}");
+            ExitCode::from(if error.is::<AddressInUse>() { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve { home } => serve(home).await,
+        Command::Portal { home } => portal(home).await,
+        Command::Admin(command) => admin::run(command).await,
+    }
+}
+
+async fn serve(home: PathBuf) -> anyhow::Result<()> {
+    let app = Arc::new(App::open(&home).await?);
+    let listener = listen(app.config.listen).await?;
+    let stop = stop_signal()?;
+    tracing::info!(listen = %listener.local_addr()?, chain = %app.ledger.chain_id(), "gateway ready");
+    let worker = tokio::spawn(worker::run(app.clone(), stopped(stop.clone())));
+    server::connections::serve(listener, server::routes(&app), stopped(stop)).await;
+    worker.await.context("worker")?;
+    tracing::info!("gateway stopped");
+    Ok(())
+}
+
+async fn portal(home: PathBuf) -> anyhow::Result<()> {
+    let config = Config::load(&home)?;
+    let genesis = qz_client::Home::open(&config.organisation)?.genesis()?;
+    let listener = listen(config.listen).await?;
+    tracing::info!(listen = %listener.local_addr()?, chain = %genesis.chain_id(), "portal ready");
+    let routes = server::portal_routes(genesis.bytes().to_vec());
+    server::connections::serve(listener, routes, stopped(stop_signal()?)).await;
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(AddressInUse(address).into()),
+        other => other.with_context(|| format!("{address}: 无法监听 / cannot listen")),
+    }
+}
+
+/// Becomes true on SIGTERM or SIGINT.
+fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        sender.send_replace(true);
+    });
+    Ok(receiver)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop too.
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}

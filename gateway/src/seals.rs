@@ -1,0 +1,224 @@
+//! Seals: made with imprint, key and X.509 certificate; then suspended, resumed, destroyed, authorised.
+
+use crate::app::App;
+use crate::change::Change;
+use crate::clock::now_ms;
+use crate::error::{ServiceError, blocking};
+use crate::server::{Caller, Outcome};
+use crate::{authority, documents, keys, operations};
+use qz_document::ca::Subject;
+use qz_domain::compose::{self, Content, SealDecision};
+use qz_domain::{Refusal, refusal};
+use qz_evidence::hash::sha256;
+use qz_evidence::payload::SealKind;
+use qz_evidence::{Hash32, Height, SubjectId};
+use qz_storage::SealKeyId;
+use qz_storage::documents::Document;
+use qz_storage::seals::{self, Seal, SealStatus};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// `POST /v1/seals`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSeal {
+    name: String,
+    kind: SealKind,
+    owner: SubjectId,
+    company_name: String,
+    #[serde(default)]
+    bottom_text: String,
+}
+
+/// `POST /v1/seals/{subject}/{suspend|resume|destroy}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    reason: String,
+}
+
+/// `POST /v1/seals/{subject}/authorisations`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAuthorisation {
+    key: SubjectId,
+    #[serde(default)]
+    count: Option<u32>,
+    #[serde(default)]
+    until: Option<u64>,
+}
+
+/// Makes a seal: draws it, makes its key, has the demonstration CA certify it.
+pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, ServiceError> {
+    let owner = keys::active(app, &new.owner).await?;
+    let name = refusal::text("name", &new.name, 40)?;
+    if new.company_name.trim() != owner.name {
+        return Err(Refusal::invalid(
+            "seal.owner_name",
+            format!("印章名称须与所有人登记名称“{}”一致", owner.name),
+            format!("the name on the seal must be the owner's registered name, {}", owner.name),
+        )
+        .into());
+    }
+    let (kind, company, bottom) = (new.kind, owner.name.clone(), new.bottom_text.trim().to_owned());
+    let drawn = (company.clone(), bottom.clone());
+    let imprint = blocking(move || authority::draw(kind, &drawn.0, &drawn.1)).await?;
+    let now = now_ms();
+    let subject = match kind {
+        SealKind::LegalRepresentative | SealKind::Personal => Subject::Person { name: &company, organisation: None },
+        _ => Subject::Seal { organisation: &company, credit_code: &owner.id_code, seal: &name },
+    };
+    let credential = app.authority.credential(&subject, now)?;
+    let imprint = documents::store_pdf(app, imprint.pdf, Some(format!("{name}-印模.pdf"))).await?;
+    let certificate = sha256(&[&credential.certificate_der]);
+    let content = compose::seal_made(new.owner, kind, &name, &Hash32(imprint.sha256), &certificate);
+    let operation = operations::compose(app, content, None, Value::Null).await?;
+    let key = SealKeyId::random();
+    let seal = Seal {
+        operation: operation.id.clone(),
+        subject: operation.created_subject,
+        name,
+        kind: kind_name(kind).to_owned(),
+        owner: owner.subject,
+        company_name: company.clone(),
+        bottom_text: bottom,
+        imprint: imprint.id.clone(),
+        certificate_der: credential.certificate_der,
+        chain: vec![app.authority.root_der()],
+        key: key.clone(),
+        status: SealStatus::Pending,
+        created_ms: now,
+    };
+    let body = operations::view(app, &operation)?;
+    let change = Change {
+        documents: vec![imprint],
+        seal_keys: vec![(key, credential.key.to_pkcs8_der()?)],
+        seals: vec![seal],
+        jobs: vec![operations::job(&operation)],
+        audit: vec![operations::composed(caller, &operation)],
+        operations: vec![operation],
+        ..Change::default()
+    };
+    Ok(Outcome::created(body, change))
+}
+
+/// The seal for a person's own slot: a name seal and a key that serve this one signature.
+pub async fn personal(
+    app: &App,
+    holder: &qz_storage::keys::PartyKey,
+) -> Result<(Document, qz_document::seal::Imprint, authority::Credential), ServiceError> {
+    let name = holder.name.clone();
+    let imprint = blocking(move || authority::draw(SealKind::Personal, &name, "")).await?;
+    let subject = Subject::Person { name: &holder.name, organisation: None };
+    let credential = app.authority.credential(&subject, now_ms())?;
+    let document = documents::store_pdf(app, imprint.pdf.clone(), Some(format!("{}-签名.pdf", holder.name))).await?;
+    Ok((document, imprint, credential))
+}
+
+/// Suspends, resumes or destroys a seal.
+pub async fn decide(
+    app: &App,
+    caller: &Caller,
+    subject: SubjectId,
+    decision: SealDecision,
+    request: Decision,
+) -> Result<Outcome, ServiceError> {
+    let seal = seals::get(&app.storage, &subject.0.0).await?;
+    let admitted = matches!(
+        (seal.status, decision),
+        (SealStatus::Active, SealDecision::Suspend | SealDecision::Destroy)
+            | (SealStatus::Suspended, SealDecision::Resume | SealDecision::Destroy)
+    );
+    if !admitted {
+        return Err(wrong_state(seal.status).into());
+    }
+    let reason = refusal::text("reason", &request.reason, 200)?;
+    let content = compose::seal_decided(subject, SubjectId(Hash32(seal.owner)), decision, &reason);
+    propose(app, caller, content).await
+}
+
+/// Allows a key to use a seal.
+pub async fn authorise(
+    app: &App,
+    caller: &Caller,
+    subject: SubjectId,
+    request: NewAuthorisation,
+) -> Result<Outcome, ServiceError> {
+    let seal = seals::get(&app.storage, &subject.0.0).await?;
+    if seal.status != SealStatus::Active {
+        return Err(wrong_state(seal.status).into());
+    }
+    keys::active(app, &request.key).await?;
+    if request.count == Some(0) {
+        return Err(Refusal::invalid("authorisation.empty", "授权次数须大于零", "the count must not be zero").into());
+    }
+    let owner = SubjectId(Hash32(seal.owner));
+    let until = request.until.map(Height);
+    propose(app, caller, compose::seal_authorised(subject, owner, request.key, request.count, until)).await
+}
+
+async fn propose(app: &App, caller: &Caller, content: Content) -> Result<Outcome, ServiceError> {
+    let operation = operations::compose(app, content, None, Value::Null).await?;
+    let body = operations::view(app, &operation)?;
+    let change = Change {
+        jobs: vec![operations::job(&operation)],
+        audit: vec![operations::composed(caller, &operation)],
+        operations: vec![operation],
+        ..Change::default()
+    };
+    Ok(Outcome::created(body, change))
+}
+
+/// The refusal of something that this state of the seal does not allow.
+pub fn wrong_state(status: SealStatus) -> Refusal {
+    match status {
+        SealStatus::Suspended => Refusal::state("seal.suspended", "印章已停用", "the seal is suspended"),
+        SealStatus::Destroyed => Refusal::state("seal.destroyed", "印章已销毁", "the seal is destroyed"),
+        SealStatus::Pending => Refusal::state("seal.pending", "印章尚未上链", "the seal is not on the ledger yet"),
+        SealStatus::Rejected => Refusal::state("seal.rejected", "印章未制作成功", "the seal was not made"),
+        SealStatus::Active => Refusal::state("seal.active", "印章未停用", "the seal is not suspended"),
+    }
+}
+
+/// `GET /v1/seals/{subject}`
+pub async fn show(app: &App, subject: &SubjectId) -> Result<Value, ServiceError> {
+    let seal = seals::get(&app.storage, &subject.0.0).await?;
+    let summary = qz_document::ca::summarise(&seal.certificate_der)?;
+    Ok(json!({
+        "subject": subject,
+        "name": seal.name,
+        "kind": seal.kind,
+        "owner": SubjectId(Hash32(seal.owner)),
+        "company_name": seal.company_name,
+        "bottom_text": seal.bottom_text,
+        "status": seal.status.as_str(),
+        "demo": true,
+        "operation": seal.operation.as_str(),
+        "imprint_sha256": hex::encode(documents::get(app, &seal.imprint).await?.sha256),
+        "certificate": {
+            "sha256": sha256(&[&seal.certificate_der]),
+            "subject": summary.subject,
+            "issuer": summary.issuer,
+            "serial": summary.serial,
+            "not_before_ms": summary.not_before_ms,
+            "not_after_ms": summary.not_after_ms,
+        },
+    }))
+}
+
+/// The kind of a stored seal.
+pub fn kind_of(seal: &Seal) -> Result<SealKind, ServiceError> {
+    serde_json::from_value(json!(seal.kind))
+        .map_err(|_| ServiceError::Damaged(format!("kind of seal {}", seal.operation)))
+}
+
+fn kind_name(kind: SealKind) -> &'static str {
+    match kind {
+        SealKind::Official => "official",
+        SealKind::Contract => "contract",
+        SealKind::Finance => "finance",
+        SealKind::Invoice => "invoice",
+        SealKind::LegalRepresentative => "legalrepresentative",
+        SealKind::Personal => "personal",
+    }
+}

@@ -1,0 +1,100 @@
+//! `/v1/contracts`
+
+use super::idempotency::once;
+use super::problem::Problem;
+use super::request::{Caller, caller, json_body, parse, subject};
+use super::{Routes, file, ok, respond};
+use crate::app::App;
+use crate::{contracts, documents, proofs, signing};
+use bytes::Bytes;
+use std::sync::Arc;
+use warp::Filter;
+use warp::reply::Response;
+
+pub fn routes(app: &Arc<App>) -> Routes {
+    let key = || warp::header::optional::<String>("idempotency-key");
+    let open = warp::path!("v1" / "contracts")
+        .and(warp::post())
+        .and(caller(app))
+        .and(key())
+        .and(json_body())
+        .then(async |app, caller, key, body| respond(open(app, caller, key, body).await));
+    let act = warp::path!("v1" / "contracts" / String / String)
+        .and(warp::post())
+        .and(caller(app))
+        .and(key())
+        .and(json_body())
+        .then(async |id: String, what: String, app, caller, key, body| {
+            respond(act(app, caller, key, body, &id, &what).await)
+        });
+    let show = warp::path!("v1" / "contracts" / String)
+        .and(warp::get())
+        .and(caller(app))
+        .then(async |id: String, app, _| respond(show(app, &id).await));
+    let part = warp::path!("v1" / "contracts" / String / String)
+        .and(warp::get())
+        .and(caller(app))
+        .then(async |id: String, what: String, app, _| respond(part(app, &id, &what).await));
+    open.or(act).unify().or(show).unify().or(part).unify().boxed()
+}
+
+async fn open(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes) -> Result<Response, Problem> {
+    once(&app, &caller, key, &[b"contracts", &body], async {
+        Ok(contracts::open(&app, &caller, parse(&body)?).await?)
+    })
+    .await
+}
+
+/// `POST /v1/contracts/{subject}/{what}`
+async fn act(
+    app: Arc<App>,
+    caller: Caller,
+    key: Option<String>,
+    body: Bytes,
+    id: &str,
+    what: &str,
+) -> Result<Response, Problem> {
+    if what == "certificates" {
+        return super::certificates::issue(app, caller, key, id).await;
+    }
+    if !matches!(what, "fix" | "signatures" | "decline" | "amendments" | "fulfilments") {
+        return Err(Problem::not_found("没有此地址", "no such address"));
+    }
+    let contract = subject(id)?;
+    once(&app, &caller, key, &[b"contracts", id.as_bytes(), what.as_bytes(), &body], async {
+        let row = contracts::get(&app, &contract).await?;
+        Ok(match what {
+            "fix" => contracts::fix(&app, &caller, row).await?,
+            "signatures" => signing::prepare(&app, &caller, row, parse(&body)?).await?,
+            "decline" => contracts::decline(&app, &caller, row, parse(&body)?).await?,
+            "amendments" => contracts::amend(&app, &caller, row, parse(&body)?).await?,
+            _ => contracts::fulfil(&app, &caller, row, parse(&body)?).await?,
+        })
+    })
+    .await
+}
+
+async fn show(app: Arc<App>, id: &str) -> Result<Response, Problem> {
+    let row = contracts::get(&app, &subject(id)?).await?;
+    Ok(ok(&contracts::view(&app, &row).await?))
+}
+
+/// `GET /v1/contracts/{subject}/{document|proof}`
+async fn part(app: Arc<App>, id: &str, what: &str) -> Result<Response, Problem> {
+    let row = contracts::get(&app, &subject(id)?).await?;
+    match what {
+        "document" => {
+            let latest = row.final_document.as_ref().or(row.current_revision.as_ref()).unwrap_or(&row.document);
+            let document = documents::get(&app, latest).await?;
+            let bytes = documents::bytes(&app, &document).await?;
+            let name = format!("{}-{}.pdf", row.title, row.number);
+            Ok(file("application/pdf", Some(&name), Some(document.sha256), bytes))
+        }
+        "proof" => {
+            let verified = proofs::of_contract(&app, &row).await?;
+            let name = format!("{}-{}.qzproof", row.title, row.number);
+            Ok(file("application/cbor", Some(&name), None, verified.bytes))
+        }
+        _ => Err(Problem::not_found("没有此地址", "no such address")),
+    }
+}

@@ -1,0 +1,116 @@
+//! The HTTP server: `/v1/…` for members' systems, the public portal beside it.
+//!
+//! Handlers are thin: parse, authenticate, call the service, answer. No SQL and no cryptography here.
+
+mod certificates;
+pub mod connections;
+mod contracts;
+mod documents;
+mod idempotency;
+mod keys;
+mod operations;
+mod portal;
+mod problem;
+mod request;
+mod seals;
+mod status;
+
+pub use idempotency::Outcome;
+pub use request::{Caller, token_digest};
+
+use crate::app::App;
+use problem::Problem;
+use serde_json::Value;
+use std::convert::Infallible;
+use std::sync::Arc;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::StatusCode;
+use warp::http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use warp::reject::Rejection;
+use warp::reply::Response;
+
+/// The routes of one part of the API.
+type Routes = BoxedFilter<(Response,)>;
+
+/// Everything that `qz-gateway serve` serves.
+pub fn routes(app: &Arc<App>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+    let genesis = Arc::new(app.ledger.genesis().bytes().to_vec());
+    let api = status::routes(app)
+        .or(keys::routes(app))
+        .unify()
+        .or(seals::routes(app))
+        .unify()
+        .or(documents::routes(app))
+        .unify()
+        .or(contracts::routes(app))
+        .unify()
+        .or(operations::routes(app))
+        .unify()
+        .or(certificates::routes(app))
+        .unify()
+        .boxed();
+    finished(api.or(portal::routes(genesis)).unify().boxed())
+}
+
+/// The portal alone: `qz-gateway portal`.
+pub fn portal_routes(genesis: Vec<u8>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+    finished(portal::routes(Arc::new(genesis)).or(status::health()).unify().boxed())
+}
+
+/// With problem details for whatever was refused, and the headers that every answer carries.
+fn finished(routes: Routes) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+    let recover = async |rejection: Rejection| Ok::<_, Infallible>(problem::recover(&rejection).into_response());
+    routes.recover(recover).unify().map(with_security_headers)
+}
+
+fn with_security_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, portal::CONTENT_SECURITY_POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A handler's answer or problem as a response.
+fn respond(outcome: Result<Response, Problem>) -> Response {
+    outcome.unwrap_or_else(Problem::into_response)
+}
+
+/// 200 with JSON.
+fn ok(body: &Value) -> Response {
+    idempotency::json_bytes(StatusCode::OK, body.to_string().into_bytes())
+}
+
+/// A file, with its digest in `X-Sha256`.
+fn file(media_type: &'static str, name: Option<&str>, sha256: Option<[u8; 32]>, bytes: Vec<u8>) -> Response {
+    let mut response = Response::new(bytes.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Some(value) = sha256.and_then(|digest| HeaderValue::from_str(&hex::encode(digest)).ok()) {
+        headers.insert(HeaderName::from_static("x-sha256"), value);
+    }
+    if let Some(value) = name.and_then(|name| HeaderValue::from_str(&disposition(name)).ok()) {
+        headers.insert(CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+/// RFC 6266 with the name percent-encoded as RFC 8187 says.
+fn disposition(name: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    format!("inline; filename*=UTF-8''{}", name.bytes().map(encode).collect::<String>())
+}

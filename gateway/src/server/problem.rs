@@ -1,0 +1,214 @@
+//! Problem details (RFC 9457): the one place where an error becomes an HTTP status and words.
+
+use crate::error::ServiceError;
+use qz_document::inspect::PdfError;
+use qz_domain::{Blame, Refusal};
+use qz_storage::StorageError;
+use serde_json::{Map, Value, json};
+use warp::http::StatusCode;
+use warp::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use warp::reject::{LengthRequired, MethodNotAllowed, PayloadTooLarge, Rejection};
+use warp::reply::Response;
+
+/// An answer to a request that failed.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: String,
+    zh: String,
+    en: String,
+    extra: Map<String, Value>,
+}
+
+impl warp::reject::Reject for Problem {}
+
+impl Problem {
+    /// A problem with a stable code and words.
+    pub fn new(status: StatusCode, code: &str, zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), zh: zh.into(), en: en.into(), extra: Map::new() }
+    }
+
+    /// With a further member of the body.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// No or another token. The same words for every cause: they tell a guesser nothing.
+    pub fn unauthorised() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "token.invalid",
+            "缺少访问令牌，或令牌无效、已撤销",
+            "the access token is missing, unknown or revoked",
+        )
+    }
+
+    /// What is named does not exist.
+    pub fn not_found(zh: &str, en: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", zh, en)
+    }
+
+    /// The response.
+    pub fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("error");
+        let mut body = self.extra;
+        body.insert("type".into(), json!(format!("urn:qizheng:problem:{}", self.code)));
+        body.insert("title".into(), json!(title_zh(self.status).unwrap_or(title)));
+        body.insert("detail".into(), json!(self.zh));
+        body.insert("detail_en".into(), json!(self.en));
+        body.insert("status".into(), json!(self.status.as_u16()));
+        body.insert("code".into(), json!(self.code));
+        let mut response = Response::new(Value::Object(body).to_string().into());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+fn title_zh(status: StatusCode) -> Option<&'static str> {
+    Some(match status.as_u16() {
+        400 => "请求格式错误",
+        401 => "未认证",
+        403 => "无权进行",
+        404 => "不存在",
+        405 => "方法不允许",
+        409 => "与当前状态冲突",
+        411 => "缺少长度",
+        413 => "内容过大",
+        415 => "文件类型不支持",
+        422 => "请求无法处理",
+        500 => "系统内部错误",
+        502 => "链上证明异常",
+        503 => "服务暂不可用",
+        _ => return None,
+    })
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.blame {
+            Blame::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Blame::State => StatusCode::CONFLICT,
+            Blame::NotEntitled => StatusCode::FORBIDDEN,
+            Blame::Missing => StatusCode::NOT_FOUND,
+        };
+        Self::new(status, refusal.code, refusal.zh, refusal.en)
+    }
+}
+
+/// Messages of the document crate carry both languages, `中文 / English`.
+fn split(message: &str) -> (String, String) {
+    let (zh, en) = message.split_once(" / ").unwrap_or((message, message));
+    (zh.to_owned(), en.to_owned())
+}
+
+fn from_message(status: StatusCode, code: &str, message: &str) -> Problem {
+    let (zh, en) = split(message);
+    Problem::new(status, code, zh, en)
+}
+
+fn pdf(error: &PdfError) -> Problem {
+    let (status, code) = match error {
+        PdfError::NotPdf => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "pdf.not_pdf"),
+        PdfError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "pdf.too_large"),
+        PdfError::Encrypted => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.encrypted"),
+        PdfError::JunkBeforeHeader(_) => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.junk_before_header"),
+        PdfError::Malformed(_) => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.malformed"),
+        PdfError::Damaged => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.damaged"),
+        PdfError::NoPages => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.no_pages"),
+        PdfError::TooManyPages(_) => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.too_many_pages"),
+        PdfError::BadPage { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.bad_page"),
+        PdfError::ChangesForbidden => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.changes_forbidden"),
+        PdfError::ActiveContent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "pdf.active_content"),
+    };
+    from_message(status, code, &error.to_string())
+}
+
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Refused(refusal) => refusal.into(),
+            ServiceError::Pdf(error) => pdf(&error),
+            ServiceError::Seal(error) => from_message(StatusCode::UNPROCESSABLE_ENTITY, "seal.text", &error.to_string()),
+            ServiceError::Render(error) => {
+                from_message(StatusCode::UNPROCESSABLE_ENTITY, "document.render", &error.to_string())
+            }
+            ServiceError::Sign(qz_document::sign::SignError::Pdf(error)) => pdf(&error),
+            ServiceError::Sign(error) => {
+                from_message(StatusCode::UNPROCESSABLE_ENTITY, "document.sign", &error.to_string())
+            }
+            ServiceError::Storage(StorageError::Busy { operation, until_ms }) => Self::new(
+                StatusCode::CONFLICT,
+                "contract.busy",
+                "该合同正有另一签署在进行，请待其完成或过期后再试",
+                "another signature of this contract is being prepared; wait until it is done or expires",
+            )
+            .with("operation", operation.to_string())
+            .with("until", crate::clock::rfc3339(until_ms))
+            .with("until_ms", until_ms),
+            ServiceError::Storage(StorageError::NotFound { .. }) => Self::not_found("所指对象不存在", "no such object"),
+            ServiceError::Ledger(error) if error.is_temporary() => {
+                tracing::warn!(%error, "the ledger cannot be reached");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "ledger.unreachable",
+                    "暂时无法连接任何联盟节点，请稍后再试",
+                    "no node of the consortium can be reached; try again later",
+                )
+            }
+            ServiceError::NotYet(what) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ledger.not_yet",
+                "节点尚未同步到所需记录，请稍后再试",
+                format!("no node has {what} yet; try again later"),
+            ),
+            ServiceError::Proof(why) => {
+                tracing::error!(%why, "a proof from a node does not hold");
+                Self::new(
+                    StatusCode::BAD_GATEWAY,
+                    "ledger.proof",
+                    "节点给出的证明未通过校验，已停止处理",
+                    "a node's proof does not hold; nothing was done on its ground",
+                )
+            }
+            error => {
+                tracing::error!(error = &error as &dyn std::error::Error, "internal error");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "系统内部错误，已记录；请联系运营方",
+                    "an internal error was logged; contact the operator",
+                )
+            }
+        }
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        ServiceError::from(error).into()
+    }
+}
+
+/// What warp refused by itself, and problems that filters rejected with.
+pub fn recover(rejection: &Rejection) -> Problem {
+    if let Some(problem) = rejection.find::<Problem>() {
+        problem.clone()
+    } else if rejection.find::<PayloadTooLarge>().is_some() {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body.too_large", "请求内容超过上限", "the body is too large")
+    } else if rejection.find::<LengthRequired>().is_some() {
+        Problem::new(StatusCode::LENGTH_REQUIRED, "body.length", "请求须带 Content-Length", "Content-Length is required")
+    } else if rejection.find::<MethodNotAllowed>().is_some() {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "此地址不支持该方法", "this method is not allowed here")
+    } else if rejection.is_not_found() {
+        Problem::not_found("没有此地址", "no such address")
+    } else {
+        Problem::new(StatusCode::BAD_REQUEST, "request.malformed", "请求格式错误", "the request is malformed")
+    }
+}

@@ -1,0 +1,86 @@
+//! `/v1/seals`
+
+use super::idempotency::once;
+use super::problem::Problem;
+use super::request::{Caller, caller, json_body, parse, subject};
+use super::{Routes, file, ok, respond};
+use crate::app::App;
+use crate::{documents, seals};
+use bytes::Bytes;
+use qz_domain::compose::SealDecision;
+use std::sync::Arc;
+use warp::Filter;
+use warp::reply::Response;
+
+pub fn routes(app: &Arc<App>) -> Routes {
+    let key = || warp::header::optional::<String>("idempotency-key");
+    let make = warp::path!("v1" / "seals")
+        .and(warp::post())
+        .and(caller(app))
+        .and(key())
+        .and(json_body())
+        .then(async |app, caller, key, body| respond(make(app, caller, key, body).await));
+    let change = warp::path!("v1" / "seals" / String / String)
+        .and(warp::post())
+        .and(caller(app))
+        .and(key())
+        .and(json_body())
+        .then(async |id: String, what: String, app, caller, key, body| {
+            respond(change(app, caller, key, body, &id, &what).await)
+        });
+    let show = warp::path!("v1" / "seals" / String)
+        .and(warp::get())
+        .and(caller(app))
+        .then(async |id: String, app, _| respond(show(app, &id).await));
+    let part = warp::path!("v1" / "seals" / String / String)
+        .and(warp::get())
+        .and(caller(app))
+        .then(async |id: String, what: String, app, _| respond(part(app, &id, &what).await));
+    make.or(change).unify().or(show).unify().or(part).unify().boxed()
+}
+
+async fn make(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes) -> Result<Response, Problem> {
+    once(&app, &caller, key, &[b"seals", &body], async { Ok(seals::make(&app, &caller, parse(&body)?).await?) }).await
+}
+
+async fn change(
+    app: Arc<App>,
+    caller: Caller,
+    key: Option<String>,
+    body: Bytes,
+    id: &str,
+    what: &str,
+) -> Result<Response, Problem> {
+    let seal = subject(id)?;
+    let decision = match what {
+        "suspend" => Some(SealDecision::Suspend),
+        "resume" => Some(SealDecision::Resume),
+        "destroy" => Some(SealDecision::Destroy),
+        "authorisations" => None,
+        _ => return Err(Problem::not_found("没有此地址", "no such address")),
+    };
+    once(&app, &caller, key, &[b"seals", id.as_bytes(), what.as_bytes(), &body], async {
+        Ok(match decision {
+            Some(decision) => seals::decide(&app, &caller, seal, decision, parse(&body)?).await?,
+            None => seals::authorise(&app, &caller, seal, parse(&body)?).await?,
+        })
+    })
+    .await
+}
+
+async fn show(app: Arc<App>, id: &str) -> Result<Response, Problem> {
+    Ok(ok(&seals::show(&app, &subject(id)?).await?))
+}
+
+async fn part(app: Arc<App>, id: &str, what: &str) -> Result<Response, Problem> {
+    let seal = qz_storage::seals::get(&app.storage, &subject(id)?.0.0).await?;
+    match what {
+        "imprint" => {
+            let document = documents::get(&app, &seal.imprint).await?;
+            let bytes = documents::bytes(&app, &document).await?;
+            Ok(file("application/pdf", document.file_name.as_deref(), Some(document.sha256), bytes))
+        }
+        "certificate" => Ok(file("application/pkix-cert", None, None, seal.certificate_der)),
+        _ => Err(Problem::not_found("没有此地址", "no such address")),
+    }
+}

@@ -1,0 +1,63 @@
+//! `GET /health` (for anybody), `GET /v1/status`, `GET /v1/jobs?status=failed` (for operators).
+
+use super::problem::Problem;
+use super::request::caller;
+use super::{Routes, ok, respond};
+use crate::app::App;
+use qz_storage::jobs;
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+use warp::Filter;
+use warp::http::StatusCode;
+
+/// Most jobs of one answer.
+const MAX_JOBS: u64 = 200;
+
+/// `GET /health`
+pub fn health() -> Routes {
+    warp::path!("health").and(warp::get()).map(|| ok(&json!({"status": "ok"}))).boxed()
+}
+
+pub fn routes(app: &Arc<App>) -> Routes {
+    let status = warp::path!("v1" / "status").and(warp::get()).and(caller(app)).then(async |app: Arc<App>, _| {
+        let ledger = app.ledger.status().await.map_err(Problem::from);
+        respond(ledger.map(|status| {
+            ok(&json!({
+                "organisation": app.ledger.organisation(),
+                "attestor": app.ledger.attestor(),
+                "chain_id": app.ledger.chain_id(),
+                "node": {
+                    "organisation": status.organisation, "height": status.height, "time_ms": status.time_ms,
+                    "healthy": status.healthy, "syncing": status.syncing,
+                },
+                "portal_url": app.config.portal_url,
+            }))
+        }))
+    });
+    let failed = warp::path!("v1" / "jobs")
+        .and(warp::get())
+        .and(caller(app))
+        .and(warp::query::<HashMap<String, String>>())
+        .then(async |app: Arc<App>, _, query: HashMap<String, String>| respond(failed_jobs(&app, &query).await));
+    health().or(status).unify().or(failed).unify().boxed()
+}
+
+async fn failed_jobs(app: &App, query: &HashMap<String, String>) -> Result<warp::reply::Response, Problem> {
+    if query.get("status").map(String::as_str) != Some("failed") {
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "query.status",
+            "须指定 status=failed",
+            "status=failed is required",
+        ));
+    }
+    let jobs = jobs::failed(&app.storage, MAX_JOBS).await?;
+    let view = jobs.iter().map(|job| {
+        json!({
+            "id": job.id.0, "kind": job.kind, "reference": job.ref_id, "status": job.status.as_str(),
+            "attempts": job.attempts, "last_error": job.last_error,
+        })
+    });
+    Ok(ok(&json!({"jobs": view.collect::<Vec<_>>()})))
+}

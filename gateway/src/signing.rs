@@ -1,0 +1,221 @@
+//! Prepares a signature: the PDF revision with an empty place for it, and the operation that commits to
+//! its digest. No key is touched here.
+
+use crate::app::App;
+use crate::change::Change;
+use crate::contracts::{check_entitled, domain, of_operation};
+use crate::error::{ServiceError, blocking};
+use crate::operations::PREPARED_TIME_MS;
+use crate::server::{Caller, Outcome};
+use crate::{authority, clock, documents, keys, operations, seals};
+use qz_document::seal::Imprint;
+use qz_document::sign::{self, FieldRequest, Prepared};
+use qz_domain::compose::{self, Intent};
+use qz_domain::contract::{Field, Request, Slot};
+use qz_domain::refusal;
+use qz_evidence::hash::sha256;
+use qz_evidence::payload::{ContractSigned, SlotKind};
+use qz_evidence::{Hash32, SubjectId};
+use qz_storage::contracts::Contract;
+use qz_storage::documents::Document;
+use qz_storage::seals::{Seal, SealStatus};
+use qz_storage::{BlobKey, SealKeyId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// `POST /v1/contracts/{subject}/signatures`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSignature {
+    slot: u8,
+    key: SubjectId,
+    intent: String,
+    #[serde(default)]
+    handler: Option<String>,
+    #[serde(default)]
+    authority: Option<String>,
+}
+
+/// What the key service needs after finality; stands in the operation's payload.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The slot.
+    pub slot: u8,
+    /// The document that the revision was appended to.
+    pub base: String,
+    /// Blob with the prepared revision.
+    pub prepared: String,
+    /// Offsets in it.
+    pub contents: (usize, usize),
+    /// Offset and length of both covered parts.
+    pub byte_range: [usize; 4],
+    /// SHA-256 of the version that the signer saw.
+    pub version_document_sha256: Hash32,
+    /// Digest to be signed.
+    pub to_be_signed_sha256: Hash32,
+}
+
+impl Plan {
+    /// Reads it from an operation's payload.
+    pub fn of(payload: &Value) -> Result<Self, ServiceError> {
+        serde_json::from_value(payload.clone())
+            .map_err(|error| ServiceError::Damaged(format!("a prepared signature: {error}")))
+    }
+
+    /// The prepared revision as it was stored.
+    pub async fn prepared(&self, app: &App) -> Result<Prepared, ServiceError> {
+        let blob: BlobKey =
+            self.prepared.parse().map_err(|_| ServiceError::Damaged("the name of a prepared revision".into()))?;
+        Ok(Prepared {
+            bytes: app.blobs.get(&blob).await?,
+            contents: self.contents.0..self.contents.1,
+            byte_range: self.byte_range,
+            digest: self.to_be_signed_sha256.0,
+        })
+    }
+}
+
+/// With what a slot is signed.
+struct Instrument {
+    imprint: Imprint,
+    signer_name: String,
+    /// Rows of a person's seal, which is made for this signature alone.
+    personal: Option<(Document, authority::Credential)>,
+}
+
+/// Prepares the signature of a slot and composes `contract.signed`.
+pub async fn prepare(
+    app: &App,
+    caller: &Caller,
+    row: Contract,
+    request: NewSignature,
+) -> Result<Outcome, ServiceError> {
+    let contract = domain(&row)?;
+    contract.admit(Request::Sign { slot: request.slot })?;
+    let slot = contract.slot(request.slot)?.clone();
+    check_entitled(app, &slot, &request.key).await?;
+    let intent = Intent {
+        words: refusal::text("intent", &request.intent, 200)?,
+        capture: caller.capture(),
+        handler: request.handler.map(|text| refusal::text("handler", &text, 60)).transpose()?,
+        authority: request.authority.map(|text| refusal::text("authority", &text, 120)).transpose()?,
+    };
+    let version = contract.version_commitment.ok_or_else(|| ServiceError::Damaged("no fixed version".into()))?;
+    let instrument = instrument(app, &slot).await?;
+
+    let original = documents::get(app, &row.document).await?;
+    let base = match &row.current_revision {
+        Some(revision) => documents::get(app, revision).await?,
+        None => original.clone(),
+    };
+    let pdf = documents::bytes(app, &base).await?;
+    let field_name = format!("qz-slot-{}", request.slot);
+    let prepared = prepare_revision(pdf, field_name, slot.field, &instrument, intent.words.clone()).await?;
+    let blob = app.blobs.put(&prepared.bytes).await?;
+    let plan = Plan {
+        slot: request.slot,
+        base: base.id.to_string(),
+        prepared: blob.to_string(),
+        contents: (prepared.contents.start, prepared.contents.end),
+        byte_range: prepared.byte_range,
+        version_document_sha256: Hash32(original.sha256),
+        to_be_signed_sha256: Hash32(prepared.digest),
+    };
+    let fields = ContractSigned {
+        contract: contract.subject,
+        slot: request.slot,
+        version,
+        seal: (slot.kind == SlotKind::Seal).then_some(slot.subject),
+    };
+    let certificate = instrument.personal.as_ref().map(|(_, credential)| sha256(&[&credential.certificate_der]));
+    let content =
+        compose::contract_signed(fields, request.key, &Hash32(prepared.digest), certificate.as_ref(), &intent);
+    let operation = operations::compose(app, content, Some(row.id.clone()), json!(plan)).await?;
+    let body = operations::view(app, &operation)?;
+    let mut change = Change {
+        busy: Some((row.id, operation.id.clone(), operation.created_ms + PREPARED_TIME_MS)),
+        ..of_operation(caller, operation)
+    };
+    if let Some((imprint, credential)) = instrument.personal {
+        add_personal_seal(app, &mut change, &slot, &instrument.signer_name, imprint, credential)?;
+    }
+    Ok(Outcome::created(body, change))
+}
+
+async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> {
+    match slot.kind {
+        SlotKind::Seal => {
+            let seal = qz_storage::seals::get(&app.storage, &slot.subject.0.0).await?;
+            if seal.status != SealStatus::Active {
+                return Err(seals::wrong_state(seal.status).into());
+            }
+            let side = authority::imprint_side_mm(seals::kind_of(&seal)?);
+            let pdf = documents::bytes(app, &documents::get(app, &seal.imprint).await?).await?;
+            let imprint = Imprint { pdf, width_mm: side, height_mm: side };
+            Ok(Instrument { imprint, signer_name: format!("{} {}", seal.company_name, seal.name), personal: None })
+        }
+        SlotKind::Key => {
+            let holder = keys::active(app, &slot.subject).await?;
+            let (document, imprint, credential) = seals::personal(app, &holder).await?;
+            Ok(Instrument { imprint, signer_name: holder.name, personal: Some((document, credential)) })
+        }
+    }
+}
+
+async fn prepare_revision(
+    pdf: Vec<u8>,
+    field_name: String,
+    field: Field,
+    instrument: &Instrument,
+    reason: String,
+) -> Result<Prepared, ServiceError> {
+    let (imprint, signer_name) = (instrument.imprint.clone(), instrument.signer_name.clone());
+    let time_ms = clock::signed(clock::now_ms());
+    blocking(move || {
+        sign::prepare(
+            &pdf,
+            &FieldRequest {
+                field_name: &field_name,
+                page: field.page,
+                x_mm: field.x_mm - imprint.width_mm / 2.0,
+                y_mm: field.y_mm - imprint.height_mm / 2.0,
+                imprint: &imprint,
+                signer_name: &signer_name,
+                reason: &reason,
+                time_ms,
+            },
+        )
+    })
+    .await
+}
+
+/// A person's slot is signed with a key and certificate of their own for this one signature.
+fn add_personal_seal(
+    app: &App,
+    change: &mut Change,
+    slot: &Slot,
+    name: &str,
+    imprint: Document,
+    credential: authority::Credential,
+) -> Result<(), ServiceError> {
+    let key = SealKeyId::random();
+    let operation = change.operations.first().ok_or_else(|| ServiceError::Damaged("no operation".into()))?;
+    change.seals.push(Seal {
+        operation: operation.id.clone(),
+        subject: None,
+        name: "个人签名".into(),
+        kind: "personal".into(),
+        owner: slot.subject.0.0,
+        company_name: name.to_owned(),
+        bottom_text: String::new(),
+        imprint: imprint.id.clone(),
+        certificate_der: credential.certificate_der,
+        chain: vec![app.authority.root_der()],
+        key: key.clone(),
+        status: SealStatus::Active,
+        created_ms: operation.created_ms,
+    });
+    change.seal_keys.push((key, credential.key.to_pkcs8_der()?));
+    change.documents.push(imprint);
+    Ok(())
+}

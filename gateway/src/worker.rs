@@ -1,0 +1,346 @@
+//! Jobs: submitting operations until they are final or refused, the work that follows finality, and the
+//! expiry of what nobody signed. Every job may run twice: each step looks at what is already done.
+//!
+//! A crash leaves: before `settle` commits, the operation queued (submitted again, same digest); after
+//! it, the follow-up job; during the follow-up, a final record and the stored revision, from which the
+//! same signed PDF is made again.
+
+use crate::app::App;
+use crate::change::Change;
+use crate::clock::now_ms;
+use crate::error::ServiceError;
+use crate::ledger::Submitted;
+use crate::signing::Plan;
+use crate::{contracts, documents, key_service, operations};
+use qz_client::Rejection;
+use qz_domain::compose::contract_completed;
+use qz_domain::contract::{Event, Status as ContractStatus};
+use qz_domain::operation::{self, Command, Status};
+use qz_domain::proven::ProvenRecord;
+use qz_evidence::codec::Bytes;
+use qz_evidence::payload::Payload;
+use qz_evidence::submission::Actor;
+use qz_evidence::{Hash32, SubjectId};
+use qz_storage::audit::{self, AuditLine};
+use qz_storage::jobs::{self, BackOff, Claim};
+use qz_storage::keys::{self, KeyStatus};
+use qz_storage::operations::{FollowupStatus, Operation, OperationError, OperationStatus, RecordRef};
+use qz_storage::seals::{self, SealStatus};
+use qz_storage::{OperationId, StorageError, Tx, contracts as contract_rows, operations as rows};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Submits an operation whose actors have all signed.
+pub const SUBMIT: &str = "submit";
+/// What follows a final record.
+pub const FOLLOW_UP: &str = "follow_up";
+/// Gives up an operation that nobody signed.
+pub const EXPIRE: &str = "expire";
+
+/// Jobs at the same time.
+const PARALLEL: usize = 8;
+/// Longer than one attempt of any job; after a crash a job waits at most this long.
+const LEASE_MS: u64 = 30_000;
+/// How often the queue is looked at when nobody rings.
+const POLL: Duration = Duration::from_millis(500);
+/// Retries: quick at first, since a node that was killed is soon replaced by another.
+const BACK_OFF: BackOff = BackOff { first_ms: 500, max_ms: 60_000, max_attempts: 200 };
+
+/// Runs jobs until `stop` resolves, then lets those in progress end.
+pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(PARALLEL));
+    tokio::pin!(stop);
+    loop {
+        let place = tokio::select! {
+            () = &mut stop => break,
+            place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+        };
+        match jobs::claim(&app.storage, now_ms(), LEASE_MS, &BACK_OFF).await {
+            Ok(Some(claim)) => {
+                let app = app.clone();
+                tokio::spawn(async move {
+                    attempt(&app, &claim).await;
+                    app.changed();
+                    drop(place);
+                });
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the job queue cannot be read"),
+        }
+        drop(place);
+        tokio::select! {
+            () = &mut stop => break,
+            () = app.work.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+    let _ = places.acquire_many(PARALLEL as u32).await;
+}
+
+async fn attempt(app: &App, claim: &Claim) {
+    let job = &claim.job;
+    let Err(error) = work(app, claim).await else { return };
+    let text = error.to_string();
+    let outcome = async {
+        let tx = app.storage.begin().await?;
+        let now = now_ms();
+        let gave_up = if error.is_temporary() {
+            tracing::warn!(kind = %job.kind, reference = %job.ref_id, error = %text, "job will be tried again");
+            jobs::fail(&tx, claim, &text, now, &BACK_OFF).await? == jobs::Failed::GaveUp
+        } else {
+            jobs::fail_for_good(&tx, claim, &text, now).await?;
+            true
+        };
+        if gave_up {
+            tracing::error!(kind = %job.kind, reference = %job.ref_id, error = %text, "job failed for good");
+            if job.kind == FOLLOW_UP
+                && let Ok(id) = job.ref_id.parse::<OperationId>()
+            {
+                rows::set_followup(&tx, &id, FollowupStatus::Failed, Some(&text), now).await?;
+            }
+        }
+        tx.commit().await
+    };
+    match outcome.await {
+        Ok(()) => {}
+        Err(StorageError::LeaseLost { .. }) => tracing::warn!(reference = %job.ref_id, "another worker has the job"),
+        Err(error) => tracing::error!(%error, "the outcome of a job cannot be written"),
+    }
+}
+
+async fn work(app: &App, claim: &Claim) -> Result<(), ServiceError> {
+    let id: OperationId =
+        claim.job.ref_id.parse().map_err(|_| ServiceError::Damaged(format!("reference {}", claim.job.ref_id)))?;
+    let operation = rows::get(&app.storage, &id).await?;
+    match claim.job.kind.as_str() {
+        SUBMIT => submit(app, claim, &operation).await,
+        FOLLOW_UP => follow_up(app, claim, &operation).await,
+        EXPIRE => expire(app, claim, &operation).await,
+        other => Err(ServiceError::Damaged(format!("unknown kind of job {other}"))),
+    }
+}
+
+async fn done(app: &App, claim: &Claim) -> Result<(), ServiceError> {
+    let tx = app.storage.begin().await?;
+    jobs::finish(&tx, claim, now_ms()).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn submit(app: &App, claim: &Claim, operation: &Operation) -> Result<(), ServiceError> {
+    if operation.status != OperationStatus::Queued {
+        return done(app, claim).await;
+    }
+    match app.ledger.submit(operation.body.clone(), actors(operation)).await? {
+        Submitted::Final { record } => settle(app, claim, operation, &record).await,
+        Submitted::Rejected(rejection) => reject(app, claim, operation, &rejection).await,
+    }
+}
+
+/// The signatures in the order in which the ledger wants them.
+fn actors(operation: &Operation) -> Vec<Actor> {
+    let of = |subject: &[u8; 32]| operation.signatures.iter().find(|signature| signature.subject == *subject);
+    let signatures = operation.required.iter().filter_map(|actor| of(&actor.subject));
+    signatures
+        .map(|given| Actor { subject: SubjectId(Hash32(given.subject)), signature: Bytes(given.signature.clone()) })
+        .collect()
+}
+
+/// Notes a final record, after verifying its proof, with all that it changes.
+async fn settle(app: &App, claim: &Claim, operation: &Operation, record: &Hash32) -> Result<(), ServiceError> {
+    let proven = app.ledger.proven_record(record).await?;
+    if proven.parsed.digest().0 != operation.digest {
+        return Err(ServiceError::Proof(format!("record {record} is not of operation {}", operation.id)));
+    }
+    operation::next(operations::status(operation)?, Command::Finalise)?;
+    let now = now_ms();
+    let place = RecordRef {
+        hash: record.0,
+        height: proven.record.height.0,
+        index: proven.record.index,
+        time_ms: proven.time_ms,
+    };
+    let tx = app.storage.begin().await?;
+    rows::mark_final(&tx, &operation.id, place, now).await?;
+    apply(&tx, operation, &proven, now).await?;
+    let detail = format!("{} {record} @ {}", operation.kind, place.height);
+    audit::append(&tx, &line(now, "operation.final", operation, detail)).await?;
+    jobs::finish(&tx, claim, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// What a final record changes in our rows.
+async fn apply(tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) -> Result<(), ServiceError> {
+    let event = match proven.payload() {
+        Payload::KeyRegistered(_) => {
+            let subject = operation.created_subject.ok_or_else(|| ServiceError::Damaged("a key without subject".into()))?;
+            return Ok(keys::set_status(tx, &subject, KeyStatus::Active).await?);
+        }
+        Payload::SealMade(_) => return Ok(seals::set_status(tx, &operation.id, SealStatus::Active).await?),
+        Payload::SealSuspended(fields) => return set_seal(tx, &fields.seal, SealStatus::Suspended).await,
+        Payload::SealResumed(fields) => return set_seal(tx, &fields.seal, SealStatus::Active).await,
+        Payload::SealDestroyed(fields) => return set_seal(tx, &fields.seal, SealStatus::Destroyed).await,
+        Payload::ContractOpened(_) => Event::Opened,
+        Payload::ContractVersionFixed(fields) => {
+            let commitment = proven.parsed.body().commitment(qz_evidence::commitment::name::DOCUMENT);
+            let commitment = *commitment.ok_or_else(|| ServiceError::Proof("a version without document".into()))?;
+            Event::VersionFixed { version: fields.version, commitment }
+        }
+        Payload::ContractSigned(fields) => {
+            Event::Signed { slot: fields.slot, operation: operation.id.to_string(), record: proven.hash }
+        }
+        Payload::ContractDeclined(_) => Event::Declined,
+        Payload::ContractCompleted(_) => Event::Completed,
+        _ => return Ok(()),
+    };
+    let follows = matches!(event, Event::Signed { .. });
+    let completes = event == Event::Completed;
+    let mut row = contract_rows::get(tx, contract_of(operation)?).await?;
+    let contract = contracts::domain(&row)?.apply(event)?;
+    contracts::put(&mut row, &contract)?;
+    if completes {
+        row.final_document.clone_from(&row.current_revision);
+    }
+    contract_rows::update(tx, &mut row, now).await?;
+    if follows {
+        rows::set_followup(tx, &operation.id, FollowupStatus::Pending, None, now).await?;
+        jobs::enqueue(tx, FOLLOW_UP, operation.id.as_str(), now).await?;
+    }
+    Ok(())
+}
+
+async fn set_seal(tx: &Tx, subject: &SubjectId, status: SealStatus) -> Result<(), ServiceError> {
+    match seals::find(tx, &subject.0.0).await? {
+        Some(seal) => Ok(seals::set_status(tx, &seal.operation, status).await?),
+        None => Ok(()),
+    }
+}
+
+fn contract_of(operation: &Operation) -> Result<&qz_storage::ContractId, ServiceError> {
+    let contract = operation.contract.as_ref();
+    contract.ok_or_else(|| ServiceError::Damaged(format!("operation {} has no contract", operation.id)))
+}
+
+async fn reject(
+    app: &App,
+    claim: &Claim,
+    operation: &Operation,
+    rejection: &Rejection,
+) -> Result<(), ServiceError> {
+    operation::next(operations::status(operation)?, Command::Reject)?;
+    let now = now_ms();
+    let error = OperationError {
+        code: rejection.code.clone(),
+        message_zh: rejection.message_zh.clone(),
+        message_en: rejection.message_en.clone(),
+    };
+    let tx = app.storage.begin().await?;
+    rows::mark_rejected(&tx, &operation.id, error, now).await?;
+    abandon(&tx, operation, now).await?;
+    let detail = format!("{}: {}", operation.kind, rejection.code);
+    audit::append(&tx, &line(now, "operation.rejected", operation, detail)).await?;
+    jobs::finish(&tx, claim, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// What the end of an operation without a record changes.
+async fn abandon(tx: &Tx, operation: &Operation, now: u64) -> Result<(), ServiceError> {
+    match operations::body(operation)?.payload {
+        Payload::KeyRegistered(_) => {
+            if let Some(subject) = &operation.created_subject {
+                keys::set_status(tx, subject, KeyStatus::Rejected).await?;
+            }
+        }
+        Payload::SealMade(_) => seals::set_status(tx, &operation.id, SealStatus::Rejected).await?,
+        Payload::ContractOpened(_) => {
+            let mut row = contract_rows::get(tx, contract_of(operation)?).await?;
+            let contract = contracts::domain(&row)?.apply(Event::NotOpened)?;
+            contracts::put(&mut row, &contract)?;
+            contract_rows::update(tx, &mut row, now).await?;
+        }
+        Payload::ContractSigned(_) => {
+            contract_rows::release_busy(tx, contract_of(operation)?, &operation.id).await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Nobody signed in time here; but the actor may have taken the body to another member.
+async fn expire(app: &App, claim: &Claim, operation: &Operation) -> Result<(), ServiceError> {
+    if operations::status(operation)? != Status::AwaitingSignatures {
+        return done(app, claim).await;
+    }
+    if let Some(record) = app.ledger.find(&Hash32(operation.digest)).await? {
+        return settle(app, claim, operation, &record).await;
+    }
+    operation::next(Status::AwaitingSignatures, Command::Expire)?;
+    let now = now_ms();
+    let tx = app.storage.begin().await?;
+    // A signature that came in meanwhile has queued it.
+    if rows::get(&tx, &operation.id).await?.status == OperationStatus::AwaitingSignatures {
+        rows::mark_expired(&tx, &operation.id, now).await?;
+        abandon(&tx, operation, now).await?;
+        audit::append(&tx, &line(now, "operation.expired", operation, operation.kind.clone())).await?;
+    }
+    jobs::finish(&tx, claim, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// After `contract.signed`: the key service completes the PDF; the last signature completes the contract.
+async fn follow_up(app: &App, claim: &Claim, operation: &Operation) -> Result<(), ServiceError> {
+    if operation.followup != FollowupStatus::Pending {
+        return done(app, claim).await;
+    }
+    let contract = contract_rows::get(&app.storage, contract_of(operation)?).await?;
+    let plan = Plan::of(&operation.payload)?;
+    let base = contract.current_revision.as_ref().unwrap_or(&contract.document);
+    if base.as_str() != plan.base {
+        return Err(ServiceError::Damaged(format!("operation {} was prepared on another revision", operation.id)));
+    }
+    let pdf = key_service::sign_after_finality(app, operation, &contract).await?;
+    let name = format!("{}-{}.pdf", contract.title, contract.number);
+    let revision = documents::store_pdf(app, pdf, Some(name)).await?;
+
+    let mut signed = contracts::domain(&contract)?;
+    let slot = signed.slots.get_mut(usize::from(plan.slot)).and_then(|slot| slot.signed.as_mut());
+    slot.ok_or_else(|| ServiceError::Damaged(format!("slot {} is not signed", plan.slot)))?.in_document = true;
+    let completion = match signed.status == ContractStatus::Signed && signed.document_is_current() {
+        true => {
+            let content = contract_completed(signed.subject, &Hash32(revision.sha256));
+            Some(operations::compose(app, content, Some(contract.id.clone()), Value::Null).await?)
+        }
+        false => None,
+    };
+
+    let now = now_ms();
+    let mut row = contract;
+    row.current_revision = Some(revision.id.clone());
+    contracts::put(&mut row, &signed)?;
+    let mut change = Change { documents: vec![revision], ..Change::default() };
+    change.audit.push(line(now, "document.sealed", operation, format!("slot {}", plan.slot)));
+    if let Some(completion) = completion {
+        change.jobs.push(operations::job(&completion));
+        change.operations.push(completion);
+    }
+    let tx = app.storage.begin().await?;
+    change.write(app, &tx, now).await?;
+    contract_rows::update(&tx, &mut row, now).await?;
+    contract_rows::release_busy(&tx, &row.id, &operation.id).await?;
+    rows::set_followup(&tx, &operation.id, FollowupStatus::Done, None, now).await?;
+    jobs::finish(&tx, claim, now).await?;
+    Ok(tx.commit().await?)
+}
+
+fn line(time_ms: u64, action: &str, operation: &Operation, detail: String) -> AuditLine {
+    AuditLine {
+        time_ms,
+        actor: "worker".into(),
+        ip: None,
+        action: action.into(),
+        subject: Some(operation.id.to_string()),
+        detail,
+    }
+}
