@@ -13,6 +13,7 @@ mod node;
 mod refusal;
 mod rpc;
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -83,10 +84,20 @@ fn run(home: &std::path::Path, accept_loss: bool) -> anyhow::Result<ExitCode> {
     let ending = runtime.block_on(node::run(home, &config, accept_loss))?;
     // The engine may hang on purpose; it is not waited for.
     runtime.shutdown_background();
-    Ok(match ending {
-        Ending::Stopped => ExitCode::SUCCESS,
-        Ending::Failed => ExitCode::FAILURE,
-    })
+    match ending {
+        Ending::Stopped => Ok(ExitCode::SUCCESS),
+        Ending::Failed => Ok(ExitCode::FAILURE),
+        Ending::Restart => {
+            let program = std::env::current_exe()?;
+            // Same process id, so that a supervisor notices nothing. Returns only if it fails; the
+            // loss that was accepted for this start must not be accepted again unasked.
+            let error = std::process::Command::new(program)
+                .args(["run", "--home"])
+                .arg(home)
+                .exec();
+            Err(error.into())
+        }
+    }
 }
 
 fn status(home: &std::path::Path) -> anyhow::Result<ExitCode> {

@@ -47,6 +47,9 @@ pub(crate) enum Ending {
     Stopped,
     /// It failed; the reason was logged.
     Failed,
+    /// It only observed and may vote from now on: the process is to start again. (The engine cannot
+    /// be started twice in one process, its network outlives it.)
+    Restart,
 }
 
 /// A port is taken by somebody else.
@@ -151,12 +154,14 @@ pub(crate) async fn run(
     let consensus = consensus.run(until(stopped));
     tokio::pin!(consensus);
     let ending = tokio::select! {
-        outcome = &mut consensus => {
-            if let Err(error) = outcome {
+        outcome = &mut consensus => match outcome {
+            Ok(Some(Stopped::MaySign)) => Ending::Restart,
+            Ok(None) => Ending::Stopped,
+            Err(error) => {
                 health.fail(format!("consensus: {error:#}"));
+                Ending::Failed
             }
-            Ending::Failed
-        }
+        },
         signal = terminated() => {
             tracing::info!(signal = signal?, "stopping");
             Ending::Stopped
@@ -168,6 +173,9 @@ pub(crate) async fn run(
     };
     if ending == Ending::Failed {
         tokio::time::sleep(LAST_WORDS).await;
+    }
+    if ending == Ending::Restart {
+        tracing::info!("caught up: starting again to vote");
     }
     stop.send_replace(true);
     if ending == Ending::Stopped {
@@ -198,53 +206,45 @@ struct Consensus<'a> {
 }
 
 impl Consensus<'_> {
-    /// Observes as long as it must, then votes.
-    async fn run(&self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        tokio::pin!(stop);
-        let pace = self.config.pace()?;
+    /// Votes until `stop`, or observes until it may vote.
+    async fn run(&self, stop: impl Future<Output = ()>) -> anyhow::Result<Option<Stopped>> {
         self.listen_first().await?;
-        loop {
-            let start = self.ledger.head().height + 1;
-            let observe = match &self.journal {
-                None => Some(u64::MAX),
-                Some(journal) => engine::observe_through(journal, start),
-            };
-            if let Some(height) = observe {
-                tracing::warn!(through = height, "observing without a vote");
-            }
-            let mut engine = Engine::start(engine::Setup {
-                chain_id: self.genesis.chain_id(),
-                moniker: self.moniker.clone(),
-                listen: self.listen,
-                peers: self.peers.iter().map(Peer::consensus_address).collect(),
-                network_key: self.network_key.clone(),
-                consensus_key: self.consensus_key.clone(),
-                wal: self.wal,
-                journal: if observe.is_some() { None } else { self.journal.clone() },
-                health: self.health.clone(),
-            })
-            .await
-            .map_err(|error| anyhow!("cannot start the consensus engine: {error:#}"))?;
-            let driver = Driver::new(Parts {
-                ledger: self.ledger.clone(),
-                mempool: self.mempool.clone(),
-                tips: self.tips.clone(),
-                pace: pace.clone(),
-                me: Address(validators::address(&self.card.consensus_key).0),
-                publishers: self.publishers()?,
-                observe_through: observe,
-            });
-            let outcome = tokio::select! {
-                outcome = driver.run(&mut engine.channels) => Some(outcome),
-                () = &mut stop => None,
-            };
-            engine.stop().await;
-            match outcome {
-                None => return Ok(()),
-                Some(Ok(Stopped::MaySign)) => tracing::info!("caught up: voting again"),
-                Some(Err(error)) => return Err(error.into()),
-            }
+        let start = self.ledger.head().height + 1;
+        let observe = match &self.journal {
+            None => Some(u64::MAX),
+            Some(journal) => engine::observe_through(journal, start),
+        };
+        if let Some(height) = observe {
+            tracing::warn!(through = height, "observing without a vote");
         }
+        let mut engine = Engine::start(engine::Setup {
+            chain_id: self.genesis.chain_id(),
+            moniker: self.moniker.clone(),
+            listen: self.listen,
+            peers: self.peers.iter().map(Peer::consensus_address).collect(),
+            network_key: self.network_key.clone(),
+            consensus_key: self.consensus_key.clone(),
+            wal: self.wal,
+            journal: if observe.is_some() { None } else { self.journal.clone() },
+            health: self.health.clone(),
+        })
+        .await
+        .map_err(|error| anyhow!("cannot start the consensus engine: {error:#}"))?;
+        let driver = Driver::new(Parts {
+            ledger: self.ledger.clone(),
+            mempool: self.mempool.clone(),
+            tips: self.tips.clone(),
+            pace: self.config.pace()?,
+            me: Address(validators::address(&self.card.consensus_key).0),
+            publishers: self.publishers()?,
+            observe_through: observe,
+        });
+        let outcome = tokio::select! {
+            outcome = driver.run(&mut engine.channels) => outcome.map(Some),
+            () = stop => Ok(None),
+        };
+        engine.stop().await;
+        Ok(outcome?)
     }
 
     /// A validator with a new journal may have lost its disk, and with it what it signed. If the

@@ -119,7 +119,7 @@ async fn a_validator_that_lost_its_past_observes_before_it_votes_again() {
     // Late for the first time: as good as a lost disk, so it abstains for the height in progress.
     network.start_node("notary");
     network.wait_for_height("notary", first.height, PATIENCE).await;
-    network.wait_for_log("notary", "caught up: voting again", PATIENCE).await;
+    network.wait_for_log("notary", "caught up: starting again to vote", PATIENCE).await;
     // Now only with its vote are there three.
     network.kill("court");
     let second = network::deposit(&relay, 2, 1_000);

@@ -208,8 +208,11 @@ impl Driver {
         match message {
             AppMsg::ConsensusReady { reply } => {
                 let start = Height(self.tip().0 + 1);
-                let validators = self.publishers.len();
-                await_peers(channels, (2 * validators / 3).min(validators.saturating_sub(1))).await;
+                // The very first block waits for everybody: a validator that comes when others are
+                // ahead must take itself for one that lost its past.
+                let others = self.publishers.len().saturating_sub(1);
+                let quorum = (2 * self.publishers.len() / 3).min(others);
+                await_peers(channels, if start == Height(1) { others } else { quorum }).await;
                 tracing::info!(height = start.0, "consensus starts");
                 let _ = reply.send((start, self.parameters()?));
             }
