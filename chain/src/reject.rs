@@ -320,7 +320,7 @@ impl Reject {
             Self::ContractAmendmentParties { amendment } => (
                 "contract.amendment_parties",
                 format!("变更合同 {amendment} 未由原合同各方签署"),
-                format!("amendment {amendment} does not have all the parties of the original"),
+                format!("amendment {amendment} is not signed by all the parties of the original"),
             ),
             Self::ContractAmendmentRepeated { amendment } => (
                 "contract.amendment_repeated",

@@ -170,7 +170,7 @@ impl<V: View> Context<'_, '_, V> {
         Ok(vec![self.active_key(expected)?])
     }
 
-    /// The office key of an organisation that may attest to this submission's key.
+    /// Subject and office key of an organisation with the attestor role.
     fn attestor(&self, attestor: &OrgId) -> Result<(SubjectId, PublicKey), Refusal> {
         let organisation = self
             .overlay
@@ -179,10 +179,15 @@ impl<V: View> Context<'_, '_, V> {
         if !organisation.has(Role::Attestor) {
             return Err(Reject::AttestorRole { attestor: attestor.clone() }.into());
         }
-        if self.params.foreign_attestor && organisation.id == self.relay.id {
-            return Err(Reject::AttestorIsRelay { attestor: attestor.clone() }.into());
-        }
         Ok((SubjectId::of_organisation(&self.overlay.chain_id, attestor), organisation.office()))
+    }
+
+    /// Where the parameters want it, who vouches for a key is not who relays it.
+    fn check_foreign(&self, attestor: &OrgId) -> Result<(), Reject> {
+        if self.params.foreign_attestor && *attestor == self.relay.id {
+            return Err(Reject::AttestorIsRelay { attestor: attestor.clone() });
+        }
+        Ok(())
     }
 
     /// A commitment that this kind needs.

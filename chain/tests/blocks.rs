@@ -161,6 +161,14 @@ fn keys_rotate_and_end() {
     assert_eq!(ledger.refusal(&by_court), "actor.not_entitled");
     let notary = SubjectId::of_organisation(&ledger.chain_id(), &ledger::org("notary"));
     let by_attestor = ledger.submission(revoke.clone(), vec![], &[(notary, &key("notary/office"))]);
+    // To vouch for a new key it must come through another member; to end one it need not.
+    let next_key = PublicKey::ed25519(key("a3").verifying_key().to_bytes());
+    let body = ledger.body(Payload::KeyRotated(KeyRotated { subject: a, key: next_key }), vec![]);
+    let actors = vec![actor(&body, notary, &key("notary/office")), actor(&body, a, &key("a3"))];
+    assert_eq!(ledger.refusal(&relay(&body, actors.clone(), "notary")), "attestor.is_relay");
+    assert_eq!(ledger.refusal(&relay(&body, actors, "platform")), "accepted");
+    let own_way = relay(by_attestor.body(), by_attestor.submission().actors.clone(), "notary");
+    assert_eq!(ledger.refusal(&own_way), "accepted");
     ledger.record(&by_attestor);
     assert_eq!(ledger.state(a).status(), Status::Revoked);
     let again = ledger.submission(revoke, vec![], &[(a, &key("a2"))]);

@@ -233,6 +233,15 @@ fn amendments_need_all_parties_and_the_right_original() {
         story.ledger.record(&submission);
     }
     assert_eq!(story.ledger.refusal(&unsigned), "contract.amendment_parties");
+    // All parties have a slot, but a rule of the amendment lets A alone sign for all.
+    let alone = vec![GroupRule { group: 1, required: 1 }];
+    let slots = vec![seal_slot(story.seal_a, 1, 1), seal_slot(story.seal_b, 2, 1), key_slot(story.person, 3, 1)];
+    let one_sided = story.contract(slots, alone, Some(original));
+    for submission in [story.ledger.signing(one_sided, 0, a, seal_a), story.ledger.completion(one_sided)] {
+        story.ledger.record(&submission);
+    }
+    let by_one = story.ledger.submission(amend(one_sided), vec![], &[(story.a, &key("a"))]);
+    assert_eq!(story.ledger.refusal(&by_one), "contract.amendment_parties");
     let other = story.ledger.submission(amend(unrelated), vec![], &[(story.a, &key("a"))]);
     assert_eq!(story.ledger.refusal(&other), "contract.amendment_other");
     let of_unsigned = story.contract(story.slots(), vec![], None);

@@ -6,7 +6,7 @@ use self::machine::{Command, check_opening, next, slot};
 use super::{Context, Outcome, seal};
 use crate::overlay::Refusal;
 use crate::reject::Reject;
-use crate::state::{ContractState, SealState, SubjectState};
+use crate::state::{ContractState, SealState, SignedSlot, SubjectState};
 use crate::view::View;
 use qz_evidence::SubjectId;
 use qz_evidence::commitment::name;
@@ -118,8 +118,8 @@ pub(super) fn completed<V: View>(c: &Context<'_, '_, V>, fields: &ContractRef) -
     one(fields.contract, state, vec![], command)
 }
 
-/// Actor: the initiator of the original. The amendment is completed and signed by at least the original's
-/// slots' subjects. Touches both contracts.
+/// Actor: the initiator of the original. The amendment is completed and has at least the original's
+/// parties. Touches both contracts.
 pub(super) fn amended<V: View>(c: &Context<'_, '_, V>, fields: &ContractAmended) -> Result<Outcome, Refusal> {
     let ContractAmended { contract, amendment } = *fields;
     let original = c.overlay.contract(&contract)?;
@@ -131,13 +131,23 @@ pub(super) fn amended<V: View>(c: &Context<'_, '_, V>, fields: &ContractAmended)
     if change.status != Status::Completed {
         return Err(Reject::ContractStatus { contract: amendment, status: change.status }.into());
     }
-    let subjects = |state: &ContractState| state.slots.iter().map(|s| s.subject).collect::<BTreeSet<_>>();
-    if !subjects(&change).is_superset(&subjects(&original)) {
+    if !has_parties_of(&change, &original) {
         return Err(Reject::ContractAmendmentParties { amendment }.into());
     }
     let original = next(contract, original, Command::Amend { amendment })?;
     let touched = vec![(contract, SubjectState::Contract(original)), (amendment, SubjectState::Contract(change))];
     Ok(Outcome::changes(keys, touched))
+}
+
+/// The amendment has every slot's subject of the original, and whoever signed the original signed it too:
+/// an n-of-m rule of the amendment cannot leave out a party.
+fn has_parties_of(amendment: &ContractState, original: &ContractState) -> bool {
+    let slots = |state: &ContractState| state.slots.iter().map(|s| s.subject).collect::<BTreeSet<_>>();
+    let signed = |state: &ContractState| {
+        let subject = |s: &SignedSlot| state.slots.get(usize::from(s.slot)).map(|slot| slot.subject);
+        state.signed.iter().filter_map(subject).collect::<BTreeSet<_>>()
+    };
+    slots(amendment).is_superset(&slots(original)) && signed(amendment).is_superset(&signed(original))
 }
 
 /// Actor: the key of a key slot, or the owner of a seal slot's seal.

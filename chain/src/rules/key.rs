@@ -43,6 +43,7 @@ pub(super) fn registered<V: View>(c: &Context<'_, '_, V>, fields: &KeyRegistered
         c.commitment(needed)?;
     }
     let (attestor, office_key) = c.attestor(&fields.attestor)?;
+    c.check_foreign(&fields.attestor)?;
     for (actor, expected) in [(holder, c.created), (office, attestor)] {
         if actor.subject != expected {
             return Err(Reject::ActorNotEntitled { subject: actor.subject }.into());
@@ -58,6 +59,10 @@ pub(super) fn rotated<V: View>(c: &Context<'_, '_, V>, fields: &KeyRotated) -> R
     let [authority, new_key] = c.actors()?;
     check_new_key(&fields.key)?;
     let authority_key = holder_or_attestor(c, &authority.subject, &fields.subject, &state)?;
+    if authority.subject != fields.subject {
+        // The attestor vouches for the new key as for a first one.
+        c.check_foreign(&state.attestor)?;
+    }
     if new_key.subject != fields.subject {
         return Err(Reject::ActorNotEntitled { subject: new_key.subject }.into());
     }
