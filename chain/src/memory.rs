@@ -36,6 +36,17 @@ impl MemoryTree {
     }
 }
 
+#[cfg(test)]
+impl MemoryTree {
+    /// Without what an update made stale.
+    pub(crate) fn without_stale(mut self, batch: &TreeUpdateBatch) -> Self {
+        for stale in &batch.stale_node_index_batch {
+            assert!(self.nodes.remove(&stale.node_key).is_some(), "{stale:?} was never there");
+        }
+        self
+    }
+}
+
 impl TreeReader for MemoryTree {
     fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<Node>> {
         Ok(self.nodes.get(key).cloned())
