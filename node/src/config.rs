@@ -76,10 +76,8 @@ impl NodeConfig {
             None => socket_of(&address.parse()?),
         };
         Ok(Listen {
-            consensus: announced(self.consensus_listen, &card.consensus_address)
-                .context("own consensus address")?,
-            mempool: announced(self.mempool_listen, &card.mempool_address)
-                .context("own mempool address")?,
+            consensus: announced(self.consensus_listen, &card.consensus_address).context("own consensus address")?,
+            mempool: announced(self.mempool_listen, &card.mempool_address).context("own mempool address")?,
             rpc: match self.rpc_listen {
                 Some(given) => given,
                 None => socket_of_url(&card.rpc_url).context("own RPC URL")?,
@@ -88,17 +86,13 @@ impl NodeConfig {
     }
 
     /// Consensus and mempool address of a peer organisation.
-    pub(crate) fn peer(
-        &self,
-        organisation: &str,
-        card: &ValidatorCard,
-    ) -> anyhow::Result<(Multiaddr, Multiaddr)> {
+    pub(crate) fn peer(&self, organisation: &str, card: &ValidatorCard) -> anyhow::Result<(Multiaddr, Multiaddr)> {
         let given = self.peers.get(organisation).cloned().unwrap_or_default();
         let or_announced = |given: Option<Multiaddr>, announced: &str| match given {
             Some(given) => Ok(given),
-            None => announced.parse::<Multiaddr>().with_context(|| {
-                format!("address of {organisation} in the genesis: {announced}")
-            }),
+            None => announced
+                .parse::<Multiaddr>()
+                .with_context(|| format!("address of {organisation} in the genesis: {announced}")),
         };
         Ok((
             or_announced(given.consensus, &card.consensus_address)?,

@@ -51,11 +51,7 @@ pub(crate) enum LedgerError {
     },
     /// Certificate and block do not belong together.
     #[error("the certificate of height {height} is for block {certified}, not {executed}")]
-    OtherBlock {
-        height: u64,
-        certified: Hash32,
-        executed: Hash32,
-    },
+    OtherBlock { height: u64, certified: Hash32, executed: Hash32 },
 }
 
 /// Why a block is not valid; the same on every node.
@@ -104,11 +100,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Opens the ledger in this folder, starting it from the genesis if it is new.
-    pub(crate) fn open(
-        folder: &Path,
-        genesis: &Genesis,
-        recovery: Recovery,
-    ) -> Result<Self, LedgerError> {
+    pub(crate) fn open(folder: &Path, genesis: &Genesis, recovery: Recovery) -> Result<Self, LedgerError> {
         let store = Store::open_with(folder, genesis, recovery)?;
         let head = head_of(store.view()?.tip_header()?);
         Ok(Self {
@@ -148,12 +140,7 @@ impl Ledger {
     }
 
     /// Makes the next block of what applies.
-    pub(crate) fn propose(
-        &self,
-        waiting: &[Waiting],
-        now_ms: u64,
-        proposer: Hash32,
-    ) -> Result<Built, LedgerError> {
+    pub(crate) fn propose(&self, waiting: &[Waiting], now_ms: u64, proposer: Hash32) -> Result<Built, LedgerError> {
         let view = self.store.view()?;
         let submissions = waiting.iter().map(|waiting| waiting.parsed.as_ref());
         let proposed = {
@@ -214,11 +201,7 @@ impl Ledger {
 
     /// Writes the decided block on top of the head, in one synced batch. A crash before it leaves the
     /// old head, after it the new one; there is nothing between.
-    pub(crate) fn commit(
-        &self,
-        bytes: &[u8],
-        certificate: &CommitCertificate,
-    ) -> Result<Committed, LedgerError> {
+    pub(crate) fn commit(&self, bytes: &[u8], certificate: &CommitCertificate) -> Result<Committed, LedgerError> {
         let height = certificate.height.0;
         let key = Hash32(*blake3::hash(bytes).as_bytes());
         let kept = {
@@ -228,9 +211,7 @@ impl Ledger {
         };
         let changes = match kept {
             Some((_, changes)) => changes,
-            None => self
-                .execute(bytes)?
-                .map_err(|source| LedgerError::Diverged { height, source })?,
+            None => self.execute(bytes)?.map_err(|source| LedgerError::Diverged { height, source })?,
         };
         if changes.block_id != certificate.block_id || changes.height != certificate.height {
             return Err(LedgerError::OtherBlock {
@@ -252,10 +233,7 @@ impl Ledger {
     }
 
     /// A committed block with its certificate; none for the genesis and above the head.
-    pub(crate) fn block(
-        &self,
-        height: u64,
-    ) -> Result<Option<(Vec<u8>, CommitCertificate)>, LedgerError> {
+    pub(crate) fn block(&self, height: u64) -> Result<Option<(Vec<u8>, CommitCertificate)>, LedgerError> {
         let view = self.store.view()?;
         let block = view.block_bytes(Height(height))?;
         Ok(block.zip(view.commit_certificate(Height(height))?))
@@ -288,19 +266,12 @@ impl Ledger {
     }
 
     /// The record of a body, if it is on the ledger.
-    pub(crate) fn record_of_body(
-        &self,
-        digest: &Hash32,
-    ) -> Result<Option<StoredRecord>, LedgerError> {
+    pub(crate) fn record_of_body(&self, digest: &Hash32) -> Result<Option<StoredRecord>, LedgerError> {
         Ok(self.store.record_of_submission(digest)?)
     }
 
     /// The height at which this member last relayed a submission of this number, within the window.
-    pub(crate) fn height_of_id(
-        &self,
-        relay: &OrgId,
-        id: &SubmissionId,
-    ) -> Result<Option<u64>, LedgerError> {
+    pub(crate) fn height_of_id(&self, relay: &OrgId, id: &SubmissionId) -> Result<Option<u64>, LedgerError> {
         Ok(self.store.view()?.recorded_id(relay, id)?.map(|height| height.0))
     }
 
@@ -312,10 +283,7 @@ impl Ledger {
 
     /// Records of a subject from a sequence number on.
     pub(crate) fn subject_records(
-        &self,
-        id: &SubjectId,
-        from: u64,
-        limit: usize,
+        &self, id: &SubjectId, from: u64, limit: usize,
     ) -> Result<Vec<(u64, Hash32)>, LedgerError> {
         Ok(self.store.view()?.records_of_subject(id, from, limit)?)
     }
@@ -323,10 +291,7 @@ impl Ledger {
     /// A proof bundle of these records, of the subjects that they touch and of these subjects, under
     /// the block `head`, else under the last one.
     pub(crate) fn proof(
-        &self,
-        records: &[Hash32],
-        subjects: &[SubjectId],
-        head: Option<u64>,
+        &self, records: &[Hash32], subjects: &[SubjectId], head: Option<u64>,
     ) -> Result<Vec<u8>, LedgerError> {
         let view = self.store.view()?;
         let mut touched = subjects.to_vec();
@@ -349,10 +314,7 @@ impl Ledger {
     }
 
     /// Everything in the scratch area under a prefix.
-    pub(crate) fn scratch_scan(
-        &self,
-        prefix: &[u8],
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LedgerError> {
+    pub(crate) fn scratch_scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LedgerError> {
         Ok(self.store.consensus_scan(prefix)?)
     }
 

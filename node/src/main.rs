@@ -12,6 +12,8 @@ mod mempool;
 mod node;
 mod refusal;
 mod rpc;
+#[cfg(test)]
+mod testing;
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -25,8 +27,10 @@ use node::{Ending, PortBusy};
 
 /// Exit code when a port is in use.
 const PORT_BUSY: u8 = 2;
-/// What is logged unless the configuration or `RUST_LOG` says otherwise; the engine is talkative.
-const DEFAULT_LOG: &str = "info,arc_malachitebft=warn,ractor=warn,libp2p=warn";
+/// What is logged unless the configuration or `RUST_LOG` says otherwise. The engine is talkative, and
+/// its network logs every failed call of a peer that is down; the submission network says that once.
+const DEFAULT_LOG: &str = "info,arc_malachitebft=warn,arc_malachitebft_network=off,\
+    arc_malachitebft_discovery=off,ractor=warn,libp2p=warn,libp2p_gossipsub=error";
 
 #[derive(Parser)]
 #[command(name = "qz-node", version, about = "契证节点 · node of a Qizheng ledger")]
@@ -72,15 +76,10 @@ fn main() -> ExitCode {
 
 fn run(home: &std::path::Path, accept_loss: bool) -> anyhow::Result<ExitCode> {
     let config = NodeConfig::load(home)?;
-    let filter = EnvFilter::try_from_default_env()
-        .or_else(|_| EnvFilter::try_new(config.log().unwrap_or(DEFAULT_LOG)))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
+    let filter =
+        EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(config.log().unwrap_or(DEFAULT_LOG)))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let ending = runtime.block_on(node::run(home, &config, accept_loss))?;
     // The engine may hang on purpose; it is not waited for.
     runtime.shutdown_background();
@@ -91,10 +90,7 @@ fn run(home: &std::path::Path, accept_loss: bool) -> anyhow::Result<ExitCode> {
             let program = std::env::current_exe()?;
             // Same process id, so that a supervisor notices nothing. Returns only if it fails; the
             // loss that was accepted for this start must not be accepted again unasked.
-            let error = std::process::Command::new(program)
-                .args(["run", "--home"])
-                .arg(home)
-                .exec();
+            let error = std::process::Command::new(program).args(["run", "--home"]).arg(home).exec();
             Err(error.into())
         }
     }

@@ -69,11 +69,7 @@ struct Peer {
 
 /// Runs a node until a signal or a failure. `accept_loss`: open a store whose log was torn, without
 /// what follows the damage; this validator then only observes until its peers have given it back.
-pub(crate) async fn run(
-    home_path: &Path,
-    config: &NodeConfig,
-    accept_loss: bool,
-) -> anyhow::Result<Ending> {
+pub(crate) async fn run(home_path: &Path, config: &NodeConfig, accept_loss: bool) -> anyhow::Result<Ending> {
     let home = Home::open(home_path).context("cannot open the organisation's folder")?;
     let genesis = home.genesis().context("cannot use the genesis")?;
     let organisation = home.organisation();
@@ -89,8 +85,7 @@ pub(crate) async fn run(
 
     let health = Health::new();
     let recovery = if accept_loss { Recovery::AcceptLoss } else { Recovery::Strict };
-    let ledger = Ledger::open(&home_path.join("data"), &genesis, recovery)
-        .context("cannot open the ledger")?;
+    let ledger = Ledger::open(&home_path.join("data"), &genesis, recovery).context("cannot open the ledger")?;
     let ledger = Arc::new(ledger);
     let head = ledger.head();
     tracing::info!(
@@ -102,8 +97,7 @@ pub(crate) async fn run(
     let wal = home_path.join("wal");
     let fresh = head.height == 0 && !wal.join("consensus.wal").exists();
     let journal_path = home_path.join("signer.journal");
-    let journal =
-        engine::open_journal(&journal_path, &genesis.chain_id(), &consensus_key, fresh)?;
+    let journal = engine::open_journal(&journal_path, &genesis.chain_id(), &consensus_key, fresh)?;
     if let Some(journal) = &journal
         && accept_loss
     {
@@ -267,9 +261,7 @@ impl Consensus<'_> {
         Ok(())
     }
 
-    fn publishers(
-        &self,
-    ) -> anyhow::Result<HashMap<malachitebft_app_channel::app::types::PeerId, Address>> {
+    fn publishers(&self) -> anyhow::Result<HashMap<malachitebft_app_channel::app::types::PeerId, Address>> {
         let cards = self.genesis.organisations().iter().filter_map(|o| o.validator.as_ref());
         let named = cards.map(|card| -> anyhow::Result<(PeerId, Hash32)> {
             Ok((peer::peer_id(&card.network_key)?, validators::address(&card.consensus_key)))
@@ -299,9 +291,7 @@ fn peers(genesis: &Genesis, own: &OrgId, config: &NodeConfig) -> anyhow::Result<
 fn bind(listen: &Listen) -> anyhow::Result<tokio::net::TcpListener> {
     let try_bind = |address: SocketAddr, purpose| match TcpListener::bind(address) {
         Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(PortBusy { address, purpose }.into())
-        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(PortBusy { address, purpose }.into()),
         Err(error) => Err(error).with_context(|| format!("cannot listen on {address} for {purpose}")),
     };
     try_bind(listen.consensus, "consensus")?;

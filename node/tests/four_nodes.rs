@@ -51,9 +51,7 @@ async fn four_nodes_agree_survive_a_kill_and_catch_up() {
     let genesis = Genesis::open(&bundle.genesis).unwrap();
     let head: Header = decode_strict(&bundle.head).unwrap();
     let commit: CommitCertificate = decode_strict(&bundle.commit).unwrap();
-    let signers = commit
-        .verify(&genesis.chain_id(), head.height, &head.block_id(), genesis.validators())
-        .unwrap();
+    let signers = commit.verify(&genesis.chain_id(), head.height, &head.block_id(), genesis.validators()).unwrap();
     assert!(signers.len() >= 3);
     let proven: Vec<_> = bundle.entries.iter().map(|entry| record_hash(&entry.record)).collect();
     assert!(hashes.iter().all(|hash| proven.contains(hash)));
@@ -150,6 +148,40 @@ async fn strangers_are_refused_and_a_busy_port_gives_one_line() {
     let others = Network::prepare(4);
     let error = network.client_with_identity_of(&others, "court").status().await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
+
+    // Requests that make no sense, each with its status.
+    let home = network.home("court");
+    let unknown = "00".repeat(32);
+    for (request, body, expected) in [
+        ("GET /v2/status", "", (404, "not_found")),
+        ("DELETE /v1/status", "", (405, "request.method")),
+        ("GET /v1/records/xyz", "", (400, "request.malformed")),
+        (&format!("GET /v1/records/{unknown}"), "", (404, "not_found")),
+        (&format!("GET /v1/subjects/{unknown}"), "", (404, "not_found")),
+        (&format!("GET /v1/submissions/{unknown}"), "", (404, "not_found")),
+        (&format!("GET /v1/submissions/{}", &unknown[..32]), "", (404, "not_found")),
+        ("GET /v1/blocks/7", "", (404, "not_found")),
+        ("POST /v1/submissions", "no submission", (400, "submission.malformed")),
+        ("POST /v1/submissions", &"x".repeat(100_000), (413, "request.too_large")),
+        ("POST /v1/proof", "{}", (400, "request.malformed")),
+        ("POST /v1/proof", "[", (400, "request.malformed")),
+        ("POST /v1/proof", &format!("{{\"records\":[\"{unknown}\"]}}"), (404, "not_found")),
+    ] {
+        let request = format!(
+            "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let (status, code) = network::raw::ask(&home, request.as_bytes()).await;
+        assert_eq!((status, code.as_str()), expected, "{}", &request[..40.min(request.len())]);
+    }
+    let endless = b"POST /v1/submissions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(network::raw::ask(&home, endless).await.0, 411, "a body needs a length");
+
+    // Who never finishes the headers is put out.
+    let started = std::time::Instant::now();
+    let (status, _) = network::raw::ask(&home, b"GET /v1/status HTTP/1.1\r\nHost: ").await;
+    assert!(matches!(status, 0 | 408), "{status}");
+    assert!(started.elapsed() < Duration::from_secs(20));
 
     let second = network.run_to_end("court");
     assert_eq!(second.status.code(), Some(2));

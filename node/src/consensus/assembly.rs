@@ -53,11 +53,7 @@ impl Assembler {
 
     /// Takes one part; returns the block when it was the last missing one. Streams that break a
     /// bound or the order init, data…, fin are dropped silently: nobody honest sends them.
-    pub(crate) fn push(
-        &mut self,
-        publisher: PeerId,
-        message: StreamMessage<Part>,
-    ) -> Option<StreamedBlock> {
+    pub(crate) fn push(&mut self, publisher: PeerId, message: StreamMessage<Part>) -> Option<StreamedBlock> {
         let id = message.stream_id.to_bytes();
         let max_parts = self.max_block_bytes.div_ceil(CHUNK_BYTES) as u64 + 3;
         if id.len() > MAX_STREAM_ID_BYTES || message.sequence >= max_parts {
@@ -130,11 +126,7 @@ pub(crate) struct Announcement {
 }
 
 /// The messages that stream a block; `stream` makes the stream id unique at this publisher.
-pub(crate) fn disassemble(
-    announcement: &Announcement,
-    block: &[u8],
-    stream: u64,
-) -> Vec<StreamMessage<Part>> {
+pub(crate) fn disassemble(announcement: &Announcement, block: &[u8], stream: u64) -> Vec<StreamMessage<Part>> {
     let Announcement { height, round, pol_round, proposer, id } = *announcement;
     let mut stream_id = Vec::with_capacity(24);
     stream_id.extend_from_slice(&height.0.to_be_bytes());

@@ -62,9 +62,7 @@ impl Codec<Response<Ctx>> for BorshCodec {
         let SyncResponse { start, values } = SyncResponse::try_from_slice(&bytes)?;
         let values = values
             .into_iter()
-            .map(|(block, certificate)| {
-                RawDecidedValue::new(block.into(), without_extensions(certificate))
-            })
+            .map(|(block, certificate)| RawDecidedValue::new(block.into(), without_extensions(certificate)))
             .collect();
         Ok(Response::ValueResponse(ValueResponse::new(start, values)))
     }
@@ -90,8 +88,7 @@ impl Codec<ValidatorProof<Ctx>> for BorshCodec {
     type Error = io::Error;
 
     fn decode(&self, bytes: Bytes) -> io::Result<ValidatorProof<Ctx>> {
-        let (public_key, peer_id, signature) =
-            <(Vec<u8>, Vec<u8>, Signature)>::try_from_slice(&bytes)?;
+        let (public_key, peer_id, signature) = <(Vec<u8>, Vec<u8>, Signature)>::try_from_slice(&bytes)?;
         Ok(ValidatorProof::new(public_key, peer_id, signature))
     }
 
@@ -101,13 +98,8 @@ impl Codec<ValidatorProof<Ctx>> for BorshCodec {
 }
 
 /// The extended form that the engine's sync wants of a certificate without extensions.
-pub(crate) fn without_extensions(
-    certificate: CommitCertificate<Ctx>,
-) -> ExtendedCommitCertificate<Ctx> {
-    ExtendedCommitCertificate::from_commit_certificate_and_extensions(
-        certificate,
-        VoteExtensions::new(Vec::new()),
-    )
+pub(crate) fn without_extensions(certificate: CommitCertificate<Ctx>) -> ExtendedCommitCertificate<Ctx> {
+    ExtendedCommitCertificate::from_commit_certificate_and_extensions(certificate, VoteExtensions::new(Vec::new()))
 }
 
 #[cfg(test)]
@@ -127,10 +119,7 @@ mod tests {
         let bytes = BorshCodec.encode(message).unwrap();
         let mut longer = bytes.to_vec();
         longer.push(0);
-        assert!(
-            Codec::<T>::decode(&BorshCodec, Bytes::from(longer)).is_err(),
-            "a trailing byte is refused"
-        );
+        assert!(Codec::<T>::decode(&BorshCodec, Bytes::from(longer)).is_err(), "a trailing byte is refused");
         BorshCodec.decode(bytes).unwrap()
     }
 
@@ -150,8 +139,7 @@ mod tests {
             value: NilOrVal::Val(BlockId([7; 32])),
             address: Address([1; 32]),
         };
-        let message: SignedConsensusMsg<Ctx> =
-            SignedConsensusMsg::Vote(SignedVote::new(vote, Signature([5; 64])));
+        let message: SignedConsensusMsg<Ctx> = SignedConsensusMsg::Vote(SignedVote::new(vote, Signature([5; 64])));
         assert_eq!(round_trip(&message), message);
 
         let value: ProposedValue<Ctx> = ProposedValue {
@@ -164,8 +152,7 @@ mod tests {
         };
         assert_eq!(round_trip(&value), value);
 
-        let proof: ValidatorProof<Ctx> =
-            ValidatorProof::new(vec![1; 32], vec![2; 38], Signature([3; 64]));
+        let proof: ValidatorProof<Ctx> = ValidatorProof::new(vec![1; 32], vec![2; 38], Signature([3; 64]));
         assert_eq!(round_trip(&proof), proof);
     }
 
@@ -179,10 +166,7 @@ mod tests {
         };
         let response = Response::ValueResponse(ValueResponse::new(
             Height(9),
-            vec![RawDecidedValue::new(
-                Bytes::from_static(b"block"),
-                without_extensions(certificate.clone()),
-            )],
+            vec![RawDecidedValue::new(Bytes::from_static(b"block"), without_extensions(certificate.clone()))],
         ));
         let Response::ValueResponse(back) = round_trip(&response);
         assert_eq!(back.start_height, Height(9));

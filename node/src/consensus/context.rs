@@ -7,16 +7,14 @@
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use qz_evidence::hash::tag;
-use qz_evidence::{Hash32, commit};
 use malachitebft_core_types::{
     self as core, LinearTimeouts, NilOrVal, Round, SignedExtension, SigningScheme, VoteType,
 };
+use qz_evidence::hash::tag;
+use qz_evidence::{Hash32, commit};
 
 /// Height of a block; the first decided block is 1, genesis is 0.
-#[derive(
-    Copy, Clone, Default, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Copy, Clone, Default, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub(crate) struct Height(pub u64);
 
 impl fmt::Display for Height {
@@ -43,9 +41,7 @@ impl core::Height for Height {
 }
 
 /// Address of a validator: BLAKE3 of its Ed25519 public key.
-#[derive(
-    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub(crate) struct Address(pub [u8; 32]);
 
 impl fmt::Display for Address {
@@ -57,9 +53,7 @@ impl fmt::Display for Address {
 impl core::Address for Address {}
 
 /// Id of a block: SHA-256 of its header bytes.
-#[derive(
-    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub(crate) struct BlockId(pub [u8; 32]);
 
 impl fmt::Display for BlockId {
@@ -69,9 +63,7 @@ impl fmt::Display for BlockId {
 }
 
 /// What the engine decides on: a block id.
-#[derive(
-    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub(crate) struct Value {
     /// The block decided on.
     pub id: BlockId,
@@ -248,9 +240,7 @@ impl core::Vote<Ctx> for Vote {
 pub(crate) struct PublicKey(pub [u8; 32]);
 
 /// Ed25519 signature.
-#[derive(
-    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub(crate) struct Signature(pub [u8; 64]);
 
 /// The wrong number of bytes for a key or signature.
@@ -290,15 +280,8 @@ impl SigningScheme for Ed25519 {
 }
 
 /// `bytes` as an array, or an error that names both lengths.
-pub(crate) fn exact<const N: usize>(
-    bytes: &[u8],
-    what: &'static str,
-) -> Result<[u8; N], LengthError> {
-    bytes.try_into().map_err(|_| LengthError {
-        what,
-        expected: N,
-        got: bytes.len(),
-    })
+pub(crate) fn exact<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], LengthError> {
+    bytes.try_into().map_err(|_| LengthError { what, expected: N, got: bytes.len() })
 }
 
 /// A validator of one height.
@@ -381,43 +364,19 @@ impl core::Context for Ctx {
     type Extension = ();
     type SigningScheme = Ed25519;
 
-    fn select_proposer<'a>(
-        &self,
-        validators: &'a ValidatorSet,
-        height: Height,
-        round: Round,
-    ) -> &'a Validator {
+    fn select_proposer<'a>(&self, validators: &'a ValidatorSet, height: Height, round: Round) -> &'a Validator {
         validators.proposer(height, round)
     }
 
-    fn new_proposal(
-        &self,
-        height: Height,
-        round: Round,
-        value: Value,
-        pol_round: Round,
-        address: Address,
-    ) -> Proposal {
+    fn new_proposal(&self, height: Height, round: Round, value: Value, pol_round: Round, address: Address) -> Proposal {
         Proposal { height, round, value, pol_round, address }
     }
 
-    fn new_prevote(
-        &self,
-        height: Height,
-        round: Round,
-        value: NilOrVal<BlockId>,
-        address: Address,
-    ) -> Vote {
+    fn new_prevote(&self, height: Height, round: Round, value: NilOrVal<BlockId>, address: Address) -> Vote {
         Vote { kind: VoteType::Prevote, height, round, value, address }
     }
 
-    fn new_precommit(
-        &self,
-        height: Height,
-        round: Round,
-        value: NilOrVal<BlockId>,
-        address: Address,
-    ) -> Vote {
+    fn new_precommit(&self, height: Height, round: Round, value: NilOrVal<BlockId>, address: Address) -> Vote {
         Vote { kind: VoteType::Precommit, height, round, value, address }
     }
 }

@@ -62,10 +62,7 @@ pub(crate) enum DriverError {
     Ledger(#[from] LedgerError),
     /// The engine decided on a block that is not here.
     #[error("block {id} was decided at height {height} but is not stored")]
-    DecidedUnknown {
-        height: Height,
-        id: BlockId,
-    },
+    DecidedUnknown { height: Height, id: BlockId },
 }
 
 /// Why [`Driver::run`] returned without an error.
@@ -200,11 +197,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn answer(
-        &mut self,
-        message: AppMsg<Ctx>,
-        channels: &Channels<Ctx>,
-    ) -> Result<(), DriverError> {
+    async fn answer(&mut self, message: AppMsg<Ctx>, channels: &Channels<Ctx>) -> Result<(), DriverError> {
         match message {
             AppMsg::ConsensusReady { reply } => {
                 let start = Height(self.tip().0 + 1);
@@ -289,11 +282,7 @@ impl Driver {
     }
 
     /// The valid proposals of a round that are known, those that arrived too early included.
-    fn on_started_round(
-        &mut self,
-        height: Height,
-        round: Round,
-    ) -> Result<Vec<ProposedValue<Ctx>>, DriverError> {
+    fn on_started_round(&mut self, height: Height, round: Round) -> Result<Vec<ProposedValue<Ctx>>, DriverError> {
         let mut early = Vec::new();
         for (block, received_ms) in std::mem::take(&mut self.future) {
             if block.height == height {
@@ -313,11 +302,7 @@ impl Driver {
 
     /// This node's proposal for a round: the one it already made, or a new block of what waits in
     /// the mempool; durable on return.
-    fn build(
-        &self,
-        height: Height,
-        round: Round,
-    ) -> Result<Option<(ProposedValue<Ctx>, Vec<u8>)>, DriverError> {
+    fn build(&self, height: Height, round: Round) -> Result<Option<(ProposedValue<Ctx>, Vec<u8>)>, DriverError> {
         if height.0 != self.tip().0 + 1 {
             tracing::warn!(%height, tip = %self.tip(), "asked for a value of a height that is not next");
             return Ok(None);
@@ -345,10 +330,7 @@ impl Driver {
     }
 
     async fn publish(
-        &mut self,
-        proposed: &ProposedValue<Ctx>,
-        block: &[u8],
-        channels: &Channels<Ctx>,
+        &mut self, proposed: &ProposedValue<Ctx>, block: &[u8], channels: &Channels<Ctx>,
     ) -> Result<(), DriverError> {
         self.streams += 1;
         let announcement = Announcement {
@@ -370,9 +352,7 @@ impl Driver {
 
     /// A whole block arrived: judge it now, keep it for later, or drop it.
     fn on_streamed(
-        &mut self,
-        block: StreamedBlock,
-        received_ms: u64,
+        &mut self, block: StreamedBlock, received_ms: u64,
     ) -> Result<Option<ProposedValue<Ctx>>, DriverError> {
         let tip = self.tip();
         if block.height <= tip {
@@ -394,11 +374,7 @@ impl Driver {
 
     /// The one verdict on a streamed block of the height in progress, durable on return. `None`: the
     /// engine is to hear nothing of it.
-    fn judge(
-        &self,
-        streamed: StreamedBlock,
-        received_ms: u64,
-    ) -> Result<Option<ProposedValue<Ctx>>, DriverError> {
+    fn judge(&self, streamed: StreamedBlock, received_ms: u64) -> Result<Option<ProposedValue<Ctx>>, DriverError> {
         let StreamedBlock { publisher, height, round, pol_round, id, bytes } = streamed;
         let validators = self.validators()?;
         let turn = validators.proposer(height, round).address;
@@ -450,12 +426,7 @@ impl Driver {
 
     /// A block that a peer says was decided; the engine has checked the certificate and will compare
     /// the block id with it.
-    fn on_synced(
-        &self,
-        height: Height,
-        round: Round,
-        bytes: &Bytes,
-    ) -> Result<SyncedValueOutcome<Ctx>, DriverError> {
+    fn on_synced(&self, height: Height, round: Round, bytes: &Bytes) -> Result<SyncedValueOutcome<Ctx>, DriverError> {
         if height.0 > self.tip().0 + 1 {
             return Ok(SyncedValueOutcome::LocalTransientError);
         }
@@ -544,10 +515,7 @@ fn announced_height(part: &StreamMessage<Part>) -> Option<Height> {
 }
 
 /// Resolves when a vote or proposal above `tip` arrives: others have started the next height.
-async fn heard_from_above(
-    events: &mut RxEvent<Ctx>,
-    tip: Height,
-) -> Result<(), DriverError> {
+async fn heard_from_above(events: &mut RxEvent<Ctx>, tip: Height) -> Result<(), DriverError> {
     loop {
         match events.recv().await {
             Ok(Event::Received(message)) if message.height() > tip => return Ok(()),

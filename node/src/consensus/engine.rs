@@ -12,14 +12,12 @@ use ed25519_dalek::SigningKey;
 use eyre::WrapErr;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
-use malachitebft_app_channel::app::config::{
-    ConsensusConfig, NodeConfig, ValuePayload, ValueSyncConfig,
-};
+use malachitebft_app_channel::app::config::{ConsensusConfig, NodeConfig, ValuePayload, ValueSyncConfig};
 use malachitebft_app_channel::app::types::PeerId;
 use malachitebft_app_channel::app::types::codec::Codec;
 use malachitebft_app_channel::{
-    Channels, ConsensusContext, ConsensusRequest, EngineBuilder, EngineHandle, NetworkContext,
-    NetworkIdentity, NetworkRequest, RequestContext, Signer, SyncContext, WalContext,
+    Channels, ConsensusContext, ConsensusRequest, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity,
+    NetworkRequest, RequestContext, Signer, SyncContext, WalContext,
 };
 use malachitebft_engine::util::events::{Event, RxEvent};
 use qz_evidence::Hash32;
@@ -98,10 +96,7 @@ impl NodeConfig for EngineConfig {
 /// The journal of this validator, and up to which height it must only observe; `None` for the
 /// journal if the node may never sign until its key is rotated.
 pub(crate) fn open_journal(
-    path: &Path,
-    chain_id: &Hash32,
-    key: &SigningKey,
-    fresh: bool,
+    path: &Path, chain_id: &Hash32, key: &SigningKey, fresh: bool,
 ) -> Result<Option<Arc<Mutex<Journal>>>, JournalError> {
     match Journal::open(path, &chain_id.0, &key.verifying_key().to_bytes(), fresh) {
         Ok(journal) => Ok(Some(Arc::new(Mutex::new(journal)))),
@@ -136,16 +131,18 @@ impl Engine {
     /// Starts all of the engine's actors.
     pub(crate) async fn start(setup: Setup<'_>) -> eyre::Result<Self> {
         let Setup { chain_id, moniker, listen, peers, network_key, .. } = setup;
-        let config =
-            EngineConfig { moniker: moniker.clone(), consensus: consensus_config(&chain_id, listen, peers)?, sync: sync_config() };
+        let config = EngineConfig {
+            moniker: moniker.clone(),
+            consensus: consensus_config(&chain_id, listen, peers)?,
+            sync: sync_config(),
+        };
         std::fs::create_dir_all(setup.wal).wrap_err("cannot create the WAL folder")?;
         let wal = setup.wal.join("consensus.wal");
         let verifier = Box::new(StrictVerifier { chain_id });
 
         let (identity, context) = match setup.journal {
             Some(journal) => {
-                let signer =
-                    GuardedSigner::new(chain_id, setup.consensus_key, journal, setup.health.clone());
+                let signer = GuardedSigner::new(chain_id, setup.consensus_key, journal, setup.health.clone());
                 let key = signer.public_key();
                 let address = Address(*blake3::hash(&key.0).as_bytes());
                 let peer_id = network_key.public().to_peer_id().to_bytes();
@@ -154,8 +151,7 @@ impl Engine {
                     .await
                     .wrap_err("cannot sign the validator proof")?;
                 let proof = BorshCodec.encode(&proof)?;
-                let identity =
-                    NetworkIdentity::new_validator(moniker, network_key, address.to_string(), proof);
+                let identity = NetworkIdentity::new_validator(moniker, network_key, address.to_string(), proof);
                 (identity, ConsensusContext::new_validator(address, verifier, Box::new(signer)))
             }
             // No validator has the zero address, so the engine never asks for a signature.
@@ -172,11 +168,7 @@ impl Engine {
             .with_default_request(RequestContext::new(100))
             .build()
             .await?;
-        let watch = tokio::spawn(watch(
-            channels.requests.clone(),
-            channels.events.subscribe(),
-            setup.health,
-        ));
+        let watch = tokio::spawn(watch(channels.requests.clone(), channels.events.subscribe(), setup.health));
         Ok(Self { channels, handle, watch })
     }
 
@@ -191,11 +183,7 @@ impl Engine {
     }
 }
 
-fn consensus_config(
-    chain_id: &Hash32,
-    listen: SocketAddr,
-    peers: Vec<Multiaddr>,
-) -> eyre::Result<ConsensusConfig> {
+fn consensus_config(chain_id: &Hash32, listen: SocketAddr, peers: Vec<Multiaddr>) -> eyre::Result<ConsensusConfig> {
     let mut config = ConsensusConfig { value_payload: ValuePayload::ProposalAndParts, ..Default::default() };
     config.p2p.listen_addr = match listen {
         SocketAddr::V4(address) => format!("/ip4/{}/tcp/{}", address.ip(), address.port()).parse()?,
@@ -220,11 +208,7 @@ fn sync_config() -> ValueSyncConfig {
 }
 
 /// Turns engine failures that leave the process alive into a failed node.
-async fn watch(
-    requests: tokio::sync::mpsc::Sender<ConsensusRequest<Ctx>>,
-    mut events: RxEvent<Ctx>,
-    health: Health,
-) {
+async fn watch(requests: tokio::sync::mpsc::Sender<ConsensusRequest<Ctx>>, mut events: RxEvent<Ctx>, health: Health) {
     let mut probe = tokio::time::interval(PROBE_INTERVAL);
     loop {
         tokio::select! {
@@ -267,9 +251,7 @@ pub(crate) async fn await_peers(channels: &Channels<Ctx>, wanted: usize) {
 }
 
 /// Peers as the engine names them, by the validator address that streams from them.
-pub(crate) fn publishers(
-    validators: impl IntoIterator<Item = (libp2p::PeerId, Hash32)>,
-) -> HashMap<PeerId, Address> {
+pub(crate) fn publishers(validators: impl IntoIterator<Item = (libp2p::PeerId, Hash32)>) -> HashMap<PeerId, Address> {
     validators
         .into_iter()
         .filter_map(|(peer, address)| {

@@ -35,9 +35,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Kind::Proposal, Kind::Prevote, Kind::Precommit, Kind::Abstain]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        [Kind::Proposal, Kind::Prevote, Kind::Precommit, Kind::Abstain].into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -65,24 +63,13 @@ pub(crate) enum JournalError {
     Foreign(PathBuf),
     /// Bytes that no crash explains.
     #[error("signer journal {path} is corrupt at byte {offset}", path = .path.display())]
-    Corrupt {
-        path: PathBuf,
-        offset: usize,
-    },
+    Corrupt { path: PathBuf, offset: usize },
     /// Something else was signed for this step.
     #[error("refused to sign a second {kind:?} for height {height} round {round}")]
-    Conflict {
-        kind: Kind,
-        height: u64,
-        round: i64,
-    },
+    Conflict { kind: Kind, height: u64, round: i64 },
     /// The step is older than what was signed, or this height is given up.
     #[error("refused to sign at height {height}: signatures exist up to {newest}, abstaining up to {abstain:?}")]
-    Passed {
-        height: u64,
-        newest: u64,
-        abstain: Option<u64>,
-    },
+    Passed { height: u64, newest: u64, abstain: Option<u64> },
     /// Reading or writing failed.
     #[error("signer journal {path}", path = .path.display())]
     Io {
@@ -107,10 +94,7 @@ impl Journal {
     /// Opens the journal, creating it only on a fresh validator; drops a torn last record and
     /// compacts to the newest height.
     pub(crate) fn open(
-        path: &Path,
-        chain_id: &[u8; 32],
-        public_key: &[u8; 32],
-        fresh: bool,
+        path: &Path, chain_id: &[u8; 32], public_key: &[u8; 32], fresh: bool,
     ) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         let mut bytes = Vec::new();
@@ -130,30 +114,16 @@ impl Journal {
         let records = if created {
             Vec::new()
         } else {
-            let body = bytes
-                .strip_prefix(header.as_slice())
-                .ok_or_else(|| JournalError::Foreign(path.to_owned()))?;
-            read_records(body).map_err(|offset| JournalError::Corrupt {
-                path: path.to_owned(),
-                offset: HEADER_LEN + offset,
-            })?
+            let body = bytes.strip_prefix(header.as_slice()).ok_or_else(|| JournalError::Foreign(path.to_owned()))?;
+            read_records(body)
+                .map_err(|offset| JournalError::Corrupt { path: path.to_owned(), offset: HEADER_LEN + offset })?
         };
-        let newest = records
-            .iter()
-            .filter(|intent| intent.kind != Kind::Abstain)
-            .map(|intent| intent.height)
-            .max()
-            .unwrap_or(0);
-        let abstain = records
-            .iter()
-            .filter(|intent| intent.kind == Kind::Abstain)
-            .map(|intent| intent.height)
-            .max();
+        let newest =
+            records.iter().filter(|intent| intent.kind != Kind::Abstain).map(|intent| intent.height).max().unwrap_or(0);
+        let abstain = records.iter().filter(|intent| intent.kind == Kind::Abstain).map(|intent| intent.height).max();
         let kept: Vec<_> = records
             .into_iter()
-            .filter(|intent| {
-                intent.height == newest || intent.kind == Kind::Abstain && Some(intent.height) == abstain
-            })
+            .filter(|intent| intent.height == newest || intent.kind == Kind::Abstain && Some(intent.height) == abstain)
             .collect();
         let file = rewrite(path, &header, &kept).map_err(io)?;
         let steps = kept
@@ -184,13 +154,7 @@ impl Journal {
 
     /// Signs nothing up to and including a height; synced on return.
     pub(crate) fn abstain_through(&mut self, height: u64) -> Result<(), JournalError> {
-        self.append(&Intent {
-            kind: Kind::Abstain,
-            height,
-            round: -1,
-            block: None,
-            digest: [0; 32],
-        })?;
+        self.append(&Intent { kind: Kind::Abstain, height, round: -1, block: None, digest: [0; 32] })?;
         self.abstain = self.abstain.max(Some(height));
         Ok(())
     }
@@ -202,20 +166,12 @@ impl Journal {
             Some(digest) if *digest == intent.digest => return Ok(()),
             Some(_) => {
                 self.abstain_through(intent.height)?;
-                return Err(JournalError::Conflict {
-                    kind: intent.kind,
-                    height: intent.height,
-                    round: intent.round,
-                });
+                return Err(JournalError::Conflict { kind: intent.kind, height: intent.height, round: intent.round });
             }
             None => {}
         }
         if intent.height < self.newest || self.abstain.is_some_and(|up_to| intent.height <= up_to) {
-            return Err(JournalError::Passed {
-                height: intent.height,
-                newest: self.newest,
-                abstain: self.abstain,
-            });
+            return Err(JournalError::Passed { height: intent.height, newest: self.newest, abstain: self.abstain });
         }
         self.append(intent)?;
         if intent.height > self.newest {

@@ -65,14 +65,9 @@ impl Proposals {
     }
 
     /// Persists a valid block and the proposal that names it; synced on return.
-    pub(crate) fn save(
-        &self,
-        proposed: &ProposedValue<Ctx>,
-        block: &[u8],
-    ) -> Result<(), LedgerError> {
+    pub(crate) fn save(&self, proposed: &ProposedValue<Ctx>, block: &[u8]) -> Result<(), LedgerError> {
         let height = proposed.height;
-        let proposed_key =
-            [round_prefix(height, proposed.round), proposed.value.id.0.to_vec()].concat();
+        let proposed_key = [round_prefix(height, proposed.round), proposed.value.id.0.to_vec()].concat();
         self.ledger.scratch_put(&[
             (block_key(height, &proposed.value.id), block.to_vec()),
             (proposed_key, to_bytes(proposed)),
@@ -81,47 +76,23 @@ impl Proposals {
     }
 
     /// Persists a verdict other than valid; synced on return.
-    pub(crate) fn refuse(
-        &self,
-        height: Height,
-        block: &[u8],
-        verdict: &Verdict,
-    ) -> Result<(), LedgerError> {
+    pub(crate) fn refuse(&self, height: Height, block: &[u8], verdict: &Verdict) -> Result<(), LedgerError> {
         self.ledger.scratch_put(&[(verdict_key(height, block), to_bytes(verdict))])
     }
 
     /// The verdict on these bytes, if one was made.
-    pub(crate) fn verdict(
-        &self,
-        height: Height,
-        block: &[u8],
-    ) -> Result<Option<Verdict>, LedgerError> {
-        self.ledger
-            .scratch_get(&verdict_key(height, block))?
-            .map(|bytes| from_bytes(&bytes))
-            .transpose()
+    pub(crate) fn verdict(&self, height: Height, block: &[u8]) -> Result<Option<Verdict>, LedgerError> {
+        self.ledger.scratch_get(&verdict_key(height, block))?.map(|bytes| from_bytes(&bytes)).transpose()
     }
 
     /// The valid block of this id, if it is here.
-    pub(crate) fn block(
-        &self,
-        height: Height,
-        id: &BlockId,
-    ) -> Result<Option<Vec<u8>>, LedgerError> {
+    pub(crate) fn block(&self, height: Height, id: &BlockId) -> Result<Option<Vec<u8>>, LedgerError> {
         self.ledger.scratch_get(&block_key(height, id))
     }
 
     /// All valid proposals for a round.
-    pub(crate) fn of_round(
-        &self,
-        height: Height,
-        round: Round,
-    ) -> Result<Vec<ProposedValue<Ctx>>, LedgerError> {
-        self.ledger
-            .scratch_scan(&round_prefix(height, round))?
-            .iter()
-            .map(|(_, bytes)| from_bytes(bytes))
-            .collect()
+    pub(crate) fn of_round(&self, height: Height, round: Round) -> Result<Vec<ProposedValue<Ctx>>, LedgerError> {
+        self.ledger.scratch_scan(&round_prefix(height, round))?.iter().map(|(_, bytes)| from_bytes(bytes)).collect()
     }
 
     /// Forgets everything up to and including a height.

@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use ed25519_dalek::{Signer as _, SigningKey};
 use malachitebft_app_channel::Signer;
-use malachitebft_core_types::{
-    NilOrVal, Round, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType,
-};
+use malachitebft_core_types::{NilOrVal, Round, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType};
 use malachitebft_signing::Error;
 
 use qz_evidence::Hash32;
@@ -32,12 +30,7 @@ struct NoExtensions;
 
 impl GuardedSigner {
     /// A signer for one chain.
-    pub(crate) fn new(
-        chain_id: Hash32,
-        key: SigningKey,
-        journal: Arc<Mutex<Journal>>,
-        health: Health,
-    ) -> Self {
+    pub(crate) fn new(chain_id: Hash32, key: SigningKey, journal: Arc<Mutex<Journal>>, health: Health) -> Self {
         Self { chain_id, key, journal, health }
     }
 
@@ -53,23 +46,11 @@ impl GuardedSigner {
     /// Signs `bytes` once the journal holds the intent on disk. A refusal stops the node: the
     /// engine cannot go on without the signature, and must not.
     fn guarded(
-        &self,
-        kind: Kind,
-        height: u64,
-        round: Round,
-        block: Option<[u8; 32]>,
-        bytes: &[u8],
+        &self, kind: Kind, height: u64, round: Round, block: Option<[u8; 32]>, bytes: &[u8],
     ) -> Result<Signature, Error> {
-        let intent = Intent {
-            kind,
-            height,
-            round: round.as_i64(),
-            block,
-            digest: *blake3::hash(bytes).as_bytes(),
-        };
-        let admitted: Result<(), JournalError> = tokio::task::block_in_place(|| {
-            self.journal.lock().unwrap_or_else(PoisonError::into_inner).admit(&intent)
-        });
+        let intent = Intent { kind, height, round: round.as_i64(), block, digest: *blake3::hash(bytes).as_bytes() };
+        let admitted: Result<(), JournalError> =
+            tokio::task::block_in_place(|| self.journal.lock().unwrap_or_else(PoisonError::into_inner).admit(&intent));
         match admitted {
             Ok(()) => Ok(self.sign(bytes)),
             Err(error) => {
@@ -96,30 +77,20 @@ impl Signer<Ctx> for GuardedSigner {
         Ok(SignedMessage::new(vote, signature))
     }
 
-    async fn sign_proposal(
-        &self,
-        proposal: Proposal,
-    ) -> Result<SignedMessage<Ctx, Proposal>, Error> {
+    async fn sign_proposal(&self, proposal: Proposal) -> Result<SignedMessage<Ctx, Proposal>, Error> {
         let bytes = proposal.sign_bytes(&self.chain_id);
         let block = Some(proposal.value.id.0);
-        let signature =
-            self.guarded(Kind::Proposal, proposal.height.0, proposal.round, block, &bytes)?;
+        let signature = self.guarded(Kind::Proposal, proposal.height.0, proposal.round, block, &bytes)?;
         Ok(SignedMessage::new(proposal, signature))
     }
 
     async fn sign_vote_extension(
-        &self,
-        _scope: VoteExtensionScope<Ctx>,
-        _extension: (),
+        &self, _scope: VoteExtensionScope<Ctx>, _extension: (),
     ) -> Result<SignedMessage<Ctx, ()>, Error> {
         Err(Error::from_source(NoExtensions))
     }
 
-    async fn sign_validator_proof(
-        &self,
-        public_key: Vec<u8>,
-        peer_id: Vec<u8>,
-    ) -> Result<ValidatorProof<Ctx>, Error> {
+    async fn sign_validator_proof(&self, public_key: Vec<u8>, peer_id: Vec<u8>) -> Result<ValidatorProof<Ctx>, Error> {
         let bytes = ValidatorProof::<Ctx>::signing_bytes(&public_key, &peer_id);
         let signature = self.sign(&bytes);
         Ok(ValidatorProof::new(public_key, peer_id, signature))

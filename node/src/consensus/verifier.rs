@@ -30,42 +30,27 @@ pub(crate) fn is_valid(key: &PublicKey, message: &[u8], signature: &Signature) -
 #[async_trait]
 impl Verifier<Ctx> for StrictVerifier {
     async fn verify_signed_vote(
-        &self,
-        vote: &Vote,
-        signature: &Signature,
-        key: &PublicKey,
+        &self, vote: &Vote, signature: &Signature, key: &PublicKey,
     ) -> Result<VerificationResult, Error> {
         let valid = is_valid(key, &vote.sign_bytes(&self.chain_id), signature);
         Ok(VerificationResult::from_bool(valid))
     }
 
     async fn verify_signed_proposal(
-        &self,
-        proposal: &Proposal,
-        signature: &Signature,
-        key: &PublicKey,
+        &self, proposal: &Proposal, signature: &Signature, key: &PublicKey,
     ) -> Result<VerificationResult, Error> {
         let valid = is_valid(key, &proposal.sign_bytes(&self.chain_id), signature);
         Ok(VerificationResult::from_bool(valid))
     }
 
     async fn verify_signed_vote_extension(
-        &self,
-        _scope: &VoteExtensionScope<Ctx>,
-        _extension: &(),
-        _signature: &Signature,
-        _key: &PublicKey,
+        &self, _scope: &VoteExtensionScope<Ctx>, _extension: &(), _signature: &Signature, _key: &PublicKey,
     ) -> Result<VerificationResult, Error> {
         Ok(VerificationResult::Invalid)
     }
 
-    async fn verify_validator_proof(
-        &self,
-        proof: &ValidatorProof<Ctx>,
-    ) -> Result<VerificationResult, Error> {
-        let key = exact(&proof.public_key, "public key")
-            .map(PublicKey)
-            .map_err(Error::from_source)?;
+    async fn verify_validator_proof(&self, proof: &ValidatorProof<Ctx>) -> Result<VerificationResult, Error> {
+        let key = exact(&proof.public_key, "public key").map(PublicKey).map_err(Error::from_source)?;
         let valid = is_valid(&key, &proof.preimage(), &proof.signature);
         Ok(VerificationResult::from_bool(valid))
     }

@@ -120,9 +120,7 @@ impl Mempool {
             return GossipVerdict::Malformed;
         };
         let digest = parsed.digest();
-        if self.lock().pool.get(&digest).is_some()
-            || !matches!(self.ledger.record_of_body(&digest), Ok(None))
-        {
+        if self.lock().pool.get(&digest).is_some() || !matches!(self.ledger.record_of_body(&digest), Ok(None)) {
             return GossipVerdict::Useless;
         }
         let bytes: Arc<[u8]> = bytes.into();
@@ -137,9 +135,7 @@ impl Mempool {
                 }
                 GossipVerdict::Useless
             }
-            Err(SubmitError::Refused(Refusal::Pool(_)) | SubmitError::Ledger(_)) => {
-                GossipVerdict::Useless
-            }
+            Err(SubmitError::Refused(Refusal::Pool(_)) | SubmitError::Ledger(_)) => GossipVerdict::Useless,
         }
     }
 
@@ -281,3 +277,6 @@ impl Inner {
         self.refused.insert(digest, refusal);
     }
 }
+
+#[cfg(test)]
+mod tests;

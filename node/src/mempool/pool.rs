@@ -108,9 +108,7 @@ impl Pool {
         if self.ids.contains_key(&id) {
             return Err(PoolRefusal::SameId(id.1));
         }
-        if self.queue.len() >= self.limits.count
-            || self.bytes + waiting.bytes.len() > self.limits.bytes
-        {
+        if self.queue.len() >= self.limits.count || self.bytes + waiting.bytes.len() > self.limits.bytes {
             return Err(PoolRefusal::Full);
         }
         let share = self.shares.entry(id.0.clone()).or_default();
@@ -176,21 +174,13 @@ mod tests {
 
     fn submission(organisation: &str, id: u8, claimed_time_ms: u64) -> Waiting {
         let key = SigningKey::from_bytes(&[7; 32]);
-        let payload = qz_evidence::payload::Payload::EvidenceDeposited(
-            qz_evidence::payload::EvidenceDeposited { about: None },
-        );
+        let payload =
+            qz_evidence::payload::Payload::EvidenceDeposited(qz_evidence::payload::EvidenceDeposited { about: None });
         let commitments: Vec<Commitment> = Vec::new();
-        let body = Body::new(
-            Hash32([1; 32]),
-            SubmissionId([id; 16]),
-            Height(100),
-            payload,
-            commitments,
-            claimed_time_ms,
-        );
+        let body =
+            Body::new(Hash32([1; 32]), SubmissionId([id; 16]), Height(100), payload, commitments, claimed_time_ms);
         let relay = OrgId::new(organisation).unwrap();
-        let unsigned =
-            UnsignedSubmission::new(&body, Vec::new(), relay, key.verifying_key().to_bytes());
+        let unsigned = UnsignedSubmission::new(&body, Vec::new(), relay, key.verifying_key().to_bytes());
         let signature = key.sign(&unsigned.relay_message()).to_bytes();
         let bytes = encode(&unsigned.signed(signature));
         let parsed = Parsed::new(&bytes).unwrap();
@@ -211,10 +201,7 @@ mod tests {
             Ok(Entry::Already),
             "another relay of the same body is the same submission"
         );
-        assert_eq!(
-            pool.insert(submission("platform", 1, 5)),
-            Err(PoolRefusal::SameId(SubmissionId([1; 16])))
-        );
+        assert_eq!(pool.insert(submission("platform", 1, 5)), Err(PoolRefusal::SameId(SubmissionId([1; 16]))));
         assert_eq!(pool.len(), 1);
         let digest = submission("platform", 1, 0).digest();
         assert!(pool.get(&digest).is_some());
@@ -250,8 +237,7 @@ mod tests {
         }
         pool.remove(&all[7].digest()).unwrap();
         let order: Vec<_> = pool.iter().map(Waiting::digest).collect();
-        let expected: Vec<_> =
-            all.iter().enumerate().filter(|(i, _)| *i != 7).map(|(_, w)| w.digest()).collect();
+        let expected: Vec<_> = all.iter().enumerate().filter(|(i, _)| *i != 7).map(|(_, w)| w.digest()).collect();
         assert_eq!(order, expected);
         for waiting in &all {
             pool.remove(&waiting.digest());

@@ -13,8 +13,7 @@ use futures::StreamExt;
 use libp2p::allow_block_list::{self, AllowedPeers};
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::gossipsub::{
-    self, IdentTopic, MessageAcceptance, MessageAuthenticity, MessageId, PublishError,
-    ValidationMode,
+    self, IdentTopic, MessageAcceptance, MessageAuthenticity, MessageId, PublishError, ValidationMode,
 };
 use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -237,10 +236,7 @@ impl SubmissionSwarm {
 }
 
 fn gossip(
-    key: &Keypair,
-    chain: &str,
-    submissions: &IdentTopic,
-    tips: &IdentTopic,
+    key: &Keypair, chain: &str, submissions: &IdentTopic, tips: &IdentTopic,
 ) -> Result<gossipsub::Behaviour, SwarmError> {
     let content_addressed = submissions.hash();
     let config = gossipsub::ConfigBuilder::default()
@@ -262,8 +258,7 @@ fn gossip(
         .build()
         .map_err(SwarmError::new)?;
     let mut behaviour =
-        gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config)
-            .map_err(SwarmError::new)?;
+        gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config).map_err(SwarmError::new)?;
     for topic in [submissions, tips] {
         behaviour.subscribe(topic).map_err(SwarmError::new)?;
     }

@@ -21,12 +21,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     /// An error with its status, stable code and both messages.
-    pub(crate) fn new(
-        status: u16,
-        code: &'static str,
-        zh: impl Into<String>,
-        en: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(status: u16, code: &'static str, zh: impl Into<String>, en: impl Into<String>) -> Self {
         Self { status, code, message_zh: zh.into(), message_en: en.into() }
     }
 
@@ -43,18 +38,13 @@ impl Problem {
     /// A proof that cannot be made as asked: the caller's business.
     fn of_proof(error: &StoreError) -> Option<Self> {
         match error {
-            StoreError::UnknownRecord(hash) => Some(Self::new(
-                404,
-                "not_found",
-                format!("找不到记录 {hash}"),
-                format!("there is no record {hash}"),
-            )),
-            StoreError::NoSuchHead(_) => {
-                Some(Self::new(404, "not_found", "没有该高度的区块", error.to_string()))
+            StoreError::UnknownRecord(hash) => {
+                Some(Self::new(404, "not_found", format!("找不到记录 {hash}"), format!("there is no record {hash}")))
             }
-            StoreError::RecordAfterHead { .. }
-            | StoreError::Pruned { .. }
-            | StoreError::TooManyRecords { .. } => Some(Self::malformed(&error.to_string())),
+            StoreError::NoSuchHead(_) => Some(Self::new(404, "not_found", "没有该高度的区块", error.to_string())),
+            StoreError::RecordAfterHead { .. } | StoreError::Pruned { .. } | StoreError::TooManyRecords { .. } => {
+                Some(Self::malformed(&error.to_string()))
+            }
             _ => None,
         }
     }
@@ -117,8 +107,7 @@ pub(crate) fn json_answer(status: u16, body: &Value) -> Response {
 /// An answer of bytes.
 pub(crate) fn bytes_answer(status: u16, content_type: &'static str, body: Vec<u8>) -> Response {
     let mut response = body.into_response();
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

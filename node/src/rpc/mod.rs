@@ -61,12 +61,7 @@ pub(crate) struct Api {
 }
 
 /// Serves the API until `stop` resolves.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    tls: tls::MutualTls,
-    api: Api,
-    stop: impl Future<Output = ()>,
-) {
+pub(crate) async fn serve(listener: TcpListener, tls: tls::MutualTls, api: Api, stop: impl Future<Output = ()>) {
     server::serve(listener, tls, routes(api), stop).await;
 }
 
@@ -84,9 +79,7 @@ struct Page {
     limit: Option<usize>,
 }
 
-fn routes(
-    api: Api,
-) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
+fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let with = warp::any().map(move || api.clone());
     let caller = || warp::ext::get::<Caller>();
     let v1 = || warp::path("v1");
@@ -105,9 +98,7 @@ fn routes(
         .and(warp::body::content_length_limit(MAX_SUBMISSION_BYTES))
         .and(warp::body::bytes())
         .and(with.clone())
-        .then(|query: Wait, body: Bytes, api: Api| async move {
-            submissions::submit(&api, &body, query.wait).await
-        });
+        .then(|query: Wait, body: Bytes, api: Api| async move { submissions::submit(&api, &body, query.wait).await });
     let submission = v1()
         .and(warp::path!("submissions" / String))
         .and(warp::get())
@@ -129,9 +120,7 @@ fn routes(
         .and(warp::get())
         .and(warp::query::<Page>())
         .and(with.clone())
-        .map(|id: String, page: Page, api: Api| {
-            reads::subject_records(&api, &id, page.after, page.limit)
-        });
+        .map(|id: String, page: Page, api: Api| reads::subject_records(&api, &id, page.after, page.limit));
     let proof = v1()
         .and(warp::path!("proof"))
         .and(warp::post())
@@ -144,8 +133,7 @@ fn routes(
         .and(warp::get())
         .and(with.clone())
         .map(|height: u64, api: Api| reads::block(&api, height));
-    let genesis =
-        v1().and(warp::path!("genesis")).and(warp::get()).and(with).map(|api: Api| reads::genesis(&api));
+    let genesis = v1().and(warp::path!("genesis")).and(warp::get()).and(with).map(|api: Api| reads::genesis(&api));
 
     let reads = health.or(status).unify().or(submission).unify().or(record).unify();
     let subjects = subject.or(subject_records).unify().or(block).unify().or(genesis).unify();

@@ -65,8 +65,7 @@ pub(super) fn status(caller: &OrgId, api: &Api) -> Response {
 pub(super) fn record(api: &Api, hash: &str) -> Response {
     settle(blocking(|| {
         let hash = hash32(hash)?;
-        let stored =
-            api.ledger.record(&hash)?.ok_or_else(|| Problem::not_found("记录", "record"))?;
+        let stored = api.ledger.record(&hash)?.ok_or_else(|| Problem::not_found("记录", "record"))?;
         let body = json!({
             "hash": hash,
             "height": stored.height,
@@ -101,12 +100,7 @@ pub(super) fn subject(api: &Api, id: &str) -> Response {
 }
 
 /// `GET /v1/subjects/{id}/records`.
-pub(super) fn subject_records(
-    api: &Api,
-    id: &str,
-    after: Option<u64>,
-    limit: Option<usize>,
-) -> Response {
+pub(super) fn subject_records(api: &Api, id: &str, after: Option<u64>, limit: Option<usize>) -> Response {
     settle(blocking(|| {
         let id = SubjectId(hash32(id)?);
         let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
@@ -131,8 +125,8 @@ fn record_summary(api: &Api, sequence: u64, hash: &Hash32) -> Result<Value, Ledg
     let stored = api.ledger.record(hash)?.ok_or(StoreError::UnknownRecord(*hash))?;
     let record = stored.decode()?;
     // Execution parsed the same bytes, so a name is always found.
-    let kind = Parsed::without_relay_check(&record.submission)
-        .map_or("unknown", |parsed| parsed.body().payload.kind().name);
+    let kind =
+        Parsed::without_relay_check(&record.submission).map_or("unknown", |parsed| parsed.body().payload.kind().name);
     Ok(json!({
         "seq": sequence,
         "hash": hash,
@@ -158,8 +152,7 @@ pub(super) fn proof(api: &Api, request: &ProofRequest) -> Response {
 /// `GET /v1/blocks/{height}`.
 pub(super) fn block(api: &Api, height: u64) -> Response {
     settle(blocking(|| {
-        let header =
-            api.ledger.header(height)?.ok_or_else(|| Problem::not_found("区块", "block"))?;
+        let header = api.ledger.header(height)?.ok_or_else(|| Problem::not_found("区块", "block"))?;
         let commit = api.ledger.certificate(height)?;
         let records = api.ledger.records_of_block(height)?;
         let body = json!({

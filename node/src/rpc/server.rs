@@ -31,12 +31,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Caller(pub OrgId);
 
 /// Serves `routes` until `stop` resolves.
-pub(crate) async fn serve<F>(
-    listener: TcpListener,
-    tls: MutualTls,
-    routes: F,
-    stop: impl Future<Output = ()>,
-) where
+pub(crate) async fn serve<F>(listener: TcpListener, tls: MutualTls, routes: F, stop: impl Future<Output = ()>)
+where
     F: Filter<Extract = (Response,), Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
@@ -81,12 +77,8 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve<F>(
-        mut self,
-        acceptor: TlsAcceptor,
-        tls: MutualTls,
-        routes: F,
-    ) where
+    async fn serve<F>(mut self, acceptor: TlsAcceptor, tls: MutualTls, routes: F)
+    where
         F: Filter<Extract = (Response,), Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
         F::Future: Send,
     {

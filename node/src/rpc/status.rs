@@ -31,10 +31,7 @@ pub(crate) async fn ask(home: &Path, config: &NodeConfig) -> anyhow::Result<Stri
 async fn fetch(home: &Path, config: &NodeConfig) -> anyhow::Result<String> {
     let home = Home::open(home)?;
     let organisation = home.organisation();
-    let card = organisation
-        .validator
-        .as_ref()
-        .ok_or_else(|| anyhow!("{} runs no validator", organisation.id))?;
+    let card = organisation.validator.as_ref().ok_or_else(|| anyhow!("{} runs no validator", organisation.id))?;
     let listen = config.listen(card)?.rpc;
     let identity = home.tls_client()?;
     let chain = CertificateDer::pem_slice_iter(&identity.certificate_pem)
@@ -56,16 +53,13 @@ async fn fetch(home: &Path, config: &NodeConfig) -> anyhow::Result<String> {
         .map(|(host, _)| host.trim_matches(['[', ']']).to_owned())
         .ok_or_else(|| anyhow!("{} is no https URL with a port", card.rpc_url))?;
     let name = ServerName::try_from(host.clone()).context("host of the RPC")?;
-    let stream = TcpStream::connect(listen)
-        .await
-        .with_context(|| format!("no node listens on {listen}"))?;
+    let stream = TcpStream::connect(listen).await.with_context(|| format!("no node listens on {listen}"))?;
     let mut stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await?;
     let request = format!("GET /v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer).await?;
-    let (head, body) =
-        answer.split_once("\r\n\r\n").ok_or_else(|| anyhow!("the node's answer is cut off"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| anyhow!("the node's answer is cut off"))?;
     if !head.starts_with("HTTP/1.1 200") {
         bail!("the node answered: {}", head.lines().next().unwrap_or_default());
     }

@@ -44,14 +44,8 @@ pub(super) fn state_json(state: &SubjectState) -> Value {
                     "group": slot.group,
                 })
             });
-            let rules = contract
-                .rules
-                .iter()
-                .map(|rule| json!({ "group": rule.group, "required": rule.required }));
-            let signed = contract
-                .signed
-                .iter()
-                .map(|signed| json!({ "slot": signed.slot, "key": signed.key }));
+            let rules = contract.rules.iter().map(|rule| json!({ "group": rule.group, "required": rule.required }));
+            let signed = contract.signed.iter().map(|signed| json!({ "slot": signed.slot, "key": signed.key }));
             let obligations = contract
                 .obligations
                 .iter()

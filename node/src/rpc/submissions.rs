@@ -52,8 +52,7 @@ fn try_find(api: &Api, caller: &OrgId, name: &str) -> Result<Response, Problem> 
             None => return Err(Problem::not_found("提交", "submission")),
         }
     } else {
-        Hash32::from_hex(name)
-            .ok_or_else(|| Problem::malformed("expected 64 hexadecimal digits, or 32 of an id"))?
+        Hash32::from_hex(name).ok_or_else(|| Problem::malformed("expected 64 hexadecimal digits, or 32 of an id"))?
     };
     if let Some(stored) = api.ledger.record_of_body(&digest)? {
         return finality(api, &digest, &stored);
@@ -75,8 +74,7 @@ fn try_find(api: &Api, caller: &OrgId, name: &str) -> Result<Response, Problem> 
 /// window names.
 fn digest_of_id(api: &Api, relay: &OrgId, id: &str) -> Result<Option<Hash32>, Problem> {
     let mut bytes = [0; 16];
-    hex::decode_to_slice(id, &mut bytes)
-        .map_err(|_| Problem::malformed("a submission id is 32 hexadecimal digits"))?;
+    hex::decode_to_slice(id, &mut bytes).map_err(|_| Problem::malformed("a submission id is 32 hexadecimal digits"))?;
     let id = SubmissionId(bytes);
     let Some(height) = api.ledger.height_of_id(relay, &id)? else {
         return Ok(None);

@@ -21,10 +21,7 @@ pub(crate) enum TlsError {
     Identity(String),
     /// An organisation's certificate authority in the genesis.
     #[error("the TLS authority of {organisation} in the genesis cannot be used: {reason}")]
-    Authority {
-        organisation: OrgId,
-        reason: String,
-    },
+    Authority { organisation: OrgId, reason: String },
     /// rustls refuses the combination.
     #[error("TLS configuration")]
     Config(#[from] rustls::Error),
@@ -40,26 +37,17 @@ pub(crate) struct MutualTls {
 
 impl MutualTls {
     /// Accepts clients of any organisation of the genesis, and serves with this PEM identity.
-    pub(crate) fn new(
-        genesis: &Genesis,
-        certificate_pem: &[u8],
-        key_pem: &[u8],
-    ) -> Result<Self, TlsError> {
+    pub(crate) fn new(genesis: &Genesis, certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let identity = |error: rustls::pki_types::pem::Error| TlsError::Identity(error.to_string());
-        let chain = CertificateDer::pem_slice_iter(certificate_pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(identity)?;
+        let chain = CertificateDer::pem_slice_iter(certificate_pem).collect::<Result<Vec<_>, _>>().map_err(identity)?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(identity)?;
 
         let mut everybody = RootCertStore::empty();
         let mut members = Vec::new();
         for organisation in genesis.organisations() {
             let authority = CertificateDer::from(organisation.tls_ca.to_vec());
-            let refused = |reason: String| TlsError::Authority {
-                organisation: organisation.id.clone(),
-                reason,
-            };
+            let refused = |reason: String| TlsError::Authority { organisation: organisation.id.clone(), reason };
             let mut own = RootCertStore::empty();
             own.add(authority.clone()).map_err(|error| refused(error.to_string()))?;
             everybody.add(authority).map_err(|error| refused(error.to_string()))?;
@@ -87,8 +75,7 @@ impl MutualTls {
 }
 
 fn client_verifier(
-    roots: RootCertStore,
-    provider: &Arc<CryptoProvider>,
+    roots: RootCertStore, provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .build()

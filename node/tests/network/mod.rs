@@ -1,5 +1,7 @@
 //! A consortium of real `qz-node` processes on loopback, in a temporary folder. Dropping it kills them.
 
+pub mod raw;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
@@ -88,12 +90,7 @@ impl Network {
         self.starts += 1;
         let log = self.folder.path().join(format!("{name}-{}.log", self.starts));
         self.logs.insert(name, log.clone());
-        let child = self
-            .command("run", name)
-            .stdout(Stdio::null())
-            .stderr(File::create(log).unwrap())
-            .spawn()
-            .unwrap();
+        let child = self.command("run", name).stdout(Stdio::null()).stderr(File::create(log).unwrap()).spawn().unwrap();
         assert!(self.children.insert(name, child).is_none(), "{name} runs already");
     }
 
@@ -141,8 +138,7 @@ impl Network {
     pub fn client_with_identity_of(&self, other: &Self, name: &str) -> Client {
         let own = Home::open(&self.home(name)).unwrap();
         let identity = Home::open(&other.home(name)).unwrap().tls_client().unwrap();
-        let mut config =
-            ClientConfig::from_home(&own).unwrap().only(&[OrgId::new(name).unwrap()]).unwrap();
+        let mut config = ClientConfig::from_home(&own).unwrap().only(&[OrgId::new(name).unwrap()]).unwrap();
         config.client_certificate_pem = identity.certificate_pem;
         config.client_key_pem = identity.key_pem;
         Client::new(&config).unwrap()
@@ -216,12 +212,7 @@ pub fn deposit(relay: &Relay, number: u8, expiry: u64) -> SignedSubmission {
 }
 
 /// The same with a claimed time, which makes another body.
-pub fn deposit_with_time(
-    relay: &Relay,
-    number: u8,
-    expiry: u64,
-    claimed_time_ms: u64,
-) -> SignedSubmission {
+pub fn deposit_with_time(relay: &Relay, number: u8, expiry: u64, claimed_time_ms: u64) -> SignedSubmission {
     let commitment = Commitment { name: "document.sha256".to_owned(), hash: Hash32([number; 32]) };
     let body = Body::new(
         relay.chain_id,
@@ -234,26 +225,7 @@ pub fn deposit_with_time(
     relay.relay.wrap(&body, vec![]).unwrap()
 }
 
-/// A deposit with a wider number.
-pub fn deposit_numbered(relay: &Relay, number: u64, expiry: u64) -> SignedSubmission {
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&number.to_be_bytes());
-    let mut hash = [0; 32];
-    hash[..8].copy_from_slice(&number.to_be_bytes());
-    let commitment = Commitment { name: "document.sha256".to_owned(), hash: Hash32(hash) };
-    let body = Body::new(
-        relay.chain_id,
-        SubmissionId(id),
-        Height(expiry),
-        Payload::EvidenceDeposited(EvidenceDeposited { about: None }),
-        vec![commitment],
-        0,
-    );
-    relay.relay.wrap(&body, vec![]).unwrap()
-}
-
 fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
     listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }

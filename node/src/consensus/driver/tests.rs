@@ -2,109 +2,38 @@
 //! restart must not change.
 #![allow(clippy::unwrap_used)]
 
-use ed25519_dalek::{Signer, SigningKey};
 use qz_chain::Block;
-use qz_evidence::commitment::Commitment;
-use qz_evidence::genesis::{Genesis, Role};
-use qz_evidence::payload::{EvidenceDeposited, Payload};
-use qz_evidence::submission::{Body, UnsignedSubmission};
-use qz_evidence::{OrgId, SubmissionId, decode_strict, encode, validators};
-use qz_genesis::description::ValidatorDescription;
-use qz_genesis::home::NewOrganisation;
-use qz_genesis::{Home, Purpose, ceremony, peer};
-use qz_store::Recovery;
+use qz_evidence::{decode_strict, encode, validators};
+use qz_genesis::peer;
 
 use super::*;
 use crate::mempool::pool::Limits;
+use crate::testing::Consortium;
 
-/// Four members and a ledger for each.
-struct Consortium {
-    folder: tempfile::TempDir,
-    homes: Vec<Home>,
-    genesis: Genesis,
+/// The driver of the proposer of a round of height 1, and the peer that it streams as.
+fn proposer(consortium: &Consortium, round: u32) -> (Driver, PeerId) {
+    let set = ValidatorSet::of(consortium.genesis.validators());
+    let address = set.proposer(Height(1), Round::new(round)).address;
+    let driver = driver(consortium.ledger(&address.to_string()), consortium, address);
+    let publisher = driver.publishers.iter().find(|(_, owner)| **owner == address);
+    let publisher = *publisher.unwrap().0;
+    (driver, publisher)
 }
 
-impl Consortium {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let homes: Vec<_> = ["arbitration", "court", "notary", "platform"]
-            .into_iter()
-            .zip(0..)
-            .map(|(name, number)| {
-                let new = NewOrganisation {
-                    id: OrgId::new(name).unwrap(),
-                    name_zh: name.to_owned(),
-                    name_en: name.to_owned(),
-                    roles: vec![Role::Attestor],
-                    validator: Some(ValidatorDescription {
-                        power: 1,
-                        consensus_address: format!("/ip4/127.0.0.1/tcp/{}", 100 + number),
-                        mempool_address: format!("/ip4/127.0.0.1/tcp/{}", 200 + number),
-                        rpc_url: format!("https://127.0.0.1:{}", 300 + number),
-                    }),
-                };
-                let today = jiff::civil::date(2026, 11, 22);
-                Home::create(&folder.path().join(name), new, today).unwrap()
-            })
-            .collect();
-        let cards: Vec<_> = homes.iter().map(|home| home.card().unwrap()).collect();
-        let body = ceremony::assemble("test", &cards, 1_700_000_000_000, false).unwrap().body;
-        let sign = |home| encode(&ceremony::sign(home, &body, None).unwrap());
-        let signatures: Vec<_> = homes.iter().map(sign).collect();
-        let genesis = ceremony::finish(&body, &signatures).unwrap();
-        Self { folder, homes, genesis }
-    }
-
-    fn ledger(&self, name: &str) -> Arc<Ledger> {
-        let path = self.folder.path().join("ledgers").join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Arc::new(Ledger::open(&path, &self.genesis, Recovery::Strict).unwrap())
-    }
-
-    /// The driver of the proposer of a round of height 1.
-    fn proposer(&self, round: u32) -> (Driver, PeerId) {
-        let set = ValidatorSet::of(self.genesis.validators());
-        let address = set.proposer(Height(1), Round::new(round)).address;
-        let driver = self.driver(self.ledger(&address.to_string()), address);
-        let publisher = driver.publishers.iter().find(|(_, owner)| **owner == address);
-        let publisher = *publisher.unwrap().0;
-        (driver, publisher)
-    }
-
-    fn driver(&self, ledger: Arc<Ledger>, me: Address) -> Driver {
-        let (mempool, _) = Mempool::new(ledger.clone(), Limits::default());
-        let cards = self.genesis.organisations().iter().map(|o| o.validator.as_ref().unwrap());
-        let publishers = cards.map(|card| {
-            (peer::peer_id(&card.network_key).unwrap(), validators::address(&card.consensus_key))
-        });
-        Driver::new(Parts {
-            tips: Arc::new(Tips::new(ledger.head().height)),
-            ledger,
-            mempool,
-            pace: Pace { timeouts: LinearTimeouts::default(), heartbeat: Duration::from_secs(5) },
-            me,
-            publishers: super::super::engine::publishers(publishers),
-            observe_through: None,
-        })
-    }
-
-    fn submission(&self, number: u8) -> Vec<u8> {
-        let platform = &self.homes[3];
-        let key = SigningKey::from_bytes(&platform.key(Purpose::Relay).unwrap().seed());
-        let body = Body::new(
-            self.genesis.chain_id(),
-            SubmissionId([number; 16]),
-            qz_evidence::Height(100),
-            Payload::EvidenceDeposited(EvidenceDeposited { about: None }),
-            vec![Commitment { name: "document.sha256".to_owned(), hash: Hash32([number; 32]) }],
-            0,
-        );
-        let relay = platform.organisation().id.clone();
-        let unsigned =
-            UnsignedSubmission::new(&body, Vec::new(), relay, key.verifying_key().to_bytes());
-        let signature = key.sign(&unsigned.relay_message()).to_bytes();
-        encode(&unsigned.signed(signature))
-    }
+fn driver(ledger: Arc<Ledger>, consortium: &Consortium, me: Address) -> Driver {
+    let (mempool, _) = Mempool::new(ledger.clone(), Limits::default());
+    let cards = consortium.genesis.organisations().iter().map(|o| o.validator.as_ref().unwrap());
+    let publishers =
+        cards.map(|card| (peer::peer_id(&card.network_key).unwrap(), validators::address(&card.consensus_key)));
+    Driver::new(Parts {
+        tips: Arc::new(Tips::new(ledger.head().height)),
+        ledger,
+        mempool,
+        pace: Pace { timeouts: LinearTimeouts::default(), heartbeat: Duration::from_secs(5) },
+        me,
+        publishers: super::super::engine::publishers(publishers),
+        observe_through: None,
+    })
 }
 
 fn streamed(publisher: PeerId, proposed: &ProposedValue<Ctx>, bytes: &[u8]) -> StreamedBlock {
@@ -127,18 +56,18 @@ const ONE: Height = Height(1);
 #[test]
 fn the_same_round_always_gets_the_same_value() {
     let consortium = Consortium::new();
-    let (driver, _) = consortium.proposer(0);
-    driver.mempool.submit(&consortium.submission(1)).unwrap();
-    let (first, bytes) = driver.build(ONE, Round::ZERO).unwrap().unwrap();
+    let (own, _) = proposer(&consortium, 0);
+    own.mempool.submit(&consortium.submission(1)).unwrap();
+    let (first, bytes) = own.build(ONE, Round::ZERO).unwrap().unwrap();
     assert_eq!(decode_strict::<Block>(&bytes).unwrap().submissions.len(), 1);
 
-    driver.mempool.submit(&consortium.submission(2)).unwrap();
+    own.mempool.submit(&consortium.submission(2)).unwrap();
     std::thread::sleep(Duration::from_millis(2));
-    assert_eq!(driver.build(ONE, Round::ZERO).unwrap().unwrap(), (first.clone(), bytes.clone()));
+    assert_eq!(own.build(ONE, Round::ZERO).unwrap().unwrap(), (first.clone(), bytes.clone()));
 
-    let (ledger, me) = (driver.ledger.clone(), driver.me);
-    drop(driver);
-    let mut restarted = consortium.driver(ledger, me);
+    let (ledger, me) = (own.ledger.clone(), own.me);
+    drop(own);
+    let mut restarted = driver(ledger, &consortium, me);
     assert_eq!(restarted.build(ONE, Round::ZERO).unwrap().unwrap(), (first.clone(), bytes));
     assert_eq!(restarted.on_started_round(ONE, Round::ZERO).unwrap(), vec![first]);
     assert_eq!(restarted.build(Height(2), Round::ZERO).unwrap(), None, "height 2 is not next");
@@ -147,9 +76,9 @@ fn the_same_round_always_gets_the_same_value() {
 #[test]
 fn a_valid_block_is_only_taken_from_the_proposer_of_its_round() {
     let consortium = Consortium::new();
-    let (proposer, publisher) = consortium.proposer(0);
-    let (judge, other) = consortium.proposer(1);
-    let (proposed, bytes) = proposer.build(ONE, Round::ZERO).unwrap().unwrap();
+    let (first, publisher) = proposer(&consortium, 0);
+    let (judge, other) = proposer(&consortium, 1);
+    let (proposed, bytes) = first.build(ONE, Round::ZERO).unwrap().unwrap();
     let now = now_ms();
     assert_eq!(judge.judge(streamed(other, &proposed, &bytes), now).unwrap(), None);
     let verdict = judge.judge(streamed(publisher, &proposed, &bytes), now).unwrap();
@@ -159,16 +88,16 @@ fn a_valid_block_is_only_taken_from_the_proposer_of_its_round() {
     // Somebody else's block, streamed in his own turn without a proof-of-lock, is not his.
     let mut again = streamed(other, &proposed, &bytes);
     again.round = Round::new(1);
-    let fresh = consortium.driver(consortium.ledger("fresh"), judge.me);
+    let fresh = driver(consortium.ledger("fresh"), &consortium, judge.me);
     assert_eq!(fresh.judge(again, now).unwrap(), None);
 }
 
 #[test]
 fn an_untimely_block_stays_unheard_of_until_there_is_a_proof_of_lock() {
     let consortium = Consortium::new();
-    let (proposer, publisher) = consortium.proposer(0);
-    let (judge, next) = consortium.proposer(1);
-    let (proposed, bytes) = proposer.build(ONE, Round::ZERO).unwrap().unwrap();
+    let (first, publisher) = proposer(&consortium, 0);
+    let (judge, next) = proposer(&consortium, 1);
+    let (proposed, bytes) = first.build(ONE, Round::ZERO).unwrap().unwrap();
     let late = now_ms() + TIMELY_MS + 1_000;
     assert_eq!(judge.judge(streamed(publisher, &proposed, &bytes), late).unwrap(), None);
     assert_eq!(judge.proposals.verdict(ONE, &bytes).unwrap(), Some(Verdict::Untimely));
@@ -181,24 +110,21 @@ fn an_untimely_block_stays_unheard_of_until_there_is_a_proof_of_lock() {
     (locked.round, locked.pol_round) = (Round::new(1), Round::ZERO);
     let accepted = judge.judge(locked, late).unwrap().unwrap();
     assert_eq!((accepted.round, accepted.valid_round), (Round::new(1), Round::ZERO));
-    assert_eq!(accepted.proposer, proposer.me, "the original proposer");
+    assert_eq!(accepted.proposer, first.me, "the original proposer");
 }
 
 #[test]
 fn a_changed_body_under_a_genuine_header_does_not_spoil_the_genuine_block() {
     let consortium = Consortium::new();
-    let (proposer, publisher) = consortium.proposer(0);
-    let (judge, _) = consortium.proposer(2);
-    proposer.mempool.submit(&consortium.submission(1)).unwrap();
-    let (proposed, bytes) = proposer.build(ONE, Round::ZERO).unwrap().unwrap();
+    let (first, publisher) = proposer(&consortium, 0);
+    let (judge, _) = proposer(&consortium, 2);
+    first.mempool.submit(&consortium.submission(1)).unwrap();
+    let (proposed, bytes) = first.build(ONE, Round::ZERO).unwrap().unwrap();
     let mut block: Block = decode_strict(&bytes).unwrap();
     block.submissions.clear();
     let tampered = encode(&block);
     assert_eq!(judge.judge(streamed(publisher, &proposed, &tampered), now_ms()).unwrap(), None);
-    assert!(matches!(
-        judge.on_synced(ONE, Round::ZERO, &tampered.into()).unwrap(),
-        SyncedValueOutcome::PeerFault
-    ));
+    assert!(matches!(judge.on_synced(ONE, Round::ZERO, &tampered.into()).unwrap(), SyncedValueOutcome::PeerFault));
     let verdict = judge.judge(streamed(publisher, &proposed, &bytes), now_ms()).unwrap();
     assert_eq!(verdict, Some(proposed));
 }
@@ -206,18 +132,17 @@ fn a_changed_body_under_a_genuine_header_does_not_spoil_the_genuine_block() {
 #[test]
 fn synced_blocks_are_executed_and_blamed_on_the_peer_if_they_do_not_fit() {
     let consortium = Consortium::new();
-    let (proposer, _) = consortium.proposer(0);
-    let (mut behind, _) = consortium.proposer(1);
-    proposer.mempool.submit(&consortium.submission(1)).unwrap();
-    let (proposed, bytes) = proposer.build(ONE, Round::ZERO).unwrap().unwrap();
+    let (first, _) = proposer(&consortium, 0);
+    let (mut behind, _) = proposer(&consortium, 1);
+    first.mempool.submit(&consortium.submission(1)).unwrap();
+    let (proposed, bytes) = first.build(ONE, Round::ZERO).unwrap().unwrap();
     let bytes = Bytes::from(bytes);
     let garbage = Bytes::from_static(b"no block");
     let fault = behind.on_synced(ONE, Round::ZERO, &garbage).unwrap();
     assert!(matches!(fault, SyncedValueOutcome::PeerFault));
     let early = behind.on_synced(Height(2), Round::ZERO, &bytes).unwrap();
     assert!(matches!(early, SyncedValueOutcome::LocalTransientError));
-    let SyncedValueOutcome::Verdict(verdict) = behind.on_synced(ONE, Round::ZERO, &bytes).unwrap()
-    else {
+    let SyncedValueOutcome::Verdict(verdict) = behind.on_synced(ONE, Round::ZERO, &bytes).unwrap() else {
         panic!("a genuine block is accepted");
     };
     assert_eq!(verdict.value, proposed.value);
@@ -236,9 +161,9 @@ fn synced_blocks_are_executed_and_blamed_on_the_peer_if_they_do_not_fit() {
 #[test]
 fn early_blocks_wait_for_their_height_within_bounds() {
     let consortium = Consortium::new();
-    let (proposer, publisher) = consortium.proposer(0);
-    let (mut judge, _) = consortium.proposer(1);
-    let (proposed, bytes) = proposer.build(ONE, Round::ZERO).unwrap().unwrap();
+    let (first, publisher) = proposer(&consortium, 0);
+    let (mut judge, _) = proposer(&consortium, 1);
+    let (proposed, bytes) = first.build(ONE, Round::ZERO).unwrap().unwrap();
     assert_eq!(judge.on_streamed(streamed(publisher, &proposed, &bytes), now_ms()).unwrap(), None);
     for height in 2..100 {
         let mut far = streamed(publisher, &proposed, &bytes);
@@ -253,9 +178,9 @@ fn early_blocks_wait_for_their_height_within_bounds() {
 #[test]
 fn a_decision_on_an_unknown_block_is_fatal() {
     let consortium = Consortium::new();
-    let (proposer, _) = consortium.proposer(0);
-    let (mut other, _) = consortium.proposer(1);
-    let (proposed, _) = proposer.build(ONE, Round::ZERO).unwrap().unwrap();
+    let (first, _) = proposer(&consortium, 0);
+    let (mut other, _) = proposer(&consortium, 1);
+    let (proposed, _) = first.build(ONE, Round::ZERO).unwrap().unwrap();
     let error = other.commit(&certificate(&proposed)).unwrap_err();
     assert!(matches!(error, DriverError::DecidedUnknown { height: ONE, .. }), "{error}");
 }
