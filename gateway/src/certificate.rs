@@ -7,7 +7,7 @@ use crate::clock::{now_ms, signed};
 use crate::documents;
 use crate::error::{ServiceError, blocking};
 use crate::ledger::VerifiedBundle;
-use crate::{key_service, proofs};
+use crate::{issuer, key_service, proofs};
 use qz_document::ca::summarise;
 use qz_document::render::{
     CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
@@ -35,7 +35,8 @@ pub async fn issue(app: &App, row: &Contract) -> Result<(Change, String, [u8; 32
     contract.admit(Request::Certify)?;
     let final_id = row.final_document.clone().ok_or_else(|| ServiceError::Damaged("no final document".into()))?;
     let final_file = documents::get(app, &final_id).await?;
-    let verified = proofs::of_contract(app, row).await?;
+    let deposit = issuer::deposit(app).await?;
+    let verified = proofs::of_contract(app, row, &[deposit]).await?;
     let proven = ProvenContract::read(&verified.bundle, contract.subject)?;
     if proven.final_sha256.0 != final_file.sha256 {
         return Err(ServiceError::Proof("the ledger names another final file".into()));

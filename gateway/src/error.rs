@@ -36,6 +36,10 @@ pub enum ServiceError {
     /// No node knows what must exist; it may be behind.
     #[error("no node has {0} yet")]
     NotYet(String),
+    /// Refused by one node; a refusal counts when it is repeated, since a node that lags may refuse what
+    /// the others accept.
+    #[error("refused ({0}); asking again")]
+    RefusedOnce(String),
     /// A proof does not hold. Nothing is signed on its ground.
     #[error("the proof does not hold: {0}")]
     Proof(String),
@@ -64,7 +68,7 @@ impl ServiceError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Ledger(error) => error.is_temporary(),
-            Self::NotYet(_) | Self::Storage(StorageError::WriterTimeout { .. }) => true,
+            Self::NotYet(_) | Self::RefusedOnce(_) | Self::Storage(StorageError::WriterTimeout { .. }) => true,
             _ => false,
         }
     }

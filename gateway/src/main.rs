@@ -14,6 +14,7 @@ mod contracts;
 mod documents;
 mod error;
 mod failpoint;
+mod issuer;
 mod key_service;
 mod keys;
 mod ledger;
@@ -97,8 +98,10 @@ async fn serve(home: PathBuf) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     tracing::info!(listen = %listener.local_addr()?, chain = %app.ledger.chain_id(), "gateway ready");
     let worker = tokio::spawn(worker::run(app.clone(), stopped(stop.clone())));
+    let issuer = tokio::spawn(issuer::keep_deposited(app.clone(), stopped(stop.clone())));
     server::connections::serve(listener, server::routes(&app), stopped(stop)).await;
     worker.await.context("worker")?;
+    issuer.await.context("issuer")?;
     tracing::info!("gateway stopped");
     Ok(())
 }

@@ -38,6 +38,17 @@ pub async fn compose(
     contract: Option<ContractId>,
     payload: Value,
 ) -> Result<Operation, ServiceError> {
+    compose_as(app, OperationId::random(), content, contract, payload).await
+}
+
+/// The same under a given id.
+pub async fn compose_as(
+    app: &App,
+    id: OperationId,
+    content: Content,
+    contract: Option<ContractId>,
+    payload: Value,
+) -> Result<Operation, ServiceError> {
     let now = now_ms();
     let envelope = Envelope {
         chain_id: app.ledger.chain_id(),
@@ -46,7 +57,6 @@ pub async fn compose(
         claimed_time_ms: now,
     };
     let draft = content.draft(envelope, authority::random)?;
-    let id = OperationId::random();
     let openings = draft.openings.iter().map(|opening| {
         json!({"name": opening.name, "salt": opening.salt, "value": BASE64.encode(&opening.value.0)})
     });

@@ -14,12 +14,12 @@ use qz_storage::contracts::Contract;
 use qz_storage::{keys, seals};
 use std::collections::BTreeSet;
 
-/// Gathers and verifies the proof of a contract.
-pub async fn of_contract(app: &App, row: &Contract) -> Result<VerifiedBundle, ServiceError> {
+/// Gathers and verifies the proof of a contract, and of further records that belong to it.
+pub async fn of_contract(app: &App, row: &Contract, further: &[Hash32]) -> Result<VerifiedBundle, ServiceError> {
     let subject = row.subject.ok_or_else(|| ServiceError::Damaged("a contract without subject".into()))?;
     let own = app.ledger.records_of(&SubjectId(Hash32(subject))).await?;
     let own_bundle = app.ledger.bundle(own.clone()).await?;
-    let mut hashes: BTreeSet<Hash32> = own.into_iter().collect();
+    let mut hashes: BTreeSet<Hash32> = own.into_iter().chain(further.iter().copied()).collect();
     for hash in makings(app, &own_bundle).await? {
         hashes.insert(hash);
     }

@@ -39,6 +39,13 @@ pub const FOLLOW_UP: &str = "follow_up";
 /// Gives up an operation that nobody signed.
 pub const EXPIRE: &str = "expire";
 
+/// Looks whether what we gave up was recorded after all.
+pub const RECHECK: &str = "recheck";
+
+/// How often that is.
+const RECHECK_MS: u64 = 10 * 60_000;
+/// A refusal counts when it is given this many times.
+const REFUSALS: u32 = 3;
 /// Jobs at the same time.
 const PARALLEL: usize = 8;
 /// Longer than one attempt of any job; after a crash a job waits at most this long.
@@ -119,6 +126,7 @@ async fn work(app: &App, claim: &Claim) -> Result<(), ServiceError> {
         SUBMIT => submit(app, claim, &operation).await,
         FOLLOW_UP => follow_up(app, claim, &operation).await,
         EXPIRE => expire(app, claim, &operation).await,
+        RECHECK => recheck(app, claim, &operation).await,
         other => Err(ServiceError::Damaged(format!("unknown kind of job {other}"))),
     }
 }
@@ -135,6 +143,9 @@ async fn submit(app: &App, claim: &Claim, operation: &Operation) -> Result<(), S
     }
     match app.ledger.submit(operation.body.clone(), actors(operation)).await? {
         Submitted::Final { record } => settle(app, claim, operation, &record).await,
+        Submitted::Rejected(rejection) if claim.job.attempts < REFUSALS => {
+            Err(ServiceError::RefusedOnce(rejection.to_string()))
+        }
         Submitted::Rejected(rejection) => reject(app, claim, operation, &rejection).await,
     }
 }
@@ -245,8 +256,10 @@ async fn reject(
     Ok(tx.commit().await?)
 }
 
-/// What the end of an operation without a record changes.
+/// What the end of an operation without a record changes. It may be recorded all the same until its
+/// expiry height has passed, so it is looked for again.
 async fn abandon(tx: &Tx, operation: &Operation, now: u64) -> Result<(), ServiceError> {
+    jobs::enqueue(tx, RECHECK, operation.id.as_str(), now.saturating_add(RECHECK_MS)).await?;
     match operations::body(operation)?.payload {
         Payload::KeyRegistered(_) => {
             if let Some(subject) = &operation.created_subject {
@@ -284,6 +297,23 @@ async fn expire(app: &App, claim: &Claim, operation: &Operation) -> Result<(), S
         rows::mark_expired(&tx, &operation.id, now).await?;
         abandon(&tx, operation, now).await?;
         audit::append(&tx, &line(now, "operation.expired", operation, operation.kind.clone())).await?;
+    }
+    jobs::finish(&tx, claim, now).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn recheck(app: &App, claim: &Claim, operation: &Operation) -> Result<(), ServiceError> {
+    if operation.status == OperationStatus::Final {
+        return done(app, claim).await;
+    }
+    if let Some(record) = app.ledger.find(&Hash32(operation.digest)).await? {
+        return settle(app, claim, operation, &record).await;
+    }
+    let over = app.ledger.status().await?.height > operations::body(operation)?.expiry.0;
+    let now = now_ms();
+    let tx = app.storage.begin().await?;
+    if !over {
+        jobs::enqueue(&tx, RECHECK, operation.id.as_str(), now.saturating_add(RECHECK_MS)).await?;
     }
     jobs::finish(&tx, claim, now).await?;
     Ok(tx.commit().await?)

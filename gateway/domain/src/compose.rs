@@ -7,7 +7,7 @@ use qz_evidence::commitment::{Opening, name};
 use qz_evidence::keys::PublicKey;
 use qz_evidence::payload::{
     ContractAmended, ContractFulfilment, ContractOpened, ContractRef, ContractSigned, ContractSlotRef,
-    ContractVersionFixed, FulfilmentStep, KeyRegistered, Payload, SealAuthorised, SealKind, SealMade, SealRef,
+    ContractVersionFixed, EvidenceDeposited, FulfilmentStep, KeyRegistered, Payload, SealAuthorised, SealKind, SealMade, SealRef,
 };
 use qz_evidence::submission::{Body, MAX_COMMITMENTS};
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
@@ -270,6 +270,14 @@ pub fn contract_fulfilment(
         .with(name::DESCRIPTION, description)
         .with_some(name::RECEIPT, receipt.map(|digest| digest.0))
         .signed_by(key, "合同一方确认履约情况")
+}
+
+/// `evidence.deposited` of the X.509 certificate with which this platform seals signing certificates: no
+/// actor, the platform relays. It ties the issuer's PDF signature to a member of the consortium.
+pub fn issuer_deposited(certificate: &Hash32) -> Content {
+    Content::new(Payload::EvidenceDeposited(EvidenceDeposited { about: None }))
+        .with(name::DOCUMENT, certificate.0)
+        .with(name::CERTIFICATE, certificate.0)
 }
 
 #[cfg(test)]

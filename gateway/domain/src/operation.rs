@@ -60,8 +60,8 @@ pub enum Command {
     SignOne,
     /// The last actor signs.
     SignLast,
-    /// The ledger has recorded it. An expired one may be recorded too: its actor may have taken it to
-    /// another member.
+    /// The ledger has recorded it. What we gave up may be recorded too: its actor may have taken it to
+    /// another member, or a node that lagged behind refused what the others accepted.
     Finalise,
     /// The ledger refuses it.
     Reject,
@@ -78,7 +78,10 @@ pub fn next(status: Status, command: Command) -> Result<Status, Refusal> {
         (Status::AwaitingSignatures, Command::SignOne) => Ok(Status::AwaitingSignatures),
         (Status::AwaitingSignatures, Command::SignLast) => Ok(Status::Queued),
         (Status::AwaitingSignatures, Command::Expire) => Ok(Status::Expired),
-        (Status::AwaitingSignatures | Status::Queued | Status::Expired, Command::Finalise) => Ok(Status::Final),
+        (
+            Status::AwaitingSignatures | Status::Queued | Status::Expired | Status::Rejected,
+            Command::Finalise,
+        ) => Ok(Status::Final),
         (Status::Queued, Command::Reject) => Ok(Status::Rejected),
         (Status::Expired, Command::SignOne | Command::SignLast) => Err(Refusal::state(
             "operation.expired",
@@ -150,6 +153,7 @@ mod tests {
             (Queued, Finalise, Final),
             (Queued, Reject, Rejected),
             (Expired, Finalise, Final),
+            (Rejected, Finalise, Final),
         ];
         for status in [AwaitingSignatures, Queued, Final, Rejected, Expired] {
             for command in [SignOne, SignLast, Finalise, Reject, Expire] {

@@ -91,7 +91,7 @@ async fn part(app: Arc<App>, id: &str, what: &str) -> Result<Response, Problem> 
             Ok(file("application/pdf", Some(&name), Some(document.sha256), bytes))
         }
         "proof" => {
-            let verified = proofs::of_contract(&app, &row).await?;
+            let verified = proofs::of_contract(&app, &row, &[]).await?;
             let name = format!("{}-{}.qzproof", row.title, row.number);
             Ok(file("application/cbor", Some(&name), None, verified.bytes))
         }
