@@ -254,7 +254,7 @@ fn what_the_window_does_not_need_is_deleted() {
         let seal = SealRef { seal };
         let payload = if round % 3 == 1 { Payload::SealSuspended(seal) } else { Payload::SealResumed(seal) };
         let submissions =
-            if round % 3 == 0 { vec![] } else { vec![node.ledger.submission(payload, vec![], &[(owner, &key("a"))])] };
+            if round.is_multiple_of(3) { vec![] } else { vec![node.ledger.submission(payload, vec![], &[(owner, &key("a"))])] };
         node.block(&submissions);
     };
     let count = |family: &str| {
