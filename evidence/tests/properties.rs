@@ -31,10 +31,11 @@ fn slot() -> impl Strategy<Value = Slot> {
 
 fn payload() -> impl Strategy<Value = Payload> {
     let rules = vec((0u8..4, 1u8..4).prop_map(|(group, required)| GroupRule { group, required }), 0..3);
-    let opened = (hash(), vec(slot(), 1..6), rules, proptest::option::of(hash())).prop_map(|(i, slots, rules, amends)| {
-        let (initiator, amends) = (SubjectId(i), amends.map(SubjectId));
-        Payload::ContractOpened(ContractOpened { initiator, slots, rules, amends })
-    });
+    let opened =
+        (hash(), vec(slot(), 1..6), rules, proptest::option::of(hash())).prop_map(|(i, slots, rules, amends)| {
+            let (initiator, amends) = (SubjectId(i), amends.map(SubjectId));
+            Payload::ContractOpened(ContractOpened { initiator, slots, rules, amends })
+        });
     let signed = (hash(), any::<u8>(), hash(), proptest::option::of(hash())).prop_map(|(c, slot, version, seal)| {
         Payload::ContractSigned(ContractSigned { contract: SubjectId(c), slot, version, seal: seal.map(SubjectId) })
     });

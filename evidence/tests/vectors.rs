@@ -6,7 +6,7 @@
 
 mod ledger;
 
-use ledger::{DOCUMENT, Ledger, START_MS};
+use ledger::{DOCUMENT, Ledger, SIGNED_RANGE, START_MS};
 use qz_evidence::bundle::Bundle;
 use qz_evidence::codec::{Bytes, decode_strict, encode};
 use qz_evidence::commit::{CommitCertificate, VoteType};
@@ -19,9 +19,13 @@ use qz_evidence::{Hash32, SubjectId};
 use std::path::PathBuf;
 
 fn check(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>) -> Report {
-    let trust = TrustInputs { genesis, as_of_ms: START_MS + 60_000, max_age_ms: Some(3_600_000) };
+    check_signed(bundle, genesis, document, vec![sha256(&[SIGNED_RANGE])])
+}
+
+fn check_signed(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>, signature_digests: Vec<Hash32>) -> Report {
+    let trust = TrustInputs { genesis, as_of_ms: START_MS + 60_000, max_age_ms: None };
     let documents: Vec<_> = document
-        .map(|d| GivenDocument { name: "contract.pdf".into(), sha256: sha256(&[d]), signature_digests: vec![] })
+        .map(|d| GivenDocument { name: "contract.pdf".into(), sha256: sha256(&[d]), signature_digests })
         .into_iter()
         .collect();
     verify(bundle, &trust, &documents)
@@ -56,7 +60,8 @@ fn the_golden_bundle_is_valid() {
     let report = check(&encode(&ledger.bundle()), &ledger.genesis, Some(DOCUMENT));
     assert_eq!(report.verdict, Verdict::ValidUnanchored, "{:?}", report.failed_step());
     assert_eq!(report.finalised_by.len(), 4);
-    assert_eq!(report.events.len(), 4);
+    assert_eq!(report.events.len(), 5);
+    assert!(report.not_checked.iter().any(|note| note.en.contains("no state proof")), "the party's key has none");
     assert!(report.subjects[0].complete);
     assert_eq!(report.documents[0].matches, Some(true));
     assert_eq!(report.events[0].signers, ["张三", "org:notary"]);
@@ -129,8 +134,11 @@ const ATTACKS: &[Attack] = &[
     ("removed record sibling", 6, |_, b| b.entries[1].records_path.clear()),
     ("inserted record sibling", 6, |_, b| b.entries[1].records_path.push(Hash32::ZERO)),
     ("altered record", 6, |_, b| edit::<Record>(&mut b.entries[1].record, |r| r.links[0].sequence = 9)),
-    ("wrong index", 6, |_, b| edit::<Record>(&mut b.entries[2].record, |r| r.index = 2)),
-    ("index beyond the count", 6, |_, b| edit::<Record>(&mut b.entries[2].record, |r| r.index = 77)),
+    ("wrong index", 6, |_, b| {
+        b.entries.truncate(2);
+        edit::<Record>(&mut b.entries[1].record, |r| r.index = 1);
+    }),
+    ("index beyond the count", 6, |_, b| edit::<Record>(&mut b.entries[3].record, |r| r.index = 77)),
     ("state of another root", 8, |_, b| b.states[0].siblings.push(Hash32::ZERO)),
     ("altered state", 8, |_, b| {
         if let Some(head) = &mut b.states[0].head {
@@ -194,9 +202,22 @@ fn files_and_time_are_checked() {
     let base = check(&bundle, &ledger.genesis, Some(b"the version put up for signing"));
     assert_eq!(base.verdict, Verdict::ValidUnanchored);
     assert!(base.documents[0].what_en.contains("without signatures"));
-    for (as_of_ms, step) in [(START_MS - 3_600_000, 8), (START_MS + 7_200_000, 8)] {
-        let trust = TrustInputs { genesis: &ledger.genesis, as_of_ms, max_age_ms: Some(3_600_000) };
-        assert_eq!(verify(&bundle, &trust, &[]).failed_step().map(|s| s.n), Some(step));
+    let mut without_states = ledger.bundle();
+    without_states.states.clear();
+    let without_states = encode(&without_states);
+    let hour = Some(3_600_000);
+    for (what, bundle, as_of_ms, max_age_ms, step) in [
+        ("in the future", &bundle, START_MS - 3_600_000, None, Some(8)),
+        ("in the future, without states", &without_states, START_MS - 3_600_000, None, Some(8)),
+        ("too old", &bundle, START_MS + 7_200_000, hour, Some(8)),
+        ("an age is demanded of a subject without state", &bundle, START_MS + 60_000, hour, Some(8)),
+        ("an age is demanded, but no states", &without_states, START_MS + 60_000, hour, Some(8)),
+        ("no states", &without_states, START_MS + 60_000, None, None),
+    ] {
+        let trust = TrustInputs { genesis: &ledger.genesis, as_of_ms, max_age_ms };
+        let report = verify(bundle, &trust, &[]);
+        assert_eq!(report.failed_step().map(|s| s.n), step, "{what}");
+        assert_ne!(report.steps[7].status, qz_evidence::verify::StepStatus::Pass, "{what}");
     }
     let mut genesis = ledger.genesis.clone();
     for position in (0..genesis.len()).step_by(97) {
@@ -204,6 +225,27 @@ fn files_and_time_are_checked() {
         assert_eq!(check(&bundle, &genesis, None).failed_step().map(|s| s.n), Some(2), "byte {position}");
         genesis[position] ^= 1;
     }
+}
+
+#[test]
+fn a_final_file_has_exactly_the_recorded_signatures() {
+    let ledger = Ledger::sample();
+    let bundle = encode(&ledger.bundle());
+    let (known, stranger) = (sha256(&[SIGNED_RANGE]), sha256(&[b"another range"]));
+    for (what, digests, ok) in [
+        ("as recorded", vec![known], true),
+        ("unsigned", vec![], false),
+        ("a stranger's", vec![stranger], false),
+        ("one too many", vec![known, stranger], false),
+    ] {
+        let report = check_signed(&bundle, &ledger.genesis, Some(DOCUMENT), digests);
+        assert_eq!(report.failed_step().map(|s| s.n), (!ok).then_some(9), "{what}");
+    }
+    // The platform completes a contract whose signatures the proof leaves out.
+    let mut hiding = ledger.bundle();
+    hiding.entries.retain(|entry| entry.openings.iter().all(|o| o.name != "to_be_signed.sha256"));
+    let report = check_signed(&encode(&hiding), &ledger.genesis, Some(DOCUMENT), vec![]);
+    assert_eq!(report.failed_step().map(|s| s.n), Some(9));
 }
 
 #[test]

@@ -147,19 +147,61 @@ fn uses(opened: &Opened, subject: Option<SubjectId>) -> bool {
         && opened.record.links.iter().any(|link| Some(link.subject) == subject)
 }
 
-/// Step 8. Closes: a later amendment, termination or use that is not shown.
-pub(super) fn states(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Vec<SubjectReport>, Note), Failure> {
+/// The head's time against the verifier's clock; with a greatest age, every subject needs its state.
+fn fresh(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(), Failure> {
     let head = &decoded.head;
     if head.time_ms > trust.as_of_ms.saturating_add(5 * 60 * 1000) {
         return Err(Failure::new("首块的时间在将来", "the head block's time lies in the future"));
     }
+    let Some(limit) = trust.max_age_ms else { return Ok(()) };
     let age = trust.as_of_ms.saturating_sub(head.time_ms);
-    if let Some(limit) = trust.max_age_ms.filter(|limit| age > *limit) {
+    if age > limit {
         return Err(Failure::new(
             format!("状态证明已有 {} 秒，超过所要求的 {} 秒", age / 1000, limit / 1000),
             format!("the state proof is {} seconds old, more than the {} allowed", age / 1000, limit / 1000),
         ));
     }
+    match unproven_subjects(decoded).first() {
+        Some(subject) => Err(Failure::new(
+            format!("主体 {subject} 没有状态证明，无法判断其后有无变更"),
+            format!("subject {subject} has no state proof, so nothing can be said about later changes"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Subjects of the shown records about which the bundle has no state proof.
+fn unproven_subjects(decoded: &Decoded) -> Vec<SubjectId> {
+    let links = decoded.entries.iter().flat_map(|opened| &opened.record.links);
+    let mut subjects: Vec<_> = links.map(|link| link.subject).collect();
+    subjects.sort();
+    subjects.dedup();
+    subjects.retain(|subject| decoded.bundle.states.iter().all(|proof| proof.subject != *subject));
+    subjects
+}
+
+/// What a reader must know that step 8 could not show.
+pub(super) fn open_ends(decoded: &Decoded, subjects: &[SubjectReport]) -> Vec<Note> {
+    let unproven = unproven_subjects(decoded).into_iter().map(|subject| {
+        Note::new(
+            format!("主体 {subject} 没有状态证明：其后有无变更未校验。"),
+            format!("Subject {subject} has no state proof: whether anything later happened to it was not checked."),
+        )
+    });
+    let incomplete = subjects.iter().filter(|report| !report.complete).map(|report| {
+        let SubjectReport { subject, records, .. } = report;
+        Note::new(
+            format!("主体 {subject} 共有 {records} 条记录，本证明只列出其中一部分。"),
+            format!("Subject {subject} has {records} records, of which this proof shows some."),
+        )
+    });
+    unproven.chain(incomplete).collect()
+}
+
+/// Step 8. Closes: a later amendment, termination or use that is not shown.
+pub(super) fn states(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Vec<SubjectReport>, Note), Failure> {
+    let head = &decoded.head;
+    fresh(decoded, trust)?;
     let mut seen = BTreeMap::new();
     for opened in &decoded.entries {
         for link in &opened.record.links {
@@ -311,8 +353,8 @@ fn final_files(decoded: &Decoded, digests: &[NamedDigest]) -> Vec<DocumentReport
         sha256: *digest,
         matches: None,
         event: Some(*i),
-        what_zh: "各方签署后的最终文件（未提供，可自行比对其 SHA-256）",
-        what_en: "the final file, signed by all parties (not given; compare its SHA-256)",
+        what_zh: "链上登记的最终文件（未提供，其中的签名未校验；可自行比对其 SHA-256）",
+        what_en: "the final file on the ledger (not given, its signatures not checked; compare its SHA-256)",
     };
     finals.map(report).collect()
 }
@@ -347,21 +389,48 @@ fn document_event(
         ));
     };
     let opened = &decoded.entries[*event];
-    let words = match opened.parsed.body().payload {
-        Payload::ContractCompleted(_) => ("各方签署后的最终文件", "the final file, signed by all parties"),
+    let words = match &opened.parsed.body().payload {
+        Payload::ContractCompleted(completed) => {
+            check_signatures(decoded, digests, document, completed.contract)?;
+            ("各方签署后的最终文件", "the final file, with every signature that the ledger records")
+        }
         Payload::ContractVersionFixed(_) => {
             ("待签文本（尚无签名的版本）", "the version put up for signing (without signatures)")
         }
         _ => ("记录所承诺的文件", "a file that a record commits to"),
     };
-    if matches!(opened.parsed.body().payload, Payload::ContractCompleted(_)) {
-        let known = |digest: &Hash32| digests.iter().any(|(_, n, d)| n == name::TO_BE_SIGNED && d == digest);
-        if let Some(stranger) = document.signature_digests.iter().find(|d| !known(d)) {
-            return Err(Failure::new(
-                format!("文件“{}”中有一个签名的摘要 {stranger} 未在链上登记", document.name),
-                format!("file `{}` has a signature whose digest {stranger} is not on the ledger", document.name),
-            ));
-        }
-    }
     Ok((*event, words.0, words.1))
+}
+
+/// A completed contract's file carries exactly the signatures that its `contract.signed` records name: the
+/// platform, which alone completes, can neither add one nor complete a file that lacks one.
+fn check_signatures(
+    decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument, contract: SubjectId,
+) -> Result<(), Failure> {
+    let signs = |event: usize| match &decoded.entries[event].parsed.body().payload {
+        Payload::ContractSigned(signed) => signed.contract == contract,
+        _ => false,
+    };
+    let recorded: Vec<_> =
+        digests.iter().filter(|(event, n, _)| n == name::TO_BE_SIGNED && signs(*event)).map(|(.., d)| d).collect();
+    let file = &document.name;
+    if recorded.is_empty() {
+        return Err(Failure::new(
+            format!("证明没有披露文件“{file}”的任何签署记录"),
+            format!("the proof discloses no signing record for file `{file}`"),
+        ));
+    }
+    if let Some(stranger) = document.signature_digests.iter().find(|digest| !recorded.contains(digest)) {
+        return Err(Failure::new(
+            format!("文件“{file}”中有一个签名的摘要 {stranger} 未在链上登记"),
+            format!("file `{file}` has a signature whose digest {stranger} is not on the ledger"),
+        ));
+    }
+    if let Some(missing) = recorded.iter().find(|digest| !document.signature_digests.contains(digest)) {
+        return Err(Failure::new(
+            format!("文件“{file}”缺少链上登记的签名（摘要 {missing}）"),
+            format!("file `{file}` lacks the signature with digest {missing} that the ledger records"),
+        ));
+    }
+    Ok(())
 }

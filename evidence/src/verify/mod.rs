@@ -165,13 +165,10 @@ impl Run {
         let (events, certificates) = self.step(7, content::signatures(&decoded, &genesis))?;
         self.report.events = events;
         self.report.certificates = certificates;
+        self.report.subjects = self.step(8, content::states(&decoded, trust))?;
+        self.report.not_checked.extend(content::open_ends(&decoded, &self.report.subjects));
         if decoded.bundle.states.is_empty() {
-            self.report.not_checked.push(Note::new(
-                "证明中没有状态证明：其后有无变更未校验。",
-                "The bundle has no state proof: whether anything later happened was not checked.",
-            ));
-        } else {
-            self.report.subjects = self.step(8, content::states(&decoded, trust))?;
+            self.report.steps[7].status = StepStatus::NotChecked;
         }
         let (disclosures, documents) = self.step(9, content::disclosures(&decoded, documents))?;
         content::name_signers(&decoded, &mut self.report.events);

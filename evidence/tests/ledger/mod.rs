@@ -15,7 +15,9 @@ use qz_evidence::hash::{blake3, sha256};
 use qz_evidence::header::{Header, HeaderTag};
 use qz_evidence::history::{Frontier, inclusion_path, leaf_hash};
 use qz_evidence::keys::PublicKey;
-use qz_evidence::payload::{ContractOpened, ContractRef, ContractVersionFixed, KeyRegistered, Payload, Slot, SlotKind};
+use qz_evidence::payload::{
+    ContractOpened, ContractRef, ContractSigned, ContractVersionFixed, KeyRegistered, Payload, Slot, SlotKind,
+};
 use qz_evidence::record::{Link, Record, RecordTag};
 use qz_evidence::records_tree::{RecordsTree, record_hash};
 use qz_evidence::state_proof::{HeadTag, StateProof, Status, SubjectHead, SubjectType};
@@ -26,6 +28,8 @@ use std::collections::HashMap;
 
 pub const START_MS: u64 = 1_790_000_000_000;
 pub const DOCUMENT: &[u8] = b"the final file";
+/// Stands for the bytes that the one PDF signature of [`DOCUMENT`] covers.
+pub const SIGNED_RANGE: &[u8] = b"the signed range";
 pub const ORGS: [(&str, &str, &str, Role); 4] = [
     ("arbitration", "示例仲裁委员会", "Example Arbitration Commission", Role::Arbitration),
     ("court", "示例法院", "Example Court", Role::Court),
@@ -156,7 +160,12 @@ impl Ledger {
         let fixed = Payload::ContractVersionFixed(ContractVersionFixed { contract, version: 1 });
         let body = ledger.body(fixed, &[(name::DOCUMENT, &digest.0)]);
         let fixed = ledger.record_at(&body, &[(subject, &party)], &[contract], 1);
-        ledger.block(vec![opened, fixed]);
+        let version = *body.commitment(name::DOCUMENT).unwrap();
+        let signed = Payload::ContractSigned(ContractSigned { contract, slot: 0, version, seal: None });
+        let body =
+            ledger.body(signed, &[(name::TO_BE_SIGNED, &sha256(&[SIGNED_RANGE]).0), (name::INTENT, "同意".as_bytes())]);
+        let signed = ledger.record_at(&body, &[(subject, &party)], &[contract], 2);
+        ledger.block(vec![opened, fixed, signed]);
         let fillers = (0..8).map(|i| {
             let body = ledger.body(Payload::ContractArchived(ContractRef { contract: SubjectId::default() }), &[]);
             ledger.record_at(&body, &[], &[SubjectId(blake3(&[&[i]]))], u32::from(i))
