@@ -253,8 +253,11 @@ fn what_the_window_does_not_need_is_deleted() {
     let toggle = |node: &mut Node, round: u64| {
         let seal = SealRef { seal };
         let payload = if round % 3 == 1 { Payload::SealSuspended(seal) } else { Payload::SealResumed(seal) };
-        let submissions =
-            if round.is_multiple_of(3) { vec![] } else { vec![node.ledger.submission(payload, vec![], &[(owner, &key("a"))])] };
+        let submissions = if round.is_multiple_of(3) {
+            vec![]
+        } else {
+            vec![node.ledger.submission(payload, vec![], &[(owner, &key("a"))])]
+        };
         node.block(&submissions);
     };
     let count = |family: &str| {
