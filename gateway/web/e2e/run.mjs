@@ -91,12 +91,14 @@ const tests = {
     await shot(t, 'portal')
   },
 
-  'a good certificate is valid, without anchor, finalised by four organisations': async (t) => {
+  'a good certificate is valid, without anchor, and names the organisations that finalised it': async (t) => {
     await open(t)
     await choose(t, t.cert)
     const sheet = await verdict(t, 'VALID-UNANCHORED')
     await sheet.getByRole('heading', { name: '校验通过·未附第三方时间戳' }).waitFor()
-    assert.equal(await sheet.getByTestId('organisation').count(), 4)
+    // A block is final once more than two thirds of the four signed: three or all of them are named.
+    const organisations = await sheet.getByTestId('organisation').count()
+    assert.ok(organisations === 3 || organisations === 4, `${organisations} organisations`)
     const steps = await sheet.getByTestId('step').evaluateAll((all) => all.map((step) => step.dataset.status))
     assert.ok(steps.filter((status) => status === 'pass').length >= 9, steps.join(' '))
     assert.ok(!steps.includes('fail'), steps.join(' '))

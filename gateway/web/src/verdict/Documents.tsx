@@ -13,13 +13,17 @@ const FILE_DIGESTS: readonly string[] = ['document.sha256', 'receipt.sha256']
 
 type Comparison = { name: string; document: string | null }
 
-export function Documents({ report }: { report: Report }) {
+export function Documents({ report, fileName }: { report: Report; fileName: string | undefined }) {
   const { t } = useTranslation()
   const pick = usePick()
   const [comparison, setComparison] = useState<Comparison | null>(null)
   const registered = report.disclosures.flatMap((item) => {
     const event = report.events[item.event]
-    return FILE_DIGESTS.includes(item.name) && event
+    // The deposit of an X.509 certificate is no file that people hold.
+    const isCertificate = report.disclosures.some(
+      (other) => other.event === item.event && other.name === 'certificate.sha256' && other.value === item.value,
+    )
+    return FILE_DIGESTS.includes(item.name) && event && !isCertificate
       ? [{ sha256: item.value, what: `${pick(event.title)}，${formatTime(event.timeMs)}` }]
       : []
   })
@@ -38,7 +42,7 @@ export function Documents({ report }: { report: Report }) {
         {given.map((item, position) => (
           <li key={position} data-testid="document">
             <p>
-              <strong>{item.name}</strong> <span className="quiet">{pick(item.what)}</span>{' '}
+              <strong>{fileName ?? item.name}</strong> <span className="quiet">{pick(item.what)}</span>{' '}
               {item.matches ? (
                 <span className="status status-pass">
                   <CheckCircleOutlined aria-hidden="true" /> {t('document.match')}

@@ -6,19 +6,58 @@ import { usePick } from './language'
 import type { Names } from './names'
 import { Section } from './Section'
 
-export function Events({ report, names }: { report: Report; names: Names }) {
+/** Records about who signs and with what come before the contract's own course. */
+const isRegistration = (kind: string): boolean => /^(key|seal|evidence)\./.test(kind)
+
+interface Props {
+  report: Report
+  names: Names
+  /** The contract's own course, or the registrations that it rests on. */
+  part: 'course' | 'registrations'
+}
+
+function parseObject(json: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(json)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null
+  } catch {
+    return null
+  }
+}
+
+export function Events({ report, names, part }: Props) {
   const { t, i18n } = useTranslation()
   const pick = usePick()
-  if (report.events.length === 0) return null
+  const shown = report.events
+    .map((event, position) => ({ event, position }))
+    .filter(({ event }) => isRegistration(event.kind) === (part === 'registrations'))
+  if (shown.length === 0) return null
+  const [title, hint] =
+    part === 'course'
+      ? [t('section.events'), t('section.eventsHint')]
+      : [t('section.registrations'), t('section.registrationsHint')]
   // A name with dots is one key, not a path into the texts.
   const label = (name: string): string => {
     const texts = t('disclosure', { returnObjects: true }) as Record<string, string>
     return texts[name] ?? name
   }
+  /** The circumstances are a small JSON object; anything else is shown as it stands. */
+  const captured = (value: string): string => {
+    const source = parseObject(value)
+    if (source === null) return value
+    return Object.entries(source)
+      .filter(([, field]) => field !== '' && field !== null)
+      .map(([key, field]) =>
+        key === 'time_ms' && typeof field === 'number'
+          ? formatTime(field)
+          : `${i18n.exists(`capture.${key}`) ? t(`capture.${key as 'ip'}`) : key} ${String(field)}`,
+      )
+      .join(' · ')
+  }
   return (
-    <Section title={t('section.events')} hint={t('section.eventsHint')} testId="events">
+    <Section title={title} hint={hint} testId={part}>
       <ol className="timeline" lang={i18n.language}>
-        {report.events.map((event, position) => {
+        {shown.map(({ event, position }) => {
           const seals = event.kind === 'contract.signed' ? names.seals(event.subjects) : []
           return (
             <li key={position} data-testid="event">
@@ -47,7 +86,7 @@ export function Events({ report, names }: { report: Report; names: Names }) {
                       {item.name.endsWith('.sha256') ? (
                         <dd className="hex">{groupHex(item.value)}</dd>
                       ) : (
-                        <dd className="disclosed">{item.value}</dd>
+                        <dd className="disclosed">{item.name === 'capture' ? captured(item.value) : item.value}</dd>
                       )}
                     </div>
                   ))}

@@ -18,19 +18,30 @@ function Fact({ title, children }: { title: string; children: ReactNode }) {
 function Contracts({ verification, names }: { verification: Verification; names: Names }) {
   const { t } = useTranslation()
   const { events } = verification.report
+  /** Who signed: the seal's owner with the seal, or the key's holder; and the handling person. */
+  const signatory = (position: number): string => {
+    const event = events[position]
+    if (event === undefined) return ''
+    const seals = names.seals(event.subjects)
+    const who = (seals.length > 0 ? seals : event.signers.map((id) => names.signer(id))).join('、')
+    const handler = names.disclosed(position, 'handler')
+    return handler === null || handler === who ? who : `${who} · ${t('verdict.handlerNote', { name: handler })}`
+  }
   return events.map((opened, position) => {
     const contract = opened.subjects[0]
     const title = names.disclosed(position, 'title')
     if (opened.kind !== 'contract.opened' || contract === undefined || title === null) return null
     const number = names.disclosed(position, 'number')
-    const signed = events.filter((event) => event.kind === 'contract.signed' && event.subjects.includes(contract))
+    const signed = events
+      .map((event, index) => ({ event, index }))
+      .filter(({ event }) => event.kind === 'contract.signed' && event.subjects.includes(contract))
     return (
       <Fact key={contract} title={t('verdict.contract')}>
         <strong>{title}</strong> {number && <span className="quiet">{t('verdict.contractNumber', { number })}</span>}
-        {signed.map((event, index) => (
+        {signed.map(({ event, index }) => (
           <span key={index} className="signature">
             <span>
-              {t('verdict.signed')} {event.signers.map((id) => names.signer(id)).join('、')}
+              {t('verdict.signed')} {signatory(index)}
             </span>
             <time dateTime={new Date(event.timeMs).toISOString()}>{formatTime(event.timeMs)}</time>
           </span>

@@ -105,15 +105,16 @@ export function VerdictView({ verification, onAgain, onProof }: Props) {
       {valid && (
         <>
           <Organisations organisations={report.finalisedBy} />
-          <Documents report={report} />
-          <Events report={report} names={names} />
+          <Documents report={report} fileName={files.length > 1 ? files[0]?.name : undefined} />
+          <Events report={report} names={names} part="course" />
+          <Events report={report} names={names} part="registrations" />
           <Subjects subjects={report.subjects} names={names} />
           <Certificates certificates={report.certificates} />
         </>
       )}
       <Steps steps={report.steps} />
-      <Remarks name="notChecked" remarks={report.notChecked} />
-      {valid && <Remarks name="assumptions" remarks={report.assumptions} />}
+      <Remarks name="notChecked" remarks={report.notChecked} names={names} />
+      {valid && <Remarks name="assumptions" remarks={report.assumptions} names={names} />}
       <p className="quiet closing">{t('section.notary')}</p>
     </article>
   )

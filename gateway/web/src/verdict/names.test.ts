@@ -30,4 +30,5 @@ it('names organisations, and shows the id of what is not disclosed', () => {
   expect(names.signer('org:notary')).toBe('公证处')
   expect(names.signer('org:other')).toBe('other')
   expect(names.seals([key, seal])).toEqual(['b2b2b2b2…b2b2b2b2'])
+  expect(names.inText(`主体 ${key} 与 ${seal}`)).toBe('主体 王建国 与 b2b2b2b2…b2b2b2b2')
 })

@@ -20,7 +20,10 @@ export class Names {
       const created = event.subjects[0]
       for (const name of NAMED_BY[event.kind] ?? []) {
         const value = this.disclosed(position, name)
-        if (created !== undefined && value !== null && !this.subjects.has(created)) this.subjects.set(created, value)
+        if (created === undefined || value === null || this.subjects.has(created)) continue
+        // Many companies call their seals alike: say whose it is.
+        const owner = event.kind === 'seal.made' ? event.signers[0] : undefined
+        this.subjects.set(created, owner === undefined ? value : `${this.signer(owner)} ${value}`)
       }
     })
   }
@@ -37,13 +40,18 @@ export class Names {
 
   /** A member organisation's name. */
   organisation(id: string): string {
-    const found = this.report.finalisedBy.find((item) => item.org === id)
+    const found = [...this.report.organisations, ...this.report.finalisedBy].find((item) => item.org === id)
     return found ? this.pick(found.name) : id
   }
 
   /** A signer: a key's holder, an organisation, or the id's ends if nothing is disclosed. */
   signer(id: string): string {
     return id.startsWith('org:') ? this.organisation(id.slice(4)) : (this.subject(id) ?? shortHex(id))
+  }
+
+  /** `text` with the ids of named subjects replaced by their names, and of others by their ends. */
+  inText(text: string): string {
+    return text.replace(/\b[0-9a-f]{64}\b/g, (id) => this.subject(id) ?? shortHex(id))
   }
 
   /** Names of the seals among `ids`; an unnamed one by its id. */

@@ -90,6 +90,8 @@ export interface Report {
   chainName: string
   head: Head | null
   finalisedBy: Organisation[]
+  /** All members named in the genesis, as far as the report tells. */
+  organisations: Organisation[]
   steps: Step[]
   events: ChainEvent[]
   subjects: SubjectState[]
@@ -133,6 +135,13 @@ function status(value: unknown): StepStatus {
   return value === 'pass' || value === 'fail' ? value : 'not-checked'
 }
 
+const organisations = (value: unknown): Organisation[] =>
+  objects(value).map((item) => ({
+    org: text(item.org),
+    name: bilingual(item, 'name', text(item.org)),
+    roles: texts(item.roles),
+  }))
+
 /** Reads a report; throws only if it is no JSON object, or an error of the verifier. */
 export function parseReport(json: string): Report {
   const source: unknown = JSON.parse(json)
@@ -144,11 +153,8 @@ export function parseReport(json: string): Report {
     chainId: text(source.chain_id),
     chainName: text(source.chain_name),
     head: head && { height: count(head.height), timeMs: count(head.time_ms), blockId: text(head.block_id) },
-    finalisedBy: objects(source.finalised_by).map((item) => ({
-      org: text(item.org),
-      name: bilingual(item, 'name', text(item.org)),
-      roles: texts(item.roles),
-    })),
+    finalisedBy: organisations(source.finalised_by),
+    organisations: organisations(source.organisations),
     steps: objects(source.steps).map((item) => ({
       n: count(item.n),
       title: bilingual(item, 'title'),
