@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
+/// How the demo's client names itself; it becomes part of what the ledger commits to.
+const USER_AGENT: &str = concat!("qz-testnet/", env!("CARGO_PKG_VERSION"), " (demo client; Linux)");
 /// Longest time for one call.
 const CALL: Duration = Duration::from_secs(60);
 /// Longest time until an operation is final and its follow-up is done.
@@ -154,7 +156,7 @@ impl Api {
     /// At this address, with this token.
     pub fn new(base: &str, token: &str) -> Result<Self> {
         crate::prepare_tls();
-        let http = reqwest::Client::builder().no_proxy().timeout(CALL).build().context("cannot make an HTTP client")?;
+        let http = reqwest::Client::builder().user_agent(USER_AGENT).no_proxy().timeout(CALL).build().context("cannot make an HTTP client")?;
         Ok(Self { http, base: base.to_owned(), token: token.to_owned() })
     }
 
@@ -198,8 +200,12 @@ impl Api {
     /// Uploads a PDF.
     pub async fn upload(&self, name: &str, pdf: &[u8]) -> Result<Value> {
         let key = idempotency_key()?;
-        // Header values are ASCII; the name is for people only.
-        let ascii: String = name.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect();
+        // Header values are ASCII: percent-encoded.
+        let encode = |byte: u8| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        };
+        let ascii: String = name.bytes().map(encode).collect();
         let request = |http: &reqwest::Client, url: &str| {
             http.post(url)
                 .header("idempotency-key", &key)

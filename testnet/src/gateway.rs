@@ -2,33 +2,27 @@
 
 use crate::binaries::{Binaries, run};
 use crate::ceremony::{MEMBERS, text};
-use crate::folder::{Folder, make};
+use crate::folder::Folder;
 use crate::ports::Ports;
 use anyhow::{Context, Result};
-use serde_json::json;
 use std::os::unix::fs::OpenOptionsExt;
 
-/// Writes the configuration and lets the gateway make its database, keys and demo CA.
+/// Lets the gateway make its folder: configuration, database, master key, demo CA.
 pub fn set_up(binaries: &Binaries, folder: &Folder, ports: &Ports) -> Result<()> {
-    let home = folder.gateway();
-    make(&home)?;
-    let platform = folder.organisation("platform");
-    let nodes: Vec<_> = MEMBERS
-        .iter()
-        .zip(0u16..)
-        .map(|(member, index)| json!({ "org": member.id, "url": format!("https://127.0.0.1:{}", ports.node(index).rpc) }))
-        .collect();
-    let configuration = json!({
-        "listen": format!("127.0.0.1:{}", ports.gateway()),
-        "portal_url": portal_url(ports),
-        "nodes": nodes,
-        "organisation": text(&platform)?,
-    });
-    let path = home.join("gateway.json");
-    let bytes = serde_json::to_vec_pretty(&configuration).context("the configuration is plain JSON")?;
-    std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    run(&binaries.gateway, &["admin", "init", "--home", text(&home)?])?;
+    let (home, organisation) = (folder.gateway(), folder.organisation("platform"));
+    let (listen, portal) = (format!("127.0.0.1:{}", ports.gateway()), portal_url(ports));
+    let mut arguments = vec!["admin", "init", "--home", text(&home)?, "--organisation", text(&organisation)?];
+    arguments.extend(["--listen", &listen, "--portal-url", &portal, "--attestor", "notary"]);
+    for member in &MEMBERS {
+        arguments.extend(["--node", member.id]);
+    }
+    run(&binaries.gateway, &arguments)?;
     Ok(())
+}
+
+/// Was [`set_up`] done in this folder?
+pub fn is_set_up(folder: &Folder) -> bool {
+    folder.gateway().join("gateway.json").is_file()
 }
 
 /// Makes an API token for `name`; keeps it in a private file and returns it.

@@ -55,7 +55,7 @@ impl Network {
 
     /// Makes the gateway's folder, if it does not stand yet.
     pub fn set_up_gateway(&self) -> Result<()> {
-        if self.folder.gateway().exists() {
+        if gateway::is_set_up(&self.folder) {
             return Ok(());
         }
         gateway::set_up(&self.binaries, &self.folder, &self.ports)
@@ -147,13 +147,8 @@ impl Network {
 
     /// Starts the gateway with additional environment variables and waits until it answers.
     pub async fn start_gateway(&mut self, environment: &[(&str, &str)]) -> Result<()> {
-        ensure!(self.gateway.is_none(), "the gateway runs already");
-        self.set_up_gateway()?;
-        let home = self.folder.gateway();
-        let log = self.folder.logs().join("gateway.log");
-        let arguments = ["serve", "--home", text(&home)?];
-        self.gateway = Some(Process::spawn("qz-gateway", &self.binaries.gateway, &arguments, environment, &log)?);
-        self.describe()?;
+        self.spawn_gateway(environment)?;
+        let log = self.gateway_process()?.log().to_owned();
         let health = format!("http://127.0.0.1:{}/health", self.ports.gateway());
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let deadline = Instant::now() + START;
@@ -170,6 +165,17 @@ impl Network {
                 _ => tokio::time::sleep(POLL).await,
             }
         }
+    }
+
+    /// Starts the gateway without waiting for it.
+    pub fn spawn_gateway(&mut self, environment: &[(&str, &str)]) -> Result<()> {
+        ensure!(self.gateway.is_none(), "the gateway runs already");
+        self.set_up_gateway()?;
+        let home = self.folder.gateway();
+        let log = self.folder.logs().join("gateway.log");
+        let arguments = ["serve", "--home", text(&home)?];
+        self.gateway = Some(Process::spawn("qz-gateway", &self.binaries.gateway, &arguments, environment, &log)?);
+        self.describe()
     }
 
     fn gateway_process(&mut self) -> Result<&mut Process> {

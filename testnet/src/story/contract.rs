@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use qz_evidence::commitment::{Opening, name};
 use qz_evidence::hash::sha256;
-use qz_evidence::payload::{ContractAmended, ContractFulfilment, ContractOpened, ContractSigned, FulfilmentStep, Payload};
+use qz_evidence::payload::{ContractAmended, ContractFulfilment, ContractOpened, ContractSigned, FulfilmentStep, Payload, SlotKind};
 use qz_evidence::{Hash32, SubjectId};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -21,6 +21,12 @@ const AMENDMENT_TEXT: &str = include_str!("../../story/amendment.json");
 const RECEIPT_TEXT: &str = include_str!("../../story/receipt.json");
 /// What a signer agrees to, in words.
 const INTENT: &str = "本人已阅读并同意签署本合同 I have read this contract and agree to sign it";
+/// Handling person and authority of each slot.
+const HANDLERS: [(&str, &str); 3] = [
+    ("李明远", "法定代表人"),
+    ("吴晓东", "乙方授权用印（seal.authorised 已上链）"),
+    ("吴晓东", "本人"),
+];
 /// Longest time from the last signature to the completed contract.
 const COMPLETION: Duration = Duration::from_secs(60);
 
@@ -35,8 +41,10 @@ pub struct Place {
 /// A place that must be signed, and by whom.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    /// The seal to be used.
-    pub seal: SubjectId,
+    /// A seal, or a person's own key.
+    pub kind: SlotKind,
+    /// The seal or the key.
+    pub subject: SubjectId,
     /// 甲方 1, 乙方 2.
     pub role: u8,
     /// Where.
@@ -148,24 +156,25 @@ impl Story {
         self.screen.check("付款及其回单摘要、收款确认已上链 · payment, receipt digest and acceptance recorded", true, String::new)
     }
 
-    /// Opens a contract between the people and fixes its text.
-    pub(super) async fn open_contract(
-        &mut self, people: &People, title: &str, template: &str, text: &Value,
-    ) -> Result<Contract> {
-        let number = text["number"].as_str().unwrap_or_default().to_owned();
-        let document = self.render(template, text).await?;
-        self.open_and_fix(people, title, &number, document, None).await
+    /// Opens a contract of the sample's text between the people and fixes it.
+    pub async fn open_sample(&mut self, people: &People) -> Result<Contract> {
+        let number = format!("QM-CG2-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
+        let document = self.render("procurement", &contract_text(&number)?).await?;
+        self.open_and_fix(people, "服务器设备采购合同（二）", &number, document, None).await
     }
 
     async fn open_and_fix(
         &mut self, people: &People, title: &str, number: &str, document: Document, amends: Option<SubjectId>,
     ) -> Result<Contract> {
-        let seals = [(people.buyer.seal.subject, 1), (people.seller.seal.subject, 2), (people.personal_seal.subject, 2)];
-        let slots: Vec<Slot> = seals
-            .into_iter()
-            .zip(&document.places)
-            .map(|((seal, role), place)| Slot { seal, role, place: *place })
-            .collect();
+        let signers = [
+            (SlotKind::Seal, people.buyer.seal.subject, 1),
+            (SlotKind::Seal, people.seller.seal.subject, 2),
+            (SlotKind::Key, people.person.subject()?, 2),
+        ];
+        ensure!(document.places.len() == signers.len(), "the document has not a place for every signer");
+        let places = signers.into_iter().zip(&document.places);
+        let slots: Vec<Slot> =
+            places.map(|((kind, subject, role), place)| Slot { kind, subject, role, place: *place }).collect();
         let initiator = &people.buyer.party;
         let request = json!({
             "title": title,
@@ -181,7 +190,7 @@ impl Story {
         let Payload::ContractOpened(ContractOpened { initiator: who, slots: opened, amends: what, .. }) = seen.payload() else {
             bail!("not an opening of a contract");
         };
-        let same_slots = opened.iter().map(|s| (s.subject, s.role)).eq(slots.iter().map(|s| (s.seal, s.role)));
+        let same_slots = opened.iter().map(|s| (s.kind, s.subject, s.role)).eq(slots.iter().map(|s| (s.kind, s.subject, s.role)));
         ensure!(*who == initiator.subject()? && same_slots && *what == amends, "not the contract that was asked for");
         seen.expect(name::TITLE, title.as_bytes())?;
         self.sign_and_settle(&operation, initiator, &seen).await?;
@@ -206,8 +215,9 @@ impl Story {
         let elapsed = start.elapsed().as_secs_f64();
         self.screen.check(
             &format!(
-                "{} 核对摘要后签署第 {slot} 号签署位，区块 {height} 共识确认后才落章 · signed, final in block {height}, then sealed ({elapsed:.1} s)",
-                party.name
+                "{} 核对摘要后签署（第 {} 处），区块 {height} 共识确认后才落章 · signed, final in block {height}, then sealed ({elapsed:.1} s)",
+                party.name,
+                slot + 1
             ),
             true,
             String::new,
@@ -218,20 +228,24 @@ impl Story {
     pub async fn prepare_signature(&self, contract: &Contract, slot: usize, party: &Party) -> Result<(Operation, Understood)> {
         // What the ledger fixed is what this client has before its eyes.
         let state = self.api.get(&format!("/v1/contracts/{}", contract.subject)).await?;
-        let opening = opening(&state["opening"])?;
+        let opening = opening_of_version(&state)?;
         ensure!(opening.commitment().hash == contract.version, "the opening is not of the fixed version");
         let document = self.api.get_file(&document_path(&state)?).await?;
         ensure!(opening.value[..] == sha256(&[&document]).0, "the downloaded document is not the fixed version");
 
-        let request = json!({ "slot": slot, "key": party.subject()?.to_string(), "intent": INTENT });
+        let request = json!({
+            "slot": slot, "key": party.subject()?.to_string(), "intent": INTENT,
+            "handler": HANDLERS.get(slot).map(|(handler, _)| handler),
+            "authority": HANDLERS.get(slot).map(|(_, authority)| authority),
+        });
         let (operation, _) = self.api.begin(&format!("/v1/contracts/{}/signatures", contract.subject), &request).await?;
         let seen = party.understand(&operation)?;
-        let seal = contract.slots.get(slot).context("no such slot")?.seal;
+        let Slot { kind, subject, .. } = contract.slots.get(slot).context("no such slot")?;
         let expected = ContractSigned {
             contract: contract.subject,
             slot: u8::try_from(slot)?,
             version: contract.version,
-            seal: Some(seal),
+            seal: (*kind == SlotKind::Seal).then_some(*subject),
         };
         ensure!(*seen.payload() == Payload::ContractSigned(expected), "not the signature that was asked for");
         seen.expect(name::INTENT, INTENT.as_bytes())?;
@@ -306,35 +320,38 @@ impl Story {
 
     async fn document(&self, answer: &Value, places: Vec<Place>) -> Result<Document> {
         let id = text(answer, "id")?.to_owned();
-        let pdf = self.api.get_file(&format!("/v1/documents/{id}/file")).await?;
+        let pdf = self.api.get_file(&format!("/v1/documents/{id}")).await?;
         ensure!(sha256(&[&pdf]).to_string() == text(answer, "sha256")?, "the document is not the one announced");
         Ok(Document { id, pdf, places })
     }
 }
 
 fn document_path(contract: &Value) -> Result<String> {
-    Ok(format!("/v1/documents/{}/file", text(&contract["document"], "id")?))
+    Ok(format!("/v1/documents/{}", text(&contract["document"], "id")?))
 }
 
-fn opening(value: &Value) -> Result<Opening> {
+/// What opens the commitment to the fixed version.
+fn opening_of_version(contract: &Value) -> Result<Opening> {
+    let openings = contract["opening"].as_array().context("the contract shows no opening")?;
+    let value = openings.iter().find(|o| o["name"] == name::DOCUMENT).context("the version is not opened")?;
     let salt = Hash32::from_hex(text(value, "salt")?).context("the salt is not hexadecimal")?;
     let bytes = STANDARD.decode(text(value, "value")?).context("the value is not base64")?;
-    Ok(Opening::new(text(value, "name")?, salt.0, bytes))
+    Ok(Opening::new(name::DOCUMENT, salt.0, bytes))
 }
 
 fn slot_json(slot: &Slot) -> Value {
     let Place { page, x_mm, y_mm } = slot.place;
     json!({
         "role": slot.role,
-        "kind": "seal",
-        "subject": slot.seal.to_string(),
+        "kind": slot.kind,
+        "subject": slot.subject.to_string(),
         "group": 1,
         "field": { "page": page, "x_mm": x_mm, "y_mm": y_mm },
     })
 }
 
 /// The sample contract's text with its number, date and time.
-pub(super) fn contract_text(number: &str) -> Result<Value> {
+fn contract_text(number: &str) -> Result<Value> {
     let mut text: Value = serde_json::from_str(CONTRACT_TEXT).context("the sample contract")?;
     text["number"] = json!(number);
     date(&mut text);

@@ -11,6 +11,7 @@ mod parties;
 mod refusals;
 
 pub use contract::{Contract, Slot};
+pub use outage::compare_states;
 pub use parties::{Company, People, Seal};
 
 use crate::api::Api;
@@ -21,6 +22,10 @@ use crate::network::Network;
 use crate::ports::Ports;
 use crate::screen::Screen;
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use qz_evidence::bundle::Bundle;
+use qz_evidence::codec::decode_strict;
 use std::path::{Path, PathBuf};
 
 /// How many steps the whole story has.
@@ -147,12 +152,23 @@ impl Story {
         let proof = self.api.get_file(&format!("/v1/contracts/{}/proof", contract.subject)).await?;
         write(&self.outputs.certificate, &certificate)?;
         write(&self.outputs.proof, &proof)?;
+        write(&self.outputs.ca, root_certificate(&proof)?.as_bytes())?;
         let Outputs { certificate: path, .. } = &self.outputs;
         self.screen.note(&format!("编号 {number}，保存于 saved as {}", path.display()));
         self.screen.fact("签署证明 signing certificate", format!("{number}, {} bytes", certificate.len()));
         self.screen.fact("证据包 proof bundle", format!("{} bytes", proof.len()));
         Ok(())
     }
+}
+
+/// The demo CA's certificate, as PEM, from the chains in a proof bundle.
+fn root_certificate(proof: &[u8]) -> Result<String> {
+    let bundle: Bundle = decode_strict(proof)?;
+    let chain = &bundle.certificates.first().context("the proof has no X.509 certificate")?.chain;
+    let root = chain.get(1..).and_then(|issuers| issuers.last()).context("the proof has no issuer's certificate")?;
+    let base64 = STANDARD.encode(&root.0);
+    let lines: Vec<&str> = base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    Ok(format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n")))
 }
 
 /// Writes an output.

@@ -5,9 +5,12 @@ use crate::binaries::Binaries;
 use crate::folder::{Folder, make};
 use crate::screen::Screen;
 use crate::{tamper, verifier};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::path::Path;
 
 const ACCEPTED: &str = "VALID-UNANCHORED";
+/// Longest line of a report that is shown, in characters.
+const MAX_QUOTED: usize = 110;
 
 /// Verifies the outputs in an empty folder, whole and with one byte flipped.
 pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, outputs: &Outputs) -> Result<()> {
@@ -21,7 +24,7 @@ pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, 
     let files = [("certificate.pdf", &certificate[..]), ("genesis.qz", &genesis)];
     screen.note("$ qz-verify certificate.pdf --genesis genesis.qz");
     let verdict = verifier::verify(&binaries.verify, &place, &files, &["certificate.pdf", "--genesis", "genesis.qz"])?;
-    screen.quote(&verdict.text);
+    quote(screen, &verdict.text, &folder.out().join("certificate.verification.txt"))?;
     let finalisers = verdict.json["finalised_by"].as_array().map_or(0, Vec::len);
     screen.check("签署证明：VALID-UNANCHORED，列出共识确认的机构 · the signing certificate is valid; finalisers are named", verdict.word == ACCEPTED && finalisers >= 3, || {
         format!("{} with {finalisers} finalisers", verdict.word)
@@ -33,7 +36,7 @@ pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, 
     };
     screen.note("$ qz-verify contract.pdf --proof contract.qzproof --genesis genesis.qz");
     let verdict = check(&contract, &proof, &genesis)?;
-    screen.quote(verdict.text.lines().take(8).collect::<Vec<_>>().join("\n").as_str());
+    quote(screen, &verdict.text, &folder.out().join("contract.verification.txt"))?;
     let matched = verdict.json["documents"].as_array().is_some_and(|d| d.iter().any(|d| d["matches"] == true));
     screen.check("合同与证据包：VALID-UNANCHORED · contract with its proof is valid", verdict.word == ACCEPTED && matched, || verdict.text.clone())?;
 
@@ -60,4 +63,18 @@ pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, 
         verdict.word == "INVALID",
         || verdict.text.clone(),
     )
+}
+
+/// Shows the verdict, who finalised, and the steps; the whole report goes into a file.
+fn quote(screen: &Screen, report: &str, file: &Path) -> Result<()> {
+    let head = report.lines().take_while(|line| !line.starts_with("记录"));
+    let steps = report.lines().skip_while(|line| !line.starts_with("步骤")).take_while(|line| !line.is_empty());
+    for line in head.chain(steps).filter(|line| !line.is_empty()) {
+        let short: String = line.chars().take(MAX_QUOTED).collect();
+        let more = if short.len() < line.len() { "…" } else { "" };
+        screen.quote(&format!("{short}{more}"));
+    }
+    std::fs::write(file, report).with_context(|| format!("cannot write {}", file.display()))?;
+    screen.note(&format!("全文 full report: {}", file.display()));
+    Ok(())
 }

@@ -40,10 +40,8 @@ pub struct People {
     pub buyer: Company,
     /// 乙方
     pub seller: Company,
-    /// 乙方's handling person 经办人, who uses its seal.
+    /// 乙方's handling person 经办人, who uses its seal and signs for himself too.
     pub person: Party,
-    /// The person's own seal.
-    pub personal_seal: Seal,
 }
 
 struct Identity {
@@ -82,7 +80,6 @@ impl Story {
         let person = self.register(&notary, &PERSON).await?;
         let buyer_seal = self.make_seal(&buyer, "合同专用章", SealKind::Contract, BUYER.name).await?;
         let seller_seal = self.make_seal(&seller, "合同专用章", SealKind::Contract, SELLER.name).await?;
-        let personal_seal = self.make_seal(&person, "吴晓东印", SealKind::Personal, PERSON.name).await?;
         self.authorise(&seller, &seller_seal, &person).await?;
         let folders = self.network.folder.clients();
         let private = [BUYER.folder, SELLER.folder, PERSON.folder].iter().all(|name| is_private(&folders.join(name).join("actor.key")));
@@ -95,7 +92,6 @@ impl Story {
             buyer: Company { party: buyer, seal: buyer_seal },
             seller: Company { party: seller, seal: seller_seal },
             person,
-            personal_seal,
         })
     }
 

@@ -1,6 +1,5 @@
 //! What must not work: a suspended seal through the gateway and past it, and a relay without authority.
 
-use super::contract::contract_text;
 use super::{Contract, People, Story};
 use crate::api::{Operation, problem};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -20,25 +19,39 @@ impl Story {
     /// Step 9.
     pub async fn refuse(&mut self, people: &People, completed: &Contract) -> Result<()> {
         self.screen.step("停用的印章不能再签；越权提交被拒绝", "a suspended seal cannot sign; a relay has no authority");
-        let number = format!("QM-CG2-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
-        let contract = self.open_contract(people, "服务器设备采购合同（二）", "procurement", &contract_text(&number)?).await?;
+        let contract = self.open_sample(people).await?;
         self.suspend(people).await?;
         self.refused_by_gateway(people, &contract).await?;
         self.refused_by_the_court_node(people, &contract).await?;
         self.no_sealed_file(&contract).await?;
-        self.refused_without_actor(completed).await
+        self.refused_without_actor(completed).await?;
+        self.resume_seal(people).await
     }
 
     async fn suspend(&mut self, people: &People) -> Result<()> {
-        let seal = people.buyer.seal.subject;
-        let owner = &people.buyer.party;
-        let (operation, _) = self.api.begin(&format!("/v1/seals/{seal}/suspend"), &json!({ "reason": "演示：印章停用" })).await?;
-        let seen = owner.understand(&operation)?;
-        ensure!(*seen.payload() == Payload::SealSuspended(SealRef { seal }), "not the suspension that was asked for");
-        let settled = self.sign_and_settle(&operation, owner, &seen).await?;
-        let height = settled.record.map_or(0, |record| record.height);
-        self.screen.note(&format!("{} 停用合同专用章，区块 {height} · seal suspended in block {height}", owner.name));
+        let seal = SealRef { seal: people.buyer.seal.subject };
+        let height = self.decide(people, "suspend", "演示：印章停用", Payload::SealSuspended(seal)).await?;
+        let owner = &people.buyer.party.name;
+        self.screen.note(&format!("{owner} 停用合同专用章，区块 {height} · seal suspended in block {height}"));
         Ok(())
+    }
+
+    async fn resume_seal(&mut self, people: &People) -> Result<()> {
+        let seal = SealRef { seal: people.buyer.seal.subject };
+        let height = self.decide(people, "resume", "演示：恢复使用", Payload::SealResumed(seal)).await?;
+        let owner = &people.buyer.party.name;
+        self.screen.note(&format!("{owner} 恢复合同专用章，区块 {height} · seal resumed in block {height}"));
+        Ok(())
+    }
+
+    /// What the owner decides about its seal; gives the height of its record.
+    async fn decide(&self, people: &People, what: &str, reason: &str, expected: Payload) -> Result<u64> {
+        let (seal, owner) = (people.buyer.seal.subject, &people.buyer.party);
+        let (operation, _) = self.api.begin(&format!("/v1/seals/{seal}/{what}"), &json!({ "reason": reason })).await?;
+        let seen = owner.understand(&operation)?;
+        ensure!(*seen.payload() == expected, "not the decision that was asked for");
+        let settled = self.sign_and_settle(&operation, owner, &seen).await?;
+        Ok(settled.record.context("a final operation has a record")?.height)
     }
 
     /// Through the gateway: refused at the door, or by the ledger.
