@@ -156,7 +156,12 @@ impl Api {
     /// At this address, with this token.
     pub fn new(base: &str, token: &str) -> Result<Self> {
         crate::prepare_tls();
-        let http = reqwest::Client::builder().user_agent(USER_AGENT).no_proxy().timeout(CALL).build().context("cannot make an HTTP client")?;
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .no_proxy()
+            .timeout(CALL)
+            .build()
+            .context("cannot make an HTTP client")?;
         Ok(Self { http, base: base.to_owned(), token: token.to_owned() })
     }
 
@@ -236,13 +241,20 @@ impl Api {
         let deadline = Instant::now() + OPERATION;
         let path = format!("/v1/operations/{id}?wait={LONG_POLL_SECONDS}");
         loop {
-            let operation: Operation =
-                serde_json::from_value(self.get(&path).await?).with_context(|| format!("GET {path}: not an operation"))?;
+            let operation: Operation = serde_json::from_value(self.get(&path).await?)
+                .with_context(|| format!("GET {path}: not an operation"))?;
             if operation.is_settled() {
                 return Ok(operation);
             }
             if Instant::now() > deadline {
-                bail!("操作 {} 未在 {} 秒内完成 · operation {} is still {} ({:?})", operation.kind, OPERATION.as_secs(), id, operation.status, operation.followup);
+                bail!(
+                    "操作 {} 未在 {} 秒内完成 · operation {} is still {} ({:?})",
+                    operation.kind,
+                    OPERATION.as_secs(),
+                    id,
+                    operation.status,
+                    operation.followup
+                );
             }
             // Costs nothing when the gateway holds the answer as asked.
             tokio::time::sleep(Duration::from_millis(50)).await;

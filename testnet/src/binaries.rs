@@ -39,7 +39,12 @@ impl Binaries {
             folder.pop();
         }
         let path = |name: &str| folder.join(name);
-        Ok(Self { genesis: path("qz-genesis"), node: path("qz-node"), gateway: path("qz-gateway"), verify: path("qz-verify") })
+        Ok(Self {
+            genesis: path("qz-genesis"),
+            node: path("qz-node"),
+            gateway: path("qz-gateway"),
+            verify: path("qz-verify"),
+        })
     }
 
     fn check(&self, needed: &[&PathBuf]) -> Result<()> {
@@ -61,7 +66,14 @@ pub fn run(program: &Path, arguments: &[&str]) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        bail!("{} {} failed ({}): {}{}", program.display(), arguments.join(" "), output.status, text.trim(), words.trim());
+        bail!(
+            "{} {} failed ({}): {}{}",
+            program.display(),
+            arguments.join(" "),
+            output.status,
+            text.trim(),
+            words.trim()
+        );
     }
     Ok(text)
 }

@@ -25,7 +25,12 @@ pub const MEMBERS: [Member; 4] = [
     Member { id: "platform", name_zh: "契证演示平台", name_en: "Qizheng Demo Platform", roles: "platform" },
     Member { id: "notary", name_zh: "演示公证处", name_en: "Demo Notary Office", roles: "notary,attestor" },
     Member { id: "court", name_zh: "演示互联网法院", name_en: "Demo Internet Court", roles: "court" },
-    Member { id: "arbitration", name_zh: "演示仲裁委员会", name_en: "Demo Arbitration Commission", roles: "arbitration" },
+    Member {
+        id: "arbitration",
+        name_zh: "演示仲裁委员会",
+        name_en: "Demo Arbitration Commission",
+        roles: "arbitration",
+    },
 ];
 
 const NAME: &str = "契证演示联盟 Qizheng Demo Consortium";
@@ -45,19 +50,33 @@ pub fn hold(binaries: &Binaries, folder: &Folder, ports: &Ports, mut progress: i
     for (member, index) in MEMBERS.iter().zip(0u16..) {
         let ports = ports.node(index);
         let home = folder.organisation(member.id);
-        run(&binaries.genesis, &[
-            "keygen",
-            "--home", text(&home)?,
-            "--org", member.id,
-            "--name-zh", member.name_zh,
-            "--name-en", member.name_en,
-            "--roles", member.roles,
-            "--consensus-addr", &format!("/ip4/127.0.0.1/tcp/{}", ports.consensus),
-            "--mempool-addr", &format!("/ip4/127.0.0.1/tcp/{}", ports.mempool),
-            "--rpc-url", &format!("https://127.0.0.1:{}", ports.rpc),
-        ])?;
+        run(
+            &binaries.genesis,
+            &[
+                "keygen",
+                "--home",
+                text(&home)?,
+                "--org",
+                member.id,
+                "--name-zh",
+                member.name_zh,
+                "--name-en",
+                member.name_en,
+                "--roles",
+                member.roles,
+                "--consensus-addr",
+                &format!("/ip4/127.0.0.1/tcp/{}", ports.consensus),
+                "--mempool-addr",
+                &format!("/ip4/127.0.0.1/tcp/{}", ports.mempool),
+                "--rpc-url",
+                &format!("https://127.0.0.1:{}", ports.rpc),
+            ],
+        )?;
         run(&binaries.genesis, &["card", "--home", text(&home)?, "-o", text(&card(&table, member))?])?;
-        progress(&format!("{} 自行生成密钥，交出公开名片 · {} made its keys, hands out its card", member.name_zh, member.id));
+        progress(&format!(
+            "{} 自行生成密钥，交出公开名片 · {} made its keys, hands out its card",
+            member.name_zh, member.id
+        ));
     }
     let body = table.join("genesis.body");
     let cards: Vec<PathBuf> = MEMBERS.iter().map(|member| card(&table, member)).collect();

@@ -74,7 +74,10 @@ impl Folder {
         let root = root.canonicalize().with_context(|| format!("cannot use {}", root.display()))?;
         let mut entries = std::fs::read_dir(&root).with_context(|| format!("cannot read {}", root.display()))?;
         if entries.next().is_some() {
-            bail!("{} 不是空文件夹，也不是测试网络的文件夹 · is neither empty nor a test network's folder", root.display());
+            bail!(
+                "{} 不是空文件夹，也不是测试网络的文件夹 · is neither empty nor a test network's folder",
+                root.display()
+            );
         }
         let folder = Self { root };
         folder.make_inner()?;
@@ -154,7 +157,8 @@ impl Folder {
     pub fn description(&self) -> Result<Description> {
         let path = self.description_path();
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let description: Description = serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
+        let description: Description =
+            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
         if description.format != FORMAT {
             bail!("{} is not a test network's description", path.display());
         }

@@ -27,8 +27,10 @@ pub fn is_set_up(folder: &Folder) -> bool {
 
 /// Makes an API token for `name`; keeps it in a private file and returns it.
 pub fn token(binaries: &Binaries, folder: &Folder, name: &str) -> Result<String> {
-    let printed = run(&binaries.gateway, &["admin", "token", "create", "--name", name, "--home", text(&folder.gateway())?])?;
-    let token = printed.lines().rev().find(|line| !line.trim().is_empty()).and_then(|line| line.split_whitespace().last());
+    let printed =
+        run(&binaries.gateway, &["admin", "token", "create", "--name", name, "--home", text(&folder.gateway())?])?;
+    let token =
+        printed.lines().rev().find(|line| !line.trim().is_empty()).and_then(|line| line.split_whitespace().last());
     let token = token.with_context(|| format!("qz-gateway printed no token: {printed}"))?.to_owned();
     let path = folder.clients().join(format!("{name}.token"));
     write_private(&path, token.as_bytes())?;

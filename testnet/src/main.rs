@@ -230,7 +230,11 @@ async fn status(data: &Path) -> Result<ExitCode> {
     let description = folder.description()?;
     let running = is_supervisor(description.supervisor);
     println!("{}", folder.root().display());
-    println!("  监管进程 supervisor {} {}", description.supervisor, if running { "运行中 running" } else { "未运行 not running" });
+    println!(
+        "  监管进程 supervisor {} {}",
+        description.supervisor,
+        if running { "运行中 running" } else { "未运行 not running" }
+    );
     for (name, pid) in &description.processes {
         println!("  {name}: pid {pid}");
     }
@@ -239,7 +243,10 @@ async fn status(data: &Path) -> Result<ExitCode> {
     let mut all = true;
     for (id, status) in network.status().await {
         match status {
-            Ok(s) => println!("  {id}: 高度 height {}, healthy {}, peers {}, {}", s.height, s.healthy, s.peers, s.header_hash),
+            Ok(s) => println!(
+                "  {id}: 高度 height {}, healthy {}, peers {}, {}",
+                s.height, s.healthy, s.peers, s.header_hash
+            ),
             Err(error) => {
                 all = false;
                 println!("  {id}: {error}");

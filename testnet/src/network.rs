@@ -122,7 +122,8 @@ impl Network {
         let program = self.binaries.node.clone();
         let node = self.node_mut(id)?;
         ensure!(node.process.is_none(), "the node of {id} runs already");
-        node.process = Some(Process::spawn(&format!("qz-node ({id})"), &program, &["run", "--home", text(&home)?], &[], &log)?);
+        node.process =
+            Some(Process::spawn(&format!("qz-node ({id})"), &program, &["run", "--home", text(&home)?], &[], &log)?);
         Ok(())
     }
 
@@ -157,11 +158,9 @@ impl Network {
             let answer = http.get(&health).send().await;
             match answer {
                 Ok(response) if response.status().is_success() => return Ok(()),
-                _ if Instant::now() > deadline => bail!(
-                    "网关未在 {} 秒内就绪 · the gateway is not ready; log {}",
-                    START.as_secs(),
-                    log.display()
-                ),
+                _ if Instant::now() > deadline => {
+                    bail!("网关未在 {} 秒内就绪 · the gateway is not ready; log {}", START.as_secs(), log.display())
+                }
                 _ => tokio::time::sleep(POLL).await,
             }
         }
@@ -232,7 +231,13 @@ impl Network {
 
     /// The greatest height that any node reports.
     pub async fn height(&self) -> u64 {
-        self.status().await.into_iter().filter_map(|(_, status)| status.ok()).map(|status| status.height).max().unwrap_or(0)
+        self.status()
+            .await
+            .into_iter()
+            .filter_map(|(_, status)| status.ok())
+            .map(|status| status.height)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Stops everything: the gateway first, then all nodes at once.

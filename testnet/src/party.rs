@@ -83,7 +83,12 @@ pub fn understand(operation: &Operation, chain_id: &Hash32) -> Result<Understood
     let digest = body_digest(&bytes);
     ensure!(digest == operation.digest, "the body's digest is not the one that the gateway names");
     ensure!(body.chain_id == *chain_id, "the body is for another ledger");
-    ensure!(body.payload.kind().name == operation.kind, "the body is a {}, not {}", body.payload.kind().name, operation.kind);
+    ensure!(
+        body.payload.kind().name == operation.kind,
+        "the body is a {}, not {}",
+        body.payload.kind().name,
+        operation.kind
+    );
     let openings = operation.openings()?;
     for commitment in &body.commitments {
         let opened = openings.iter().any(|opening| opening.commitment() == *commitment);

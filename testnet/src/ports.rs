@@ -42,7 +42,9 @@ impl Ports {
         let busy = ports.busy();
         if !busy.is_empty() {
             let list = busy.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
-            bail!("端口 {list} 已被占用，请换 --base-port 或不指定 · port {list} is busy: choose another --base-port, or none");
+            bail!(
+                "端口 {list} 已被占用，请换 --base-port 或不指定 · port {list} is busy: choose another --base-port, or none"
+            );
         }
         Ok(ports)
     }

@@ -159,7 +159,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let sh = Path::new("/bin/sh");
-        let mut polite = Process::spawn("polite", sh, &["-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"], &[], &log).unwrap();
+        let mut polite = Process::spawn(
+            "polite",
+            sh,
+            &["-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"],
+            &[],
+            &log,
+        )
+        .unwrap();
         while !polite.tail().contains("ready") {
             std::thread::sleep(POLL);
         }

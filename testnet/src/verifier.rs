@@ -24,7 +24,8 @@ pub type NamedFile<'a> = (&'a str, &'a [u8]);
 
 /// Puts `files` into a new empty folder below `parent` and verifies there with these arguments.
 pub fn verify(program: &Path, parent: &Path, files: &[NamedFile<'_>], arguments: &[&str]) -> Result<Verdict> {
-    let folder = tempfile::Builder::new().prefix("offline-").tempdir_in(parent).context("cannot make an empty folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("offline-").tempdir_in(parent).context("cannot make an empty folder")?;
     for (name, bytes) in files {
         std::fs::write(folder.path().join(name), bytes).with_context(|| format!("cannot write {name}"))?;
     }
@@ -40,9 +41,8 @@ pub fn verify(program: &Path, parent: &Path, files: &[NamedFile<'_>], arguments:
     }
     let steps = json["steps"].as_array().context("the report has no steps")?;
     let failed = steps.iter().find(|step| step["status"] == "fail");
-    let failed_step = failed.map(|step| {
-        (step["n"].as_u64().unwrap_or(0), step["title_en"].as_str().unwrap_or_default().to_owned())
-    });
+    let failed_step =
+        failed.map(|step| (step["n"].as_u64().unwrap_or(0), step["title_en"].as_str().unwrap_or_default().to_owned()));
     Ok(Verdict { word, failed_step, text, json })
 }
 

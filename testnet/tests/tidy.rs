@@ -26,8 +26,18 @@ const EDGES: [(&str, &[&str]); 14] = [
 
 /// What must not be reachable from the pure crates, on any path.
 const EFFECTS: [&str; 12] = [
-    "tokio", "rocksdb", "warp", "hyper", "reqwest", "libp2p", "sea-orm", "opendal", "tracing-subscriber", "jiff",
-    "chrono", "async-trait",
+    "tokio",
+    "rocksdb",
+    "warp",
+    "hyper",
+    "reqwest",
+    "libp2p",
+    "sea-orm",
+    "opendal",
+    "tracing-subscriber",
+    "jiff",
+    "chrono",
+    "async-trait",
 ];
 /// Pure crates: no disk, no network, no clock.
 const PURE: [&str; 2] = ["qz-evidence", "qz-chain"];
@@ -50,7 +60,11 @@ fn root() -> PathBuf {
 }
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).other_options(["--offline".to_owned()]).exec().unwrap()
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(["--offline".to_owned()])
+        .exec()
+        .unwrap()
 }
 
 /// Names of the packages that `package` imports, tests and build scripts apart.

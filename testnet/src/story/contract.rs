@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use qz_evidence::commitment::{Opening, name};
 use qz_evidence::hash::sha256;
-use qz_evidence::payload::{ContractAmended, ContractFulfilment, ContractOpened, ContractSigned, FulfilmentStep, Payload, SlotKind};
+use qz_evidence::payload::{
+    ContractAmended, ContractFulfilment, ContractOpened, ContractSigned, FulfilmentStep, Payload, SlotKind,
+};
 use qz_evidence::{Hash32, SubjectId};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -22,11 +24,8 @@ const RECEIPT_TEXT: &str = include_str!("../../story/receipt.json");
 /// What a signer agrees to, in words.
 const INTENT: &str = "本人已阅读并同意签署本合同 I have read this contract and agree to sign it";
 /// Handling person and authority of each slot.
-const HANDLERS: [(&str, &str); 3] = [
-    ("李明远", "法定代表人"),
-    ("吴晓东", "乙方授权用印（seal.authorised 已上链）"),
-    ("吴晓东", "本人"),
-];
+const HANDLERS: [(&str, &str); 3] =
+    [("李明远", "法定代表人"), ("吴晓东", "乙方授权用印（seal.authorised 已上链）"), ("吴晓东", "本人")];
 /// Longest time from the last signature to the completed contract.
 const COMPLETION: Duration = Duration::from_secs(60);
 
@@ -77,7 +76,9 @@ struct Document {
 
 impl Story {
     /// Steps 4 to 6: the contract is fixed and signed; one validator is killed in between.
-    pub async fn sign_contract_through_an_outage(&mut self, people: &mut People, options: &Options) -> Result<Contract> {
+    pub async fn sign_contract_through_an_outage(
+        &mut self, people: &mut People, options: &Options,
+    ) -> Result<Contract> {
         self.screen.step("合同文本上传并固定上链", "the contract's text is fixed on the ledger");
         let number = format!("QM-CG-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
         let document = match &options.pdf {
@@ -123,7 +124,8 @@ impl Story {
         ensure!(*seen.payload() == Payload::ContractAmended(expected), "not the amendment that was asked for");
         let settled = self.sign_and_settle(&operation, initiator, &seen).await?;
         let recorded = settled.record.is_some();
-        self.screen.check("合同变更已上链 · contract.amended is on the ledger", recorded, || "no record".to_owned())
+        self.screen
+            .check("合同变更已上链 · contract.amended is on the ledger", recorded, || "no record".to_owned())
     }
 
     /// Step 8: a payment with its receipt, and its acceptance.
@@ -142,7 +144,8 @@ impl Story {
                 "description": description,
                 "receipt_document": receipt.map(|r| &r.id),
             });
-            let (operation, _) = self.api.begin(&format!("/v1/contracts/{}/fulfilments", contract.subject), &request).await?;
+            let (operation, _) =
+                self.api.begin(&format!("/v1/contracts/{}/fulfilments", contract.subject), &request).await?;
             let seen = party.understand(&operation)?;
             let expected = ContractFulfilment { contract: contract.subject, obligation: 1, step };
             ensure!(*seen.payload() == Payload::ContractFulfilment(expected), "not the fulfilment that was asked for");
@@ -153,7 +156,11 @@ impl Story {
             self.sign_and_settle(&operation, party, &seen).await?;
             self.screen.note(&format!("{}：{description} · {step:?}", party.name));
         }
-        self.screen.check("付款及其回单摘要、收款确认已上链 · payment, receipt digest and acceptance recorded", true, String::new)
+        self.screen.check(
+            "付款及其回单摘要、收款确认已上链 · payment, receipt digest and acceptance recorded",
+            true,
+            String::new,
+        )
     }
 
     /// Opens a contract of the sample's text between the people and fixes it.
@@ -187,10 +194,13 @@ impl Story {
         });
         let (operation, _) = self.api.begin("/v1/contracts", &request).await?;
         let seen = initiator.understand(&operation)?;
-        let Payload::ContractOpened(ContractOpened { initiator: who, slots: opened, amends: what, .. }) = seen.payload() else {
+        let Payload::ContractOpened(ContractOpened { initiator: who, slots: opened, amends: what, .. }) =
+            seen.payload()
+        else {
             bail!("not an opening of a contract");
         };
-        let same_slots = opened.iter().map(|s| (s.kind, s.subject, s.role)).eq(slots.iter().map(|s| (s.kind, s.subject, s.role)));
+        let same_slots =
+            opened.iter().map(|s| (s.kind, s.subject, s.role)).eq(slots.iter().map(|s| (s.kind, s.subject, s.role)));
         ensure!(*who == initiator.subject()? && same_slots && *what == amends, "not the contract that was asked for");
         seen.expect(name::TITLE, title.as_bytes())?;
         self.sign_and_settle(&operation, initiator, &seen).await?;
@@ -202,8 +212,16 @@ impl Story {
         let version = *seen.body().commitment(name::DOCUMENT).context("the version is not committed")?;
         let settled = self.sign_and_settle(&operation, initiator, &seen).await?;
         let height = settled.record.map_or(0, |record| record.height);
-        self.screen.note(&format!("《{title}》{} 已在区块 {height} 固定版本 · fixed in block {height}", short(&subject)));
-        Ok(Contract { subject, title: title.to_owned(), number: number.to_owned(), document: document.pdf, slots, version })
+        self.screen
+            .note(&format!("《{title}》{} 已在区块 {height} 固定版本 · fixed in block {height}", short(&subject)));
+        Ok(Contract {
+            subject,
+            title: title.to_owned(),
+            number: number.to_owned(),
+            document: document.pdf,
+            slots,
+            version,
+        })
     }
 
     /// One slot, by a party whose client looks before it signs.
@@ -225,7 +243,9 @@ impl Story {
     }
 
     /// Asks for a signature and looks at what comes back, without signing.
-    pub async fn prepare_signature(&self, contract: &Contract, slot: usize, party: &Party) -> Result<(Operation, Understood)> {
+    pub async fn prepare_signature(
+        &self, contract: &Contract, slot: usize, party: &Party,
+    ) -> Result<(Operation, Understood)> {
         // What the ledger fixed is what this client has before its eyes.
         let state = self.api.get(&format!("/v1/contracts/{}", contract.subject)).await?;
         let opening = opening_of_version(&state)?;
@@ -238,7 +258,8 @@ impl Story {
             "handler": HANDLERS.get(slot).map(|(handler, _)| handler),
             "authority": HANDLERS.get(slot).map(|(_, authority)| authority),
         });
-        let (operation, _) = self.api.begin(&format!("/v1/contracts/{}/signatures", contract.subject), &request).await?;
+        let (operation, _) =
+            self.api.begin(&format!("/v1/contracts/{}/signatures", contract.subject), &request).await?;
         let seen = party.understand(&operation)?;
         let Slot { kind, subject, .. } = contract.slots.get(slot).context("no such slot")?;
         let expected = ContractSigned {
@@ -276,7 +297,11 @@ impl Story {
         let file = self.api.get_file(&format!("{path}/document")).await?;
         let digest = sha256(&[&file]).to_string();
         let named = state["signed_document_sha256"].as_str().unwrap_or_default().to_owned();
-        self.screen.check("合同签署完成，最终文件摘要已上链 · completed; the final file is committed", digest == named, || named)?;
+        self.screen.check(
+            "合同签署完成，最终文件摘要已上链 · completed; the final file is committed",
+            digest == named,
+            || named,
+        )?;
         self.screen.check(
             "签名均为增量更新，原文逐字节未变 · signatures are incremental: the original bytes are untouched",
             file.len() > contract.document.len() && file.starts_with(&contract.document),
@@ -289,7 +314,11 @@ impl Story {
         let answer = self.api.post("/v1/documents/render", &json!({ "template": template, "data": data })).await?;
         let place = |wanted: &str| -> Option<Place> {
             let anchor = answer["anchors"].as_array()?.iter().find(|anchor| anchor["name"] == wanted)?;
-            Some(Place { page: anchor["page"].as_u64()?, x_mm: anchor["x_mm"].as_f64()?, y_mm: anchor["y_mm"].as_f64()? })
+            Some(Place {
+                page: anchor["page"].as_u64()?,
+                x_mm: anchor["x_mm"].as_f64()?,
+                y_mm: anchor["y_mm"].as_f64()?,
+            })
         };
         let places = ["seal-0", "seal-1", "person-1"].into_iter().filter_map(place).collect();
         self.document(&answer, places).await
@@ -299,9 +328,10 @@ impl Story {
     async fn upload_own(&self, path: &Path) -> Result<Document> {
         let pdf = std::fs::read(path).with_context(|| format!("无法读取 cannot read {}", path.display()))?;
         let file_name = path.file_name().and_then(|n| n.to_str()).unwrap_or("contract.pdf");
-        let answer = self.api.upload(file_name, &pdf).await.with_context(|| {
-            format!("这份 PDF 目前不能签署 · this PDF cannot be signed yet: {}", path.display())
-        })?;
+        let answer =
+            self.api.upload(file_name, &pdf).await.with_context(|| {
+                format!("这份 PDF 目前不能签署 · this PDF cannot be signed yet: {}", path.display())
+            })?;
         let pages = answer["pages"].as_array().context("the answer has no pages")?;
         let last = pages.last().context("the PDF has no page")?;
         let width = last["width_mm"].as_f64().context("the page has no width")?;

@@ -29,7 +29,7 @@ use qz_evidence::codec::decode_strict;
 use std::path::{Path, PathBuf};
 
 /// How many steps the whole story has.
-pub const STEPS: usize = 12;
+pub const STEPS: usize = 11;
 
 /// What a run of the story may choose.
 #[derive(Clone, Debug, Default)]
@@ -110,8 +110,10 @@ impl Story {
         self.network.start_nodes(&mut |line| screen.note(line)).await?;
         self.network.start_gateway(&[]).await?;
         self.screen.note(&format!("网关就绪 · gateway is up: {}", self.network.portal_url()));
-        let healthy = self.network.status().await.into_iter().filter(|(_, s)| s.as_ref().is_ok_and(|s| s.healthy)).count();
-        self.screen.check("四个节点全部健康 · all four nodes are healthy", healthy == 4, || format!("only {healthy}"))
+        let healthy =
+            self.network.status().await.into_iter().filter(|(_, s)| s.as_ref().is_ok_and(|s| s.healthy)).count();
+        self.screen
+            .check("四个节点全部健康 · all four nodes are healthy", healthy == 4, || format!("only {healthy}"))
     }
 
     /// Plays everything that needs the running network, and leaves the outputs.
@@ -148,7 +150,11 @@ impl Story {
         let certificate = self.api.get_file(&format!("/v1/certificates/{number}")).await?;
         let digest = qz_evidence::hash::sha256(&[&certificate]).to_string();
         let named = crate::api::text(&answer, "sha256")?.to_owned();
-        self.screen.check("签署证明与网关所报摘要一致 · the certificate has the digest that was announced", digest == named, || named)?;
+        self.screen.check(
+            "签署证明与网关所报摘要一致 · the certificate has the digest that was announced",
+            digest == named,
+            || named,
+        )?;
         let proof = self.api.get_file(&format!("/v1/contracts/{}/proof", contract.subject)).await?;
         write(&self.outputs.certificate, &certificate)?;
         write(&self.outputs.proof, &proof)?;

@@ -26,24 +26,45 @@ pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, 
     let verdict = verifier::verify(&binaries.verify, &place, &files, &["certificate.pdf", "--genesis", "genesis.qz"])?;
     quote(screen, &verdict.text, &folder.out().join("certificate.verification.txt"))?;
     let finalisers = verdict.json["finalised_by"].as_array().map_or(0, Vec::len);
-    screen.check("签署证明：VALID-UNANCHORED，列出共识确认的机构 · the signing certificate is valid; finalisers are named", verdict.word == ACCEPTED && finalisers >= 3, || {
-        format!("{} with {finalisers} finalisers", verdict.word)
-    })?;
+    screen.check(
+        "签署证明：VALID-UNANCHORED，列出共识确认的机构 · the signing certificate is valid; finalisers are named",
+        verdict.word == ACCEPTED && finalisers >= 3,
+        || format!("{} with {finalisers} finalisers", verdict.word),
+    )?;
 
     let check = |contract: &[u8], proof: &[u8], genesis: &[u8]| {
         let files = [("contract.pdf", contract), ("contract.qzproof", proof), ("genesis.qz", genesis)];
-        verifier::verify(&binaries.verify, &place, &files, &["contract.pdf", "--proof", "contract.qzproof", "--genesis", "genesis.qz"])
+        verifier::verify(
+            &binaries.verify,
+            &place,
+            &files,
+            &["contract.pdf", "--proof", "contract.qzproof", "--genesis", "genesis.qz"],
+        )
     };
     screen.note("$ qz-verify contract.pdf --proof contract.qzproof --genesis genesis.qz");
     let verdict = check(&contract, &proof, &genesis)?;
     quote(screen, &verdict.text, &folder.out().join("contract.verification.txt"))?;
     let matched = verdict.json["documents"].as_array().is_some_and(|d| d.iter().any(|d| d["matches"] == true));
-    screen.check("合同与证据包：VALID-UNANCHORED · contract with its proof is valid", verdict.word == ACCEPTED && matched, || verdict.text.clone())?;
+    screen.check(
+        "合同与证据包：VALID-UNANCHORED · contract with its proof is valid",
+        verdict.word == ACCEPTED && matched,
+        || verdict.text.clone(),
+    )?;
 
     let flipped = [
-        ("合同一个字节", "one byte of the contract", check(&tamper::file(&contract), &proof, &genesis)?, &[9u64, 1][..]),
+        (
+            "合同一个字节",
+            "one byte of the contract",
+            check(&tamper::file(&contract), &proof, &genesis)?,
+            &[9u64, 1][..],
+        ),
         ("记录一个字节", "one byte of the record", check(&contract, &tamper::record(&proof)?, &genesis)?, &[6]),
-        ("节点签名一个字节", "one byte of a validator's signature", check(&contract, &tamper::validator_signature(&proof)?, &genesis)?, &[4]),
+        (
+            "节点签名一个字节",
+            "one byte of a validator's signature",
+            check(&contract, &tamper::validator_signature(&proof)?, &genesis)?,
+            &[4],
+        ),
         ("创世文件一个字节", "one byte of the genesis", check(&contract, &proof, &tamper::genesis(&genesis)?)?, &[2]),
     ];
     for (zh, en, verdict, expected) in flipped {

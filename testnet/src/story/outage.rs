@@ -15,7 +15,9 @@ impl Story {
     pub(super) async fn kill_validator(&mut self) -> Result<()> {
         let height = self.network.height().await;
         self.network.kill9(VICTIM)?;
-        self.screen.note(&format!("kill -9 仲裁节点（高度 {height}），签署继续 · the arbitration node is killed, the story goes on"));
+        self.screen.note(&format!(
+            "kill -9 仲裁节点（高度 {height}），签署继续 · the arbitration node is killed, the story goes on"
+        ));
         Ok(())
     }
 
@@ -30,7 +32,11 @@ impl Story {
             || format!("{} < {height}", status.height),
         )?;
         let (height, root) = compare_states(&self.network).await?;
-        self.screen.check(&format!("四条链在高度 {height} 的状态根相同 · four equal state roots ({:.12}…)", root.to_string()), true, String::new)
+        self.screen.check(
+            &format!("四条链在高度 {height} 的状态根相同 · four equal state roots ({:.12}…)", root.to_string()),
+            true,
+            String::new,
+        )
     }
 }
 

@@ -73,7 +73,8 @@ const PERSON: Identity = Identity {
 impl Story {
     /// Registers everybody and makes the seals.
     pub async fn introduce(&mut self) -> Result<People> {
-        self.screen.step("两家公司与一名经办人登记密钥、制作印章", "two companies and a person register keys and make seals");
+        self.screen
+            .step("两家公司与一名经办人登记密钥、制作印章", "two companies and a person register keys and make seals");
         let notary = self.network.node("notary")?.member.office()?;
         let buyer = self.register(&notary, &BUYER).await?;
         let seller = self.register(&notary, &SELLER).await?;
@@ -82,7 +83,9 @@ impl Story {
         let seller_seal = self.make_seal(&seller, "合同专用章", SealKind::Contract, SELLER.name).await?;
         self.authorise(&seller, &seller_seal, &person).await?;
         let folders = self.network.folder.clients();
-        let private = [BUYER.folder, SELLER.folder, PERSON.folder].iter().all(|name| is_private(&folders.join(name).join("actor.key")));
+        let private = [BUYER.folder, SELLER.folder, PERSON.folder]
+            .iter()
+            .all(|name| is_private(&folders.join(name).join("actor.key")));
         self.screen.check(
             "签名密钥只在当事人自己的文件夹中（0600） · actor keys stand in their owners' folders only",
             private,
@@ -140,7 +143,10 @@ impl Story {
         });
         let (operation, _) = self.api.begin("/v1/seals", &request).await?;
         let seen = owner.understand(&operation)?;
-        ensure!(*seen.payload() == Payload::SealMade(SealMade { owner: subject, kind }), "not the seal that was asked for");
+        ensure!(
+            *seen.payload() == Payload::SealMade(SealMade { owner: subject, kind }),
+            "not the seal that was asked for"
+        );
         self.api.sign(&operation, &subject, &owner.sign(&seen)).await?;
         self.final_or_error(&operation).await?;
         let seal = operation.created_subject.context("the operation creates no seal")?;
@@ -156,11 +162,15 @@ impl Story {
         let request = json!({ "key": key.subject()?.to_string(), "count": AUTHORISED_USES, "until": null });
         let (operation, _) = self.api.begin(&format!("/v1/seals/{}/authorisations", seal.subject), &request).await?;
         let seen = owner.understand(&operation)?;
-        let expected = SealAuthorised { seal: seal.subject, key: key.subject()?, count: Some(AUTHORISED_USES), until: None };
+        let expected =
+            SealAuthorised { seal: seal.subject, key: key.subject()?, count: Some(AUTHORISED_USES), until: None };
         ensure!(*seen.payload() == Payload::SealAuthorised(expected), "not the authorisation that was asked for");
         self.api.sign(&operation, &owner.subject()?, &owner.sign(&seen)).await?;
         self.final_or_error(&operation).await?;
-        self.screen.note(&format!("{} 授权 {} 用印 {AUTHORISED_USES} 次 · may use the seal {AUTHORISED_USES} times", owner.name, key.name));
+        self.screen.note(&format!(
+            "{} 授权 {} 用印 {AUTHORISED_USES} 次 · may use the seal {AUTHORISED_USES} times",
+            owner.name, key.name
+        ));
         Ok(())
     }
 
@@ -168,7 +178,13 @@ impl Story {
     pub async fn final_or_error(&self, operation: &Operation) -> Result<Operation> {
         let settled = self.api.settle(&operation.id).await?;
         if let Some(error) = &settled.error {
-            anyhow::bail!("{} 被拒绝 · refused: {}: {} · {}", settled.kind, error.code, error.message_zh, error.message_en);
+            anyhow::bail!(
+                "{} 被拒绝 · refused: {}: {} · {}",
+                settled.kind,
+                error.code,
+                error.message_zh,
+                error.message_en
+            );
         }
         ensure!(settled.status == "final", "{} is {}", settled.kind, settled.status);
         if let Some(follow_up) = settled.followup.as_ref().filter(|f| f.status == "failed") {

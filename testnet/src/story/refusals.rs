@@ -18,7 +18,8 @@ const EXPIRY: u64 = 1000;
 impl Story {
     /// Step 9.
     pub async fn refuse(&mut self, people: &People, completed: &Contract) -> Result<()> {
-        self.screen.step("停用的印章不能再签；越权提交被拒绝", "a suspended seal cannot sign; a relay has no authority");
+        self.screen
+            .step("停用的印章不能再签；越权提交被拒绝", "a suspended seal cannot sign; a relay has no authority");
         let contract = self.open_sample(people).await?;
         self.suspend(people).await?;
         self.refused_by_gateway(people, &contract).await?;
