@@ -89,6 +89,9 @@ pub(crate) struct Committed {
     pub bodies: Vec<Hash32>,
 }
 
+/// Key and value of the consensus scratch area.
+pub(crate) type ScratchEntry = (Vec<u8>, Vec<u8>);
+
 /// Store, rules and caches.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -304,7 +307,7 @@ impl Ledger {
     }
 
     /// Writes to the consensus scratch area; synced on return.
-    pub(crate) fn scratch_put(&self, pairs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), LedgerError> {
+    pub(crate) fn scratch_put(&self, pairs: &[ScratchEntry]) -> Result<(), LedgerError> {
         Ok(self.store.consensus_put(pairs)?)
     }
 
@@ -314,7 +317,7 @@ impl Ledger {
     }
 
     /// Everything in the scratch area under a prefix.
-    pub(crate) fn scratch_scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LedgerError> {
+    pub(crate) fn scratch_scan(&self, prefix: &[u8]) -> Result<Vec<ScratchEntry>, LedgerError> {
         Ok(self.store.consensus_scan(prefix)?)
     }
 

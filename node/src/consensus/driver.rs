@@ -93,6 +93,9 @@ pub(crate) struct Driver {
     streams: u64,
 }
 
+/// A proposal of this node with its block.
+type OwnProposal = (ProposedValue<Ctx>, Vec<u8>);
+
 /// The reply that starts the next height, kept back while there is nothing to do.
 struct Held {
     reply: Reply<Next<Ctx>>,
@@ -302,7 +305,7 @@ impl Driver {
 
     /// This node's proposal for a round: the one it already made, or a new block of what waits in
     /// the mempool; durable on return.
-    fn build(&self, height: Height, round: Round) -> Result<Option<(ProposedValue<Ctx>, Vec<u8>)>, DriverError> {
+    fn build(&self, height: Height, round: Round) -> Result<Option<OwnProposal>, DriverError> {
         if height.0 != self.tip().0 + 1 {
             tracing::warn!(%height, tip = %self.tip(), "asked for a value of a height that is not next");
             return Ok(None);

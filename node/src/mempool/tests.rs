@@ -32,7 +32,7 @@ fn a_submission_is_followed_until_it_is_final_and_repeats_are_no_error() {
 
     let mut fate = mempool.fate(digest);
     assert!(fate.try_recv().is_err());
-    mempool.committed(&consortium.decide(&ledger, &[bytes.clone()]));
+    mempool.committed(&consortium.decide(&ledger, std::slice::from_ref(&bytes)));
     assert_eq!(fate.try_recv().unwrap(), Fate::Final);
     assert_eq!(mempool.len(), 0);
     assert_eq!(mempool.submit(&bytes).unwrap(), digest, "final is no error either");

@@ -49,7 +49,7 @@ pub(super) fn state_json(state: &SubjectState) -> Value {
             let obligations = contract
                 .obligations
                 .iter()
-                .map(|obligation| json!({ "number": obligation.number, "step": obligation.step }));
+                .map(|obligation| json!({ "number": obligation.number, "step": obligation.step, "by": obligation.by }));
             json!({
                 "status": contract.status,
                 "initiator": contract.initiator,
