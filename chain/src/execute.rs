@@ -67,6 +67,9 @@ pub enum BlockError {
         /// The parameters' limit.
         limit: u32,
     },
+    /// The time is beyond what any clock will show.
+    #[error("the block's time {0} ms is after the year 9999")]
+    TimeBound(u64),
     /// The header's bytes are no header.
     #[error("the block's header is malformed")]
     Header(#[source] CodecError),
@@ -160,10 +163,13 @@ pub fn propose<'p, V: View>(
             Err(Refusal::View(error)) => return Err(error),
         }
     }
-    let time_ms = now_ms.max(execution.parent.time_ms + 1);
+    let time_ms = now_ms.max(execution.parent.time_ms.saturating_add(1)).min(MAX_TIME_MS);
     let (header, changes) = execution.finish(time_ms, proposer)?;
     Ok(Proposed { block: Block::new(&header, chosen), changes, rejected })
 }
+
+/// End of the year 9999: no header may make the next block's time impossible.
+const MAX_TIME_MS: u64 = 253_402_300_799_000;
 
 /// Executes a block on top of the view's tip: every submission must apply, and every header field must be
 /// what execution gives. Whether its time is near the clock is for the node to judge.
@@ -173,6 +179,9 @@ pub fn execute<V: View>(view: &V, block: &Block, verified: &Verified) -> Result<
     check_limits(block, &execution.params)?;
     if header.time_ms <= execution.parent.time_ms {
         return Err(BlockError::Time { found: header.time_ms, parent: execution.parent.time_ms }.into());
+    }
+    if header.time_ms > MAX_TIME_MS {
+        return Err(BlockError::TimeBound(header.time_ms).into());
     }
     if execution.validators.by_address(&header.proposer).is_none() {
         return Err(BlockError::Proposer(header.proposer).into());

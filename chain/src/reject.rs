@@ -64,6 +64,7 @@ pub enum Reject {
     ContractAmendmentParties { amendment: SubjectId },
     ContractAmendmentRepeated { amendment: SubjectId },
     ContractFulfilmentStep { obligation: u16 },
+    ContractFulfilmentSelf { obligation: u16 },
     ContractLimit { contract: SubjectId, what: &'static str, limit: usize },
 }
 
@@ -332,6 +333,11 @@ impl Reject {
                 format!("第 {obligation} 项义务的当前状态不允许该履约步骤"),
                 format!("obligation {obligation} is not at a step that allows this one"),
             ),
+            Self::ContractFulfilmentSelf { obligation } => (
+                "contract.fulfilment_self",
+                format!("第 {obligation} 项义务须由履行方以外的一方验收"),
+                format!("obligation {obligation} is to be accepted by another party than the one that performed it"),
+            ),
             Self::ContractLimit { contract, what, limit } => (
                 "contract.limit",
                 format!("合同 {contract} 的 {what} 已达上限 {limit}"),
@@ -412,6 +418,7 @@ mod tests {
             Reject::ContractAmendmentParties { amendment },
             Reject::ContractAmendmentRepeated { amendment },
             Reject::ContractFulfilmentStep { obligation: 5 },
+            Reject::ContractFulfilmentSelf { obligation: 5 },
             Reject::ContractLimit { contract, what: "amendments", limit: 5 },
         ]
     }

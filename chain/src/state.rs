@@ -139,6 +139,9 @@ pub struct Obligation {
     /// Its last step.
     #[n(1)]
     pub step: FulfilmentStep,
+    /// The key subject that recorded the last step.
+    #[n(2)]
+    pub by: SubjectId,
 }
 
 /// A contract.

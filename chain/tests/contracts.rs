@@ -7,7 +7,7 @@ mod ledger;
 use ledger::{Ledger, actor, commitment, commitments, key, key_slot, relay, seal_slot};
 use qz_chain::{SubjectState, View};
 use qz_evidence::payload::{
-    ContractAmended, ContractFulfilment, ContractRef, ContractSlotRef, FulfilmentStep, GroupRule, Payload,
+    ContractAmended, ContractFulfilment, ContractRef, ContractSlotRef, FulfilmentStep, GroupRule, KeyRef, Payload,
     SealAuthorised, SealKeyRef, SealRef, Slot,
 };
 use qz_evidence::state_proof::Status;
@@ -199,6 +199,20 @@ fn authorisations_are_counted_and_end() {
     assert_eq!(story.ledger.refusal(&last_moment), "seal.authorisation_ended");
     story.seal_command(Payload::SealRevoked(SealKeyRef { seal, key: clerk.0 }));
     assert_eq!(story.ledger.refusal(&last_moment), "seal.not_authorised");
+}
+
+#[test]
+fn a_seal_whose_owner_lost_its_key_cannot_sign() {
+    let mut story = Story::new();
+    let (seal, clerk) = (story.seal_a, (story.clerk, "clerk"));
+    let contract = story.contract(vec![seal_slot(seal, 1, 1), key_slot(story.person, 2, 1)], vec![], None);
+    story.seal_command(Payload::SealAuthorised(SealAuthorised { seal, key: clerk.0, count: None, until: None }));
+    let signature = story.ledger.signing(contract, 0, clerk, Some(seal));
+    assert_eq!(story.ledger.refusal(&signature), "accepted");
+    let revoked = Payload::KeyRevoked(KeyRef { subject: story.a });
+    let revocation = story.ledger.submission(revoked, vec![], &[(story.a, &key("a"))]);
+    story.ledger.record(&revocation);
+    assert_eq!(story.ledger.refusal(&signature), "key.revoked");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn contract() -> SubjectState {
         document: Some(Hash32([12; 32])),
         signed: vec![SignedSlot { slot: 1, key: id(10) }],
         final_document: Some(Hash32([13; 32])),
-        obligations: vec![Obligation { number: 300, step: FulfilmentStep::Performed }],
+        obligations: vec![Obligation { number: 300, step: FulfilmentStep::Performed, by: id(9) }],
         amendments: vec![id(14)],
     })
 }
@@ -143,7 +143,11 @@ fn any_contract() -> impl Strategy<Value = SubjectState> {
     let rule = (any::<u8>(), any::<u8>()).prop_map(|(group, required)| GroupRule { group, required });
     let signed = (any::<u8>(), any_id()).prop_map(|(slot, key)| SignedSlot { slot, key });
     let step = prop::sample::select(vec![FulfilmentStep::Due, FulfilmentStep::Accepted]);
-    let obligation = (any::<u16>(), step).prop_map(|(number, step)| Obligation { number, step });
+    let obligation = (any::<u16>(), step, any::<[u8; 32]>()).prop_map(|(number, step, by)| Obligation {
+        number,
+        step,
+        by: SubjectId(Hash32(by)),
+    });
     (
         any_id(),
         prop::collection::vec(slot, 1..32),

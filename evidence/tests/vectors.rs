@@ -1,4 +1,4 @@
-//! Golden vectors (`evidence/vectors/`) and negative vectors: every attack of `docs/SPEC.md` §11 that
+//! Golden vectors (`evidence/vectors/`) and negative vectors: every attack of `docs/SPEC.md` §12 that
 //! the first nine steps must refuse, each with the step that refuses it.
 //!
 //! Changing a golden file is a change of the format: run with `QZ_UPDATE_VECTORS=1` and say why.

@@ -79,7 +79,10 @@ pub(super) fn signed<V: View>(c: &Context<'_, '_, V>, fields: &ContractSigned) -
         }
         (SlotKind::Seal, Some(seal)) if seal == signed.subject => {
             let keys = vec![c.active_key(&key)?];
-            let used = seal::next(seal, c.overlay.seal(&seal)?, seal::Command::Use { key, height: c.height })?;
+            let state_of_seal = c.overlay.seal(&seal)?;
+            // Once the owner's key is revoked nobody can suspend the seal, so nobody may use it either.
+            c.active_key(&state_of_seal.owner)?;
+            let used = seal::next(seal, state_of_seal, seal::Command::Use { key, height: c.height })?;
             let contract = next(fields.contract, state, command)?;
             let touched = vec![(fields.contract, SubjectState::Contract(contract)), (seal, SubjectState::Seal(used))];
             Ok(Outcome::changes(keys, touched))
@@ -158,7 +161,7 @@ pub(super) fn fulfilment<V: View>(c: &Context<'_, '_, V>, fields: &ContractFulfi
         return Err(Reject::ActorNotEntitled { subject: actor.subject }.into());
     }
     let keys = vec![c.active_key(&actor.subject)?];
-    let command = Command::Fulfil { obligation: fields.obligation, step: fields.step };
+    let command = Command::Fulfil { obligation: fields.obligation, step: fields.step, by: actor.subject };
     one(fields.contract, state, keys, command)
 }
 

@@ -19,7 +19,7 @@ pub(super) enum Command {
     Decline { slot: u8 },
     Complete { document: Hash32 },
     Amend { amendment: SubjectId },
-    Fulfil { obligation: u16, step: FulfilmentStep },
+    Fulfil { obligation: u16, step: FulfilmentStep, by: SubjectId },
 }
 
 /// The state machine.
@@ -39,7 +39,9 @@ pub(super) fn next(contract: SubjectId, state: ContractState, command: Command) 
             Ok(ContractState { status: Status::Completed, final_document: Some(document), ..state })
         }
         (Status::Completed, Command::Amend { amendment }) => amend(contract, state, amendment),
-        (Status::Completed, Command::Fulfil { obligation, step }) => fulfil(contract, state, obligation, step),
+        (Status::Completed, Command::Fulfil { obligation, step, by }) => {
+            fulfil(contract, state, Obligation { number: obligation, step, by })
+        }
         (status, _) => Err(Reject::ContractStatus { contract, status }),
     }
 }
@@ -88,11 +90,11 @@ fn amend(contract: SubjectId, mut state: ContractState, amendment: SubjectId) ->
     Ok(state)
 }
 
-/// Due → (Overdue) → Performed → Accepted; recording that an obligation is due is optional.
-fn fulfil(
-    contract: SubjectId, mut state: ContractState, number: u16, step: FulfilmentStep,
-) -> Result<ContractState, Reject> {
+/// Due → (Overdue) → Performed → Accepted; recording that an obligation is due is optional. Another key
+/// than the one that performed accepts.
+fn fulfil(contract: SubjectId, mut state: ContractState, recorded: Obligation) -> Result<ContractState, Reject> {
     use FulfilmentStep::{Accepted, Due, Overdue, Performed};
+    let Obligation { number, step, by } = recorded;
     let found = state.obligations.binary_search_by_key(&number, |o| o.number);
     let current = found.ok().map(|position| state.obligations[position].step);
     match (current, step) {
@@ -103,11 +105,14 @@ fn fulfil(
         _ => return Err(Reject::ContractFulfilmentStep { obligation: number }),
     }
     match found {
-        Ok(position) => state.obligations[position].step = step,
+        Ok(position) if step == Accepted && state.obligations[position].by == by => {
+            return Err(Reject::ContractFulfilmentSelf { obligation: number });
+        }
+        Ok(position) => state.obligations[position] = recorded,
         Err(_) if state.obligations.len() >= MAX_OBLIGATIONS => {
             return Err(Reject::ContractLimit { contract, what: "obligations", limit: MAX_OBLIGATIONS });
         }
-        Err(position) => state.obligations.insert(position, Obligation { number, step }),
+        Err(position) => state.obligations.insert(position, recorded),
     }
     Ok(state)
 }
@@ -219,7 +224,7 @@ mod tests {
             (contract(Terminated, 1, &[]), Command::Amend { amendment: id(7) }, refused(Terminated)),
             (
                 contract(Signed, 1, &[]),
-                Command::Fulfil { obligation: 1, step: FulfilmentStep::Performed },
+                Command::Fulfil { obligation: 1, step: FulfilmentStep::Performed, by: id(1) },
                 refused(Signed),
             ),
         ];
@@ -242,10 +247,15 @@ mod tests {
         for current in [None, Some(Due), Some(Overdue), Some(Performed), Some(Accepted)] {
             for step in [Due, Overdue, Performed, Accepted] {
                 let mut before = contract(Completed, 1, &[]);
-                before.obligations = current.map(|step| Obligation { number: 5, step }).into_iter().collect();
-                let after = next(CONTRACT, before, Command::Fulfil { obligation: 5, step });
+                before.obligations =
+                    current.map(|step| Obligation { number: 5, step, by: id(1) }).into_iter().collect();
+                let after = next(CONTRACT, before.clone(), Command::Fulfil { obligation: 5, step, by: id(2) });
                 if allowed.contains(&(current, step)) {
-                    assert_eq!(after.unwrap().obligations, [Obligation { number: 5, step }]);
+                    assert_eq!(after.unwrap().obligations, [Obligation { number: 5, step, by: id(2) }]);
+                    if step == Accepted {
+                        let own = next(CONTRACT, before, Command::Fulfil { obligation: 5, step, by: id(1) });
+                        assert_eq!(own, Err(Reject::ContractFulfilmentSelf { obligation: 5 }));
+                    }
                 } else {
                     assert_eq!(after, Err(Reject::ContractFulfilmentStep { obligation: 5 }), "{current:?} {step:?}");
                 }
