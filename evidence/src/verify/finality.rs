@@ -1,7 +1,7 @@
 //! Steps 2–6: from the pinned genesis to "this record is in a block that these organisations finalised".
 
-use super::{Decoded, Failure, Finaliser, Note, TrustInputs};
-use crate::genesis::Genesis;
+use super::{Decoded, Failure, Member, Note, TrustInputs};
+use crate::genesis::{Genesis, Organisation};
 use crate::hash::Hash32;
 use crate::history;
 use crate::records_tree;
@@ -81,10 +81,19 @@ pub(super) fn hand_overs(decoded: &Decoded, genesis: &Genesis) -> Result<(Valida
     Ok((set, note))
 }
 
+/// All organisations of the genesis, for the report.
+pub(super) fn members(genesis: &Genesis) -> Vec<Member> {
+    let member = |o: &Organisation| Member {
+        org: o.id.clone(),
+        name_zh: o.name_zh.clone(),
+        name_en: o.name_en.clone(),
+        roles: o.roles.clone(),
+    };
+    genesis.organisations().iter().map(member).collect()
+}
+
 /// Step 4. Closes: forged votes.
-pub(super) fn commit(
-    decoded: &Decoded, genesis: &Genesis, set: &ValidatorSet,
-) -> Result<(Vec<Finaliser>, Note), Failure> {
+pub(super) fn commit(decoded: &Decoded, genesis: &Genesis, set: &ValidatorSet) -> Result<(Vec<Member>, Note), Failure> {
     let organisations =
         decoded.commit.verify(&genesis.chain_id(), decoded.head.height, &decoded.head_id, set).map_err(|error| {
             Failure::new(
@@ -92,9 +101,10 @@ pub(super) fn commit(
                 format!("the finality signatures do not hold: {error}"),
             )
         })?;
-    let finalisers = organisations.into_iter().map(|org| match genesis.organisation(&org) {
-        Some(o) => Finaliser { org, name_zh: o.name_zh.clone(), name_en: o.name_en.clone(), roles: o.roles.clone() },
-        None => Finaliser { name_zh: org.to_string(), name_en: org.to_string(), org, roles: vec![] },
+    let members = members(genesis);
+    let finalisers = organisations.into_iter().map(|org| {
+        let known = members.iter().find(|member| member.org == org).cloned();
+        known.unwrap_or_else(|| Member { name_zh: org.to_string(), name_en: org.to_string(), org, roles: vec![] })
     });
     let finalisers: Vec<_> = finalisers.collect();
     let height = decoded.head.height;

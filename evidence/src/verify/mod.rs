@@ -116,6 +116,7 @@ fn empty_report() -> Report {
         chain_id: None,
         chain_name: None,
         head: None,
+        organisations: vec![],
         finalised_by: vec![],
         steps: steps.collect(),
         events: vec![],
@@ -155,6 +156,7 @@ impl Run {
         let genesis = self.step(2, finality::genesis(&decoded, trust))?;
         self.report.chain_id = Some(genesis.chain_id());
         self.report.chain_name = Some(genesis.body().name.clone());
+        self.report.organisations = finality::members(&genesis);
         let set = self.step(3, finality::hand_overs(&decoded, &genesis))?;
         let finalised_by = self.step(4, finality::commit(&decoded, &genesis, &set))?;
         self.report.finalised_by = finalised_by;

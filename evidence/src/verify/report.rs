@@ -77,9 +77,9 @@ impl Note {
     }
 }
 
-/// An organisation whose validator signed the head block.
+/// A member of the consortium.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finaliser {
+pub struct Member {
     /// Its id.
     pub org: OrgId,
     /// Chinese name.
@@ -206,8 +206,10 @@ pub struct Report {
     pub chain_name: Option<String>,
     /// The head block, once its finality was verified.
     pub head: Option<Head>,
-    /// Who finalised the head block.
-    pub finalised_by: Vec<Finaliser>,
+    /// The members, from the pinned genesis.
+    pub organisations: Vec<Member>,
+    /// Those whose validators signed the head block.
+    pub finalised_by: Vec<Member>,
     /// The steps in order.
     pub steps: Vec<Step>,
     /// The proven records in order.
