@@ -8,7 +8,7 @@
 //!   "rpc_listen": "127.0.0.1:27200",
 //!   "peers": { "notary": { "consensus": "/ip4/127.0.0.1/tcp/27001", "mempool": "/ip4/127.0.0.1/tcp/27101" } },
 //!   "heartbeat_ms": 5000,
-//!   "propose_ms": 1500, "prevote_ms": 500, "precommit_ms": 500,
+//!   "propose_ms": 1000, "prevote_ms": 500, "precommit_ms": 500,
 //!   "log": "info"
 //! }
 //! ```
@@ -107,7 +107,7 @@ impl NodeConfig {
             ensure!((50..=60_000).contains(&value), "{value} ms is not between 50 and 60000");
             Ok(Duration::from_millis(value))
         };
-        let propose = millis(self.propose_ms, 1_500).context("propose_ms")?;
+        let propose = millis(self.propose_ms, 1_000).context("propose_ms")?;
         let prevote = millis(self.prevote_ms, 500).context("prevote_ms")?;
         let precommit = millis(self.precommit_ms, 500).context("precommit_ms")?;
         let timeouts = LinearTimeouts {

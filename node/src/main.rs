@@ -18,6 +18,7 @@ mod testing;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -31,6 +32,9 @@ const PORT_BUSY: u8 = 2;
 /// its network logs every failed call of a peer that is down; the submission network says that once.
 const DEFAULT_LOG: &str = "info,arc_malachitebft=warn,arc_malachitebft_network=off,\
     arc_malachitebft_discovery=off,ractor=warn,libp2p=warn,libp2p_gossipsub=error";
+
+/// Time for the last tasks to end.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 #[derive(Parser)]
 #[command(name = "qz-node", version, about = "契证节点 · node of a Qizheng ledger")]
@@ -81,8 +85,8 @@ fn run(home: &std::path::Path, accept_loss: bool) -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let ending = runtime.block_on(node::run(home, &config, accept_loss))?;
-    // The engine may hang on purpose; it is not waited for.
-    runtime.shutdown_background();
+    // All tasks must be gone, and with them the database, before the process ends.
+    runtime.shutdown_timeout(SHUTDOWN);
     match ending {
         Ending::Stopped => Ok(ExitCode::SUCCESS),
         Ending::Failed => Ok(ExitCode::FAILURE),
