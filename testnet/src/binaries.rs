@@ -51,9 +51,9 @@ impl Binaries {
         let missing: Vec<_> = needed.iter().filter(|p| !p.is_file()).filter_map(|p| p.file_name()?.to_str()).collect();
         if !missing.is_empty() {
             bail!(
-                "缺少程序 {0}，请先运行 cargo build --workspace · {0} is missing beside {1}: run cargo build --workspace first",
+                "缺少程序 {0}，请先运行 cargo build --workspace · missing in {1}: {0}; run cargo build --workspace first",
                 missing.join(", "),
-                self.genesis.display()
+                self.genesis.parent().unwrap_or(&self.genesis).display()
             );
         }
         Ok(())

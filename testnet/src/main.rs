@@ -276,6 +276,5 @@ fn down(data: &Path) -> Result<ExitCode> {
 
 /// Is this process id a `qz-testnet` (and not somebody else's by now)?
 fn is_supervisor(pid: u32) -> bool {
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    name.trim() == "qz-testnet"
+    qz_testnet::process::is_running(pid, "qz-testnet")
 }

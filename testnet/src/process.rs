@@ -118,6 +118,15 @@ impl Process {
     }
 }
 
+/// Does a process of this id and program run (and is not a zombie, nor somebody else's by now)?
+pub fn is_running(pid: u32, program: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // `PID (NAME) STATE …`; a name may contain parentheses, a state is one letter.
+    let Some((before, after)) = stat.rsplit_once(')') else { return false };
+    let name = before.split_once('(').map(|(_, name)| name);
+    name == Some(program) && !after.trim_start().starts_with(['Z', 'X'])
+}
+
 /// Sends SIGTERM to a process that is not our child; the caller has made sure whose it is.
 pub fn ask_to_stop(pid: u32) -> Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;

@@ -25,7 +25,7 @@ const RECEIPT_TEXT: &str = include_str!("../../story/receipt.json");
 const INTENT: &str = "本人已阅读并同意签署本合同 I have read this contract and agree to sign it";
 /// Handling person and authority of each slot.
 const HANDLERS: [(&str, &str); 3] =
-    [("李明远", "法定代表人"), ("吴晓东", "乙方授权用印（seal.authorised 已上链）"), ("吴晓东", "本人")];
+    [("李明远", "法定代表人"), ("吴晓东", "乙方授权用印，授权已上链"), ("吴晓东", "本人")];
 /// Longest time from the last signature to the completed contract.
 const COMPLETION: Duration = Duration::from_secs(60);
 
