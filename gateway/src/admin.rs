@@ -171,7 +171,8 @@ async fn revoke_token(home: &Path, name: &str) -> anyhow::Result<()> {
 async fn list_tokens(home: &Path) -> anyhow::Result<()> {
     let (storage, _) = open_storage(home).await?;
     for token in tokens::list(&storage).await? {
-        let state = token.revoked_ms.map_or_else(|| "有效 active".to_owned(), |at| format!("已撤销 revoked {}", rfc3339(at)));
+        let state =
+            token.revoked_ms.map_or_else(|| "有效 active".to_owned(), |at| format!("已撤销 revoked {}", rfc3339(at)));
         println!("{}\t{}\t{state}", token.name, rfc3339(token.created_ms));
     }
     Ok(storage.close().await?)

@@ -54,16 +54,7 @@ impl App {
         }
         let relay = Relay::from_home(&organisation_home)?;
         let ledger = Ledger::new(Client::new(&client)?, relay, config.attestor.clone())?;
-        Ok(Self {
-            config,
-            storage,
-            blobs,
-            encryption,
-            ledger,
-            authority,
-            progress: Notify::new(),
-            work: Notify::new(),
-        })
+        Ok(Self { config, storage, blobs, encryption, ledger, authority, progress: Notify::new(), work: Notify::new() })
     }
 
     /// Tells waiting requests and the worker that something changed.

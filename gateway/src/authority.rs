@@ -51,12 +51,7 @@ pub struct Authority {
 impl Authority {
     /// Makes both and stores them. An existing `authority.json` is not overwritten.
     pub async fn create(
-        home: &Path,
-        storage: &Storage,
-        encryption: &KeyEncryption,
-        issuer_name: &str,
-        issuer_code: &str,
-        now_ms: u64,
+        home: &Path, storage: &Storage, encryption: &KeyEncryption, issuer_name: &str, issuer_code: &str, now_ms: u64,
     ) -> anyhow::Result<()> {
         let serial = || random::<16>();
         let ca = CertificateAuthority::create(
@@ -89,14 +84,11 @@ impl Authority {
 
     /// Loads what [`Authority::create`] made.
     pub async fn load(
-        home: &Path,
-        storage: &Storage,
-        encryption: &KeyEncryption,
-        issuer_name: &str,
+        home: &Path, storage: &Storage, encryption: &KeyEncryption, issuer_name: &str,
     ) -> anyhow::Result<Self> {
         let path = home.join(FILE);
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{}: 读取失败 / cannot be read", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{}: 读取失败 / cannot be read", path.display()))?;
         let stored: Stored =
             serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
         let open = async |id: &str| -> anyhow::Result<SealKey> {
@@ -109,8 +101,7 @@ impl Authority {
             certificate_der: hex::decode(&stored.issuer_certificate)?,
         };
         let name = issuer_name.to_owned();
-        let issuer_imprint =
-            tokio::task::spawn_blocking(move || seal::company_seal(&name, ISSUER_SEAL)).await??;
+        let issuer_imprint = tokio::task::spawn_blocking(move || seal::company_seal(&name, ISSUER_SEAL)).await??;
         Ok(Self { ca, issuer, issuer_imprint })
     }
 
@@ -136,10 +127,7 @@ impl Authority {
 }
 
 fn issue(
-    ca: &CertificateAuthority,
-    subject: &Subject<'_>,
-    now_ms: u64,
-    years: u64,
+    ca: &CertificateAuthority, subject: &Subject<'_>, now_ms: u64, years: u64,
 ) -> Result<Credential, qz_document::ca::CaError> {
     let key = SealKey::generate()?;
     let certificate_der = ca.issue(&LeafRequest {

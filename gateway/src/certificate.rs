@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::change::Change;
-use crate::authority::imprint_side_mm;
 use crate::clock::{now_ms, signed};
 use crate::documents;
 use crate::error::{ServiceError, blocking};
@@ -57,8 +56,7 @@ pub async fn issue(app: &App, row: &Contract) -> Result<(Change, String, [u8; 32
         proof_document: proof.id.clone(),
         created_ms: now,
     };
-    let change =
-        Change { documents: vec![document, proof], certificates: vec![certificate], ..Change::default() };
+    let change = Change { documents: vec![document, proof], certificates: vec![certificate], ..Change::default() };
     Ok((change, number, sha256))
 }
 
@@ -71,12 +69,7 @@ fn number(now: u64) -> String {
 }
 
 fn facts(
-    app: &App,
-    proven: &ProvenContract,
-    verified: &VerifiedBundle,
-    final_file: &Document,
-    number: &str,
-    now: u64,
+    app: &App, proven: &ProvenContract, verified: &VerifiedBundle, final_file: &Document, number: &str, now: u64,
 ) -> Result<CertificateData, ServiceError> {
     let genesis = app.ledger.genesis();
     let issuer = &app.config.issuer;
@@ -177,15 +170,12 @@ fn capture(text: Option<&String>) -> Capture {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-fn or_dash(text: String) -> String {
-    if text.is_empty() { "—".to_owned() } else { text }
+fn or_unknown(text: String) -> String {
+    if text.is_empty() { "未提供".to_owned() } else { text }
 }
 
 fn party(
-    proven: &ProvenContract,
-    verified: &VerifiedBundle,
-    genesis: &Genesis,
-    signature: &ProvenSignature,
+    proven: &ProvenContract, verified: &VerifiedBundle, genesis: &Genesis, signature: &ProvenSignature,
 ) -> Result<SignedParty, ServiceError> {
     let record = &proven.records[signature.record];
     let seal = signature_seal(proven, signature);
@@ -215,16 +205,16 @@ fn party(
             method: party.identity_check.clone(),
             provider: format!("{attestor}（联盟成员）"),
             at_ms: signed(party.time_ms),
-            ip: or_dash(identity_capture.ip),
-            device: or_dash(identity_capture.device),
+            ip: or_unknown(identity_capture.ip),
+            device: format!("设备 {}", or_unknown(identity_capture.device)),
             demo: true,
         },
         intent: Check {
             method: format!("签署人以自持密钥对正文摘要签名：“{}”", signature.intent),
             provider: "签署人的客户端".into(),
             at_ms: signed(if intent_capture.time_ms == 0 { record.time_ms } else { intent_capture.time_ms }),
-            ip: or_dash(intent_capture.ip),
-            device: or_dash(intent_capture.device),
+            ip: or_unknown(intent_capture.ip),
+            device: format!("设备 {}", or_unknown(intent_capture.device)),
             demo: true,
         },
         key: KeyFacts {
@@ -241,7 +231,8 @@ fn party(
         seal: seal.map(|(subject, seal)| SealFacts {
             name: seal.name.clone(),
             code: subject.to_string()[..16].to_owned(),
-            state: format!("有效（用印时，{} mm）", imprint_side_mm(seal.kind)),
+            // The ledger refuses the use of any other.
+            state: "有效".into(),
             demo: true,
         }),
         certificate: x509,
@@ -254,14 +245,15 @@ fn party(
 }
 
 fn signature_seal<'a>(
-    proven: &'a ProvenContract,
-    signature: &ProvenSignature,
+    proven: &'a ProvenContract, signature: &ProvenSignature,
 ) -> Option<(SubjectId, &'a qz_domain::proven::ProvenSeal)> {
     let subject = signature.slot.subject;
     proven.seals.get(&subject).map(|seal| (subject, seal))
 }
 
-fn key_of<'a>(proven: &'a ProvenContract, subject: &SubjectId) -> Result<&'a qz_domain::proven::ProvenKey, ServiceError> {
+fn key_of<'a>(
+    proven: &'a ProvenContract, subject: &SubjectId,
+) -> Result<&'a qz_domain::proven::ProvenKey, ServiceError> {
     let found = proven.keys.get(subject).ok_or_else(|| {
         Refusal::missing("proof.incomplete", "证明中缺少签署密钥的登记记录", format!("the proof lacks key {subject}"))
     })?;
@@ -270,9 +262,7 @@ fn key_of<'a>(proven: &'a ProvenContract, subject: &SubjectId) -> Result<&'a qz_
 
 /// The X.509 certificate that the proof binds to the seal, or to this signature of a person.
 fn certificate_of(
-    proven: &ProvenContract,
-    verified: &VerifiedBundle,
-    signature: &ProvenSignature,
+    proven: &ProvenContract, verified: &VerifiedBundle, signature: &ProvenSignature,
 ) -> Result<X509Facts, ServiceError> {
     let made = |record: &ProvenRecord| {
         matches!(record.payload(), Payload::SealMade(_))

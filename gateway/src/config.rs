@@ -44,9 +44,13 @@ impl Config {
     pub fn load(home: &Path) -> anyhow::Result<Self> {
         let path = home.join(FILE);
         let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("{}: 读取失败，请先运行 qz-gateway admin init / cannot be read; run `qz-gateway admin init` first", path.display())
+            format!(
+                "{}: 读取失败，请先运行 qz-gateway admin init / cannot be read; run `qz-gateway admin init` first",
+                path.display()
+            )
         })?;
-        let config: Self = serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
+        let config: Self =
+            serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
         config.check()?;
         Ok(config)
     }
@@ -65,7 +69,9 @@ impl Config {
     fn check(&self) -> anyhow::Result<()> {
         let url = &self.portal_url;
         if !(url.starts_with("http://") || url.starts_with("https://")) || url.ends_with('/') {
-            bail!("portal_url `{url}` 须以 http:// 或 https:// 开头且不以 / 结尾 / must start with http:// or https:// and not end with /");
+            bail!(
+                "portal_url `{url}` 须以 http:// 或 https:// 开头且不以 / 结尾 / must start with http:// or https:// and not end with /"
+            );
         }
         Ok(())
     }

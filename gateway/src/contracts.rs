@@ -254,8 +254,7 @@ pub async fn fulfil(app: &App, caller: &Caller, row: Contract, request: Fulfilme
         None => None,
     };
     let (obligation, key) = (request.obligation, request.key);
-    let content =
-        compose::contract_fulfilment(contract.subject, obligation, step, key, &description, receipt.as_ref());
+    let content = compose::contract_fulfilment(contract.subject, obligation, step, key, &description, receipt.as_ref());
     propose(app, caller, &row, content).await
 }
 
@@ -276,19 +275,11 @@ pub async fn check_entitled(app: &App, slot: &Slot, key: &SubjectId) -> Result<(
     if slot.kind == SlotKind::Seal && app.ledger.may_use_seal(&slot.subject, key).await? {
         return Ok(());
     }
-    Err(Refusal::not_entitled(
-        "slot.foreign",
-        "该密钥无权在此签署位签署",
-        "the key may not sign this slot",
-    )
-    .into())
+    Err(Refusal::not_entitled("slot.foreign", "该密钥无权在此签署位签署", "the key may not sign this slot").into())
 }
 
 async fn propose(
-    app: &App,
-    caller: &Caller,
-    row: &Contract,
-    content: compose::Content,
+    app: &App, caller: &Caller, row: &Contract, content: compose::Content,
 ) -> Result<Outcome, ServiceError> {
     let operation = operations::compose(app, content, Some(row.id.clone()), Value::Null).await?;
     let body = operations::view(app, &operation)?;

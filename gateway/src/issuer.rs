@@ -50,8 +50,7 @@ async fn propose(app: &App) -> Result<(), ServiceError> {
     let certificate = sha256(&[&app.authority.issuer().certificate_der]);
     let id = operation_id(&certificate, attempt)?;
     let operation = operations::compose_as(app, id, issuer_deposited(&certificate), None, Value::Null).await?;
-    let change =
-        Change { jobs: vec![operations::job(&operation)], operations: vec![operation], ..Change::default() };
+    let change = Change { jobs: vec![operations::job(&operation)], operations: vec![operation], ..Change::default() };
     let tx = app.storage.begin().await?;
     change.write(app, &tx, now_ms()).await?;
     tx.commit().await?;

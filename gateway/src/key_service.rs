@@ -10,27 +10,25 @@ use crate::error::{ServiceError, blocking};
 use crate::signing::Plan;
 use crate::{contracts, failpoint, operations};
 use qz_document::ca::SealKey;
+use qz_document::cms;
 use qz_document::render::Rendered;
 use qz_document::sign::{self, FieldRequest, Prepared};
-use qz_document::cms;
 use qz_domain::proven::ProvenRecord;
+use qz_evidence::Hash32;
 use qz_evidence::commitment::{Opening, name};
 use qz_evidence::hash::sha256;
 use qz_evidence::payload::{ContractSigned, Payload, SlotKind};
-use qz_evidence::Hash32;
 use qz_storage::contracts::Contract;
 use qz_storage::operations::Operation;
-use qz_storage::seals::{self, Seal};
 use qz_storage::seal_keys;
+use qz_storage::seals::{self, Seal};
 
 /// Completes the signature that a final `contract.signed` record allows; gives the signed PDF.
 ///
 /// Repeating it gives the same bytes: the revision was stored before the record, and the signature is
 /// deterministic (RFC 6979).
 pub async fn sign_after_finality(
-    app: &App,
-    operation: &Operation,
-    contract: &Contract,
+    app: &App, operation: &Operation, contract: &Contract,
 ) -> Result<Vec<u8>, ServiceError> {
     let refuse = |why: &str| ServiceError::Proof(format!("operation {}: {why}", operation.id));
     let record = operation.record.ok_or_else(|| refuse("it has no record"))?;
@@ -46,7 +44,8 @@ pub async fn sign_after_finality(
         return Err(refuse("the prepared revision is not the one that the record commits to"));
     }
     let seal = seal_of(app, operation, &fields).await?;
-    if fields.seal.is_none() && opened(&proven, &openings, name::CERTIFICATE) != Some(sha256(&[&seal.certificate_der])) {
+    if fields.seal.is_none() && opened(&proven, &openings, name::CERTIFICATE) != Some(sha256(&[&seal.certificate_der]))
+    {
         return Err(refuse("the record commits to another X.509 certificate"));
     }
     failpoint::reached("after_finality_before_pdf");
@@ -62,9 +61,7 @@ pub async fn sign_after_finality(
 
 /// The record is this operation's, and says what the contract expects.
 fn check_record(
-    proven: &ProvenRecord,
-    operation: &Operation,
-    contract: &Contract,
+    proven: &ProvenRecord, operation: &Operation, contract: &Contract,
 ) -> Result<ContractSigned, ServiceError> {
     let refuse = |why: &str| ServiceError::Proof(format!("operation {}: {why}", operation.id));
     if proven.parsed.digest().0 != operation.digest {

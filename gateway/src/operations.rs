@@ -33,21 +33,14 @@ pub const CONTRACT_SIGNED: &str = "contract.signed";
 
 /// Composes an operation. Nothing is written yet.
 pub async fn compose(
-    app: &App,
-    content: Content,
-    contract: Option<ContractId>,
-    payload: Value,
+    app: &App, content: Content, contract: Option<ContractId>, payload: Value,
 ) -> Result<Operation, ServiceError> {
     compose_as(app, OperationId::random(), content, contract, payload).await
 }
 
 /// The same under a given id.
 pub async fn compose_as(
-    app: &App,
-    id: OperationId,
-    content: Content,
-    contract: Option<ContractId>,
-    payload: Value,
+    app: &App, id: OperationId, content: Content, contract: Option<ContractId>, payload: Value,
 ) -> Result<Operation, ServiceError> {
     let now = now_ms();
     let envelope = Envelope {
@@ -57,15 +50,16 @@ pub async fn compose_as(
         claimed_time_ms: now,
     };
     let draft = content.draft(envelope, authority::random)?;
-    let openings = draft.openings.iter().map(|opening| {
-        json!({"name": opening.name, "salt": opening.salt, "value": BASE64.encode(&opening.value.0)})
-    });
+    let openings = draft
+        .openings
+        .iter()
+        .map(|opening| json!({"name": opening.name, "salt": opening.salt, "value": BASE64.encode(&opening.value.0)}));
     let openings = operations::seal_openings(&app.encryption, &id, &Value::Array(openings.collect()));
     let status = if draft.actors.is_empty() { OperationStatus::Queued } else { OperationStatus::AwaitingSignatures };
-    let required = draft.actors.into_iter().map(|RequiredActor { subject, why }| operations::RequiredActor {
-        subject: subject.0.0,
-        why,
-    });
+    let required = draft
+        .actors
+        .into_iter()
+        .map(|RequiredActor { subject, why }| operations::RequiredActor { subject: subject.0.0, why });
     Ok(Operation {
         kind: draft.body.payload.kind().name.to_owned(),
         digest: draft.body.digest().0,
@@ -174,11 +168,7 @@ pub fn is_settled(operation: &Operation) -> bool {
 
 /// Takes an actor's signature; the last one queues the operation.
 pub async fn sign(
-    app: &App,
-    caller: &Caller,
-    id: &OperationId,
-    subject: SubjectId,
-    signature: Vec<u8>,
+    app: &App, caller: &Caller, id: &OperationId, subject: SubjectId, signature: Vec<u8>,
 ) -> Result<Operation, ServiceError> {
     let operation = operations::get(&app.storage, id).await?;
     let given = ActorSignature { subject: subject.0.0, signature };
@@ -203,7 +193,8 @@ pub async fn sign(
 
     let tx = app.storage.begin().await?;
     let operation = operations::add_signature(&tx, id, given, now).await?;
-    let complete = operation.required.iter().all(|actor| operation.signatures.iter().any(|s| s.subject == actor.subject));
+    let complete =
+        operation.required.iter().all(|actor| operation.signatures.iter().any(|s| s.subject == actor.subject));
     if complete {
         if let (CONTRACT_SIGNED, Some(contract)) = (operation.kind.as_str(), &operation.contract) {
             // From here on only the ledger's answer frees the contract.
@@ -232,9 +223,10 @@ async fn actor_key(app: &App, operation: &Operation, subject: &SubjectId) -> Res
         return Ok(fields.key);
     }
     let genesis = app.ledger.genesis();
-    let office = genesis.organisations().iter().find(|organisation| {
-        SubjectId::of_organisation(&genesis.chain_id(), &organisation.id) == *subject
-    });
+    let office = genesis
+        .organisations()
+        .iter()
+        .find(|organisation| SubjectId::of_organisation(&genesis.chain_id(), &organisation.id) == *subject);
     if let Some(organisation) = office {
         return Ok(PublicKey::ed25519(organisation.office_key.0));
     }

@@ -104,8 +104,7 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
 
 /// The seal for a person's own slot: a name seal and a key that serve this one signature.
 pub async fn personal(
-    app: &App,
-    holder: &qz_storage::keys::PartyKey,
+    app: &App, holder: &qz_storage::keys::PartyKey,
 ) -> Result<(Document, qz_document::seal::Imprint, authority::Credential), ServiceError> {
     let name = holder.name.clone();
     let imprint = blocking(move || authority::draw(SealKind::Personal, &name, "")).await?;
@@ -117,11 +116,7 @@ pub async fn personal(
 
 /// Suspends, resumes or destroys a seal.
 pub async fn decide(
-    app: &App,
-    caller: &Caller,
-    subject: SubjectId,
-    decision: SealDecision,
-    request: Decision,
+    app: &App, caller: &Caller, subject: SubjectId, decision: SealDecision, request: Decision,
 ) -> Result<Outcome, ServiceError> {
     let seal = seals::get(&app.storage, &subject.0.0).await?;
     let admitted = matches!(
@@ -139,10 +134,7 @@ pub async fn decide(
 
 /// Allows a key to use a seal.
 pub async fn authorise(
-    app: &App,
-    caller: &Caller,
-    subject: SubjectId,
-    request: NewAuthorisation,
+    app: &App, caller: &Caller, subject: SubjectId, request: NewAuthorisation,
 ) -> Result<Outcome, ServiceError> {
     let seal = seals::get(&app.storage, &subject.0.0).await?;
     if seal.status != SealStatus::Active {

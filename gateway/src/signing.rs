@@ -85,10 +85,7 @@ struct Instrument {
 
 /// Prepares the signature of a slot and composes `contract.signed`.
 pub async fn prepare(
-    app: &App,
-    caller: &Caller,
-    row: Contract,
-    request: NewSignature,
+    app: &App, caller: &Caller, row: Contract, request: NewSignature,
 ) -> Result<Outcome, ServiceError> {
     let contract = domain(&row)?;
     contract.admit(Request::Sign { slot: request.slot })?;
@@ -163,11 +160,7 @@ async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> 
 }
 
 async fn prepare_revision(
-    pdf: Vec<u8>,
-    field_name: String,
-    field: Field,
-    instrument: &Instrument,
-    reason: String,
+    pdf: Vec<u8>, field_name: String, field: Field, instrument: &Instrument, reason: String,
 ) -> Result<Prepared, ServiceError> {
     let (imprint, signer_name) = (instrument.imprint.clone(), instrument.signer_name.clone());
     let time_ms = clock::signed(clock::now_ms());
@@ -191,12 +184,7 @@ async fn prepare_revision(
 
 /// A person's slot is signed with a key and certificate of their own for this one signature.
 fn add_personal_seal(
-    app: &App,
-    change: &mut Change,
-    slot: &Slot,
-    name: &str,
-    imprint: Document,
-    credential: authority::Credential,
+    app: &App, change: &mut Change, slot: &Slot, name: &str, imprint: Document, credential: authority::Credential,
 ) -> Result<(), ServiceError> {
     let key = SealKeyId::random();
     let operation = change.operations.first().ok_or_else(|| ServiceError::Damaged("no operation".into()))?;

@@ -186,7 +186,8 @@ async fn settle(app: &App, claim: &Claim, operation: &Operation, record: &Hash32
 async fn apply(tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) -> Result<(), ServiceError> {
     let event = match proven.payload() {
         Payload::KeyRegistered(_) => {
-            let subject = operation.created_subject.ok_or_else(|| ServiceError::Damaged("a key without subject".into()))?;
+            let subject =
+                operation.created_subject.ok_or_else(|| ServiceError::Damaged("a key without subject".into()))?;
             return Ok(keys::set_status(tx, &subject, KeyStatus::Active).await?);
         }
         Payload::SealMade(_) => return Ok(seals::set_status(tx, &operation.id, SealStatus::Active).await?),
@@ -234,12 +235,7 @@ fn contract_of(operation: &Operation) -> Result<&qz_storage::ContractId, Service
     contract.ok_or_else(|| ServiceError::Damaged(format!("operation {} has no contract", operation.id)))
 }
 
-async fn reject(
-    app: &App,
-    claim: &Claim,
-    operation: &Operation,
-    rejection: &Rejection,
-) -> Result<(), ServiceError> {
+async fn reject(app: &App, claim: &Claim, operation: &Operation, rejection: &Rejection) -> Result<(), ServiceError> {
     operation::next(operations::status(operation)?, Command::Reject)?;
     let now = now_ms();
     let error = OperationError {

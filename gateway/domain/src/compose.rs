@@ -7,7 +7,8 @@ use qz_evidence::commitment::{Opening, name};
 use qz_evidence::keys::PublicKey;
 use qz_evidence::payload::{
     ContractAmended, ContractFulfilment, ContractOpened, ContractRef, ContractSigned, ContractSlotRef,
-    ContractVersionFixed, EvidenceDeposited, FulfilmentStep, KeyRegistered, Payload, SealAuthorised, SealKind, SealMade, SealRef,
+    ContractVersionFixed, EvidenceDeposited, FulfilmentStep, KeyRegistered, Payload, SealAuthorised, SealKind,
+    SealMade, SealRef,
 };
 use qz_evidence::submission::{Body, MAX_COMMITMENTS};
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
@@ -99,7 +100,10 @@ impl Content {
             self.values.iter().map(|(name, value)| Opening::new(name, salt(), value)).collect();
         let creates = matches!(
             self.payload,
-            Payload::ContractOpened(_) | Payload::SealMade(_) | Payload::KeyRegistered(_) | Payload::EvidenceDeposited(_)
+            Payload::ContractOpened(_)
+                | Payload::SealMade(_)
+                | Payload::KeyRegistered(_)
+                | Payload::EvidenceDeposited(_)
         );
         let commitments = openings.iter().map(Opening::commitment).collect();
         let Envelope { chain_id, id, expiry, claimed_time_ms } = envelope;
@@ -143,11 +147,7 @@ pub fn key_registered(chain_id: &Hash32, key: PublicKey, attestor: OrgId, holder
 
 /// `seal.made`: signed by the owner.
 pub fn seal_made(
-    owner: SubjectId,
-    kind: SealKind,
-    seal_name: &str,
-    imprint_sha256: &Hash32,
-    certificate_sha256: &Hash32,
+    owner: SubjectId, kind: SealKind, seal_name: &str, imprint_sha256: &Hash32, certificate_sha256: &Hash32,
 ) -> Content {
     Content::new(Payload::SealMade(SealMade { owner, kind }))
         .with(name::NAME, seal_name)
@@ -180,11 +180,7 @@ pub fn seal_decided(seal: SubjectId, owner: SubjectId, decision: SealDecision, r
 
 /// `seal.authorised`: signed by the owner.
 pub fn seal_authorised(
-    seal: SubjectId,
-    owner: SubjectId,
-    key: SubjectId,
-    count: Option<u32>,
-    until: Option<Height>,
+    seal: SubjectId, owner: SubjectId, key: SubjectId, count: Option<u32>, until: Option<Height>,
 ) -> Content {
     Content::new(Payload::SealAuthorised(SealAuthorised { seal, key, count, until }))
         .signed_by(owner, "印章所有人授权用印")
@@ -222,13 +218,13 @@ pub struct Intent {
 /// `contract.signed`: signed by the slot's key, or a key that may use the slot's seal.
 /// `certificate` is the X.509 certificate of a person's slot; a seal's stands in its `seal.made`.
 pub fn contract_signed(
-    fields: ContractSigned,
-    key: SubjectId,
-    to_be_signed: &Hash32,
-    certificate: Option<&Hash32>,
-    intent: &Intent,
+    fields: ContractSigned, key: SubjectId, to_be_signed: &Hash32, certificate: Option<&Hash32>, intent: &Intent,
 ) -> Content {
-    let why = if fields.seal.is_some() { "用印人同意签署本合同并用印" } else { "签署人同意签署本合同" };
+    let why = if fields.seal.is_some() {
+        "用印人同意签署本合同并用印"
+    } else {
+        "签署人同意签署本合同"
+    };
     Content::new(Payload::ContractSigned(fields))
         .with(name::TO_BE_SIGNED, to_be_signed.0)
         .with(name::INTENT, &intent.words)
@@ -259,11 +255,7 @@ pub fn contract_amended(contract: SubjectId, amendment: SubjectId, initiator: Su
 
 /// `contract.fulfilment`: signed by a party's key.
 pub fn contract_fulfilment(
-    contract: SubjectId,
-    obligation: u16,
-    step: FulfilmentStep,
-    key: SubjectId,
-    description: &str,
+    contract: SubjectId, obligation: u16, step: FulfilmentStep, key: SubjectId, description: &str,
     receipt: Option<&Hash32>,
 ) -> Content {
     Content::new(Payload::ContractFulfilment(ContractFulfilment { contract, obligation, step }))

@@ -328,11 +328,7 @@ fn no_slot(index: u8) -> Refusal {
 /// # Errors
 /// When the ledger would refuse it, or a field lies outside its page.
 pub fn plan(
-    initiator: SubjectId,
-    slots: &[Slot],
-    rules: &[Rule],
-    amends: Option<SubjectId>,
-    pages: &[Size],
+    initiator: SubjectId, slots: &[Slot], rules: &[Rule], amends: Option<SubjectId>, pages: &[Size],
     imprint: impl Fn(&Slot) -> Size,
 ) -> Result<ContractOpened, Refusal> {
     if !(1..=MAX_SLOTS).contains(&slots.len()) {
@@ -362,7 +358,8 @@ pub fn plan(
             ));
         }
     }
-    let ledger = |slot: &Slot| LedgerSlot { kind: slot.kind, subject: slot.subject, role: slot.role, group: slot.group };
+    let ledger =
+        |slot: &Slot| LedgerSlot { kind: slot.kind, subject: slot.subject, role: slot.role, group: slot.group };
     Ok(ContractOpened {
         initiator,
         slots: slots.iter().map(ledger).collect(),
@@ -379,9 +376,8 @@ fn check_field(index: usize, field: &Field, pages: &[Size], imprint: Size) -> Re
             format!("slot {index} is on page {}, the document has {}", field.page, pages.len()),
         ));
     };
-    let inside = |middle: f64, length: f64, limit: f64| {
-        middle - length / 2.0 >= -0.01 && middle + length / 2.0 <= limit + 0.01
-    };
+    let inside =
+        |middle: f64, length: f64, limit: f64| middle - length / 2.0 >= -0.01 && middle + length / 2.0 <= limit + 0.01;
     if inside(field.x_mm, imprint.width_mm, page.width_mm) && inside(field.y_mm, imprint.height_mm, page.height_mm) {
         return Ok(());
     }
@@ -473,7 +469,8 @@ mod tests {
 
     #[test]
     fn groups_sign_in_order_and_rules_say_how_many() {
-        let start = contract(Status::Signing, vec![slot(1, 1), slot(2, 2), slot(3, 2)], &[Rule { group: 2, required: 1 }]);
+        let start =
+            contract(Status::Signing, vec![slot(1, 1), slot(2, 2), slot(3, 2)], &[Rule { group: 2, required: 1 }]);
         let code = |c: &Contract, slot| c.admit(Request::Sign { slot }).map_err(|r| r.code);
         assert_eq!(code(&start, 1), Err("slot.order"));
         assert_eq!(code(&start, 7), Err("slot.unknown"));

@@ -78,10 +78,9 @@ pub fn next(status: Status, command: Command) -> Result<Status, Refusal> {
         (Status::AwaitingSignatures, Command::SignOne) => Ok(Status::AwaitingSignatures),
         (Status::AwaitingSignatures, Command::SignLast) => Ok(Status::Queued),
         (Status::AwaitingSignatures, Command::Expire) => Ok(Status::Expired),
-        (
-            Status::AwaitingSignatures | Status::Queued | Status::Expired | Status::Rejected,
-            Command::Finalise,
-        ) => Ok(Status::Final),
+        (Status::AwaitingSignatures | Status::Queued | Status::Expired | Status::Rejected, Command::Finalise) => {
+            Ok(Status::Final)
+        }
         (Status::Queued, Command::Reject) => Ok(Status::Rejected),
         (Status::Expired, Command::SignOne | Command::SignLast) => Err(Refusal::state(
             "operation.expired",
@@ -109,11 +108,7 @@ pub struct RequiredActor {
 /// # Errors
 /// When the subject is not required or has signed already, or the signature does not verify.
 pub fn check_signature(
-    required: &[RequiredActor],
-    signed: &[SubjectId],
-    subject: &SubjectId,
-    key: &PublicKey,
-    digest: &Hash32,
+    required: &[RequiredActor], signed: &[SubjectId], subject: &SubjectId, key: &PublicKey, digest: &Hash32,
     signature: &[u8],
 ) -> Result<Command, Refusal> {
     if !required.iter().any(|actor| actor.subject == *subject) {
@@ -157,7 +152,8 @@ mod tests {
         ];
         for status in [AwaitingSignatures, Queued, Final, Rejected, Expired] {
             for command in [SignOne, SignLast, Finalise, Reject, Expire] {
-                let expected = allowed.iter().find(|(from, c, _)| (*from, *c) == (status, command)).map(|(_, _, to)| *to);
+                let expected =
+                    allowed.iter().find(|(from, c, _)| (*from, *c) == (status, command)).map(|(_, _, to)| *to);
                 assert_eq!(next(status, command).ok(), expected, "{status:?} {command:?}");
             }
             assert_eq!(Status::parse(status.as_str()), Some(status));

@@ -221,10 +221,7 @@ fn signatures(records: &[ProvenRecord], own: &[usize], slots: &[Slot]) -> Result
 }
 
 fn find<'a, T>(
-    records: &'a [ProvenRecord],
-    own: &[usize],
-    what: &'static str,
-    pick: impl Fn(&Payload) -> Option<T>,
+    records: &'a [ProvenRecord], own: &[usize], what: &'static str, pick: impl Fn(&Payload) -> Option<T>,
 ) -> Result<(&'a ProvenRecord, T), Refusal> {
     let found = own.iter().find_map(|index| Some((&records[*index], pick(records[*index].payload())?)));
     need(found, what)

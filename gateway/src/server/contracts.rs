@@ -39,20 +39,13 @@ pub fn routes(app: &Arc<App>) -> Routes {
 }
 
 async fn open(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes) -> Result<Response, Problem> {
-    once(&app, &caller, key, &[b"contracts", &body], async {
-        Ok(contracts::open(&app, &caller, parse(&body)?).await?)
-    })
-    .await
+    once(&app, &caller, key, &[b"contracts", &body], async { Ok(contracts::open(&app, &caller, parse(&body)?).await?) })
+        .await
 }
 
 /// `POST /v1/contracts/{subject}/{what}`
 async fn act(
-    app: Arc<App>,
-    caller: Caller,
-    key: Option<String>,
-    body: Bytes,
-    id: &str,
-    what: &str,
+    app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes, id: &str, what: &str,
 ) -> Result<Response, Problem> {
     if what == "certificates" {
         return super::certificates::issue(app, caller, key, id).await;

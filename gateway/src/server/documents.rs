@@ -2,7 +2,7 @@
 
 use super::idempotency::{Outcome, once};
 use super::problem::Problem;
-use super::request::{Caller, caller, json_body, parse};
+use super::request::{Caller, body, caller, json_body, parse};
 use super::{Routes, file, respond};
 use crate::app::App;
 use crate::change::Change;
@@ -35,8 +35,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(key())
         .and(warp::header::optional::<String>("content-type"))
         .and(warp::header::optional::<String>("x-file-name"))
-        .and(warp::body::content_length_limit(MAX_BYTES as u64))
-        .and(warp::body::bytes())
+        .and(body(MAX_BYTES))
         .then(async |app, caller, key, media_type, name, body| {
             respond(upload(app, caller, key, media_type, name, body).await)
         });
@@ -54,12 +53,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
 }
 
 async fn upload(
-    app: Arc<App>,
-    caller: Caller,
-    key: Option<String>,
-    media_type: Option<String>,
-    name: Option<String>,
-    body: Bytes,
+    app: Arc<App>, caller: Caller, key: Option<String>, media_type: Option<String>, name: Option<String>, body: Bytes,
 ) -> Result<Response, Problem> {
     let media_type = media_type.unwrap_or_default();
     if media_type.split(';').next().map(str::trim) != Some("application/pdf") {
@@ -113,7 +107,9 @@ async fn render(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes)
     .await
 }
 
-fn outcome(caller: &Caller, document: qz_storage::documents::Document, action: &str, anchors: Option<Value>) -> Outcome {
+fn outcome(
+    caller: &Caller, document: qz_storage::documents::Document, action: &str, anchors: Option<Value>,
+) -> Outcome {
     let mut body = documents::view(&document);
     if let Some(anchors) = anchors {
         body["anchors"] = anchors;

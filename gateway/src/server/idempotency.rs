@@ -38,10 +38,7 @@ impl Outcome {
 
 /// Does `work` once for this key. `request` identifies the request: method, address and body.
 pub async fn once(
-    app: &App,
-    caller: &Caller,
-    key: Option<String>,
-    request: &[&[u8]],
+    app: &App, caller: &Caller, key: Option<String>, request: &[&[u8]],
     work: impl Future<Output = Result<Outcome, Problem>>,
 ) -> Result<Response, Problem> {
     let key = key.filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
@@ -98,10 +95,7 @@ pub async fn once(
 }
 
 async fn finish(
-    app: &App,
-    caller: &Caller,
-    key: &str,
-    work: impl Future<Output = Result<Outcome, Problem>>,
+    app: &App, caller: &Caller, key: &str, work: impl Future<Output = Result<Outcome, Problem>>,
 ) -> Result<Response, Problem> {
     let Outcome { status, body, change } = work.await?;
     let body = body.to_string().into_bytes();

@@ -26,10 +26,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
 }
 
 async fn register(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes) -> Result<Response, Problem> {
-    once(&app, &caller, key, &[b"keys", &body], async {
-        Ok(keys::register(&app, &caller, parse(&body)?).await?)
-    })
-    .await
+    once(&app, &caller, key, &[b"keys", &body], async { Ok(keys::register(&app, &caller, parse(&body)?).await?) }).await
 }
 
 async fn show(app: Arc<App>, id: &str) -> Result<Response, Problem> {

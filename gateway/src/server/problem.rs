@@ -6,8 +6,8 @@ use qz_domain::{Blame, Refusal};
 use qz_storage::StorageError;
 use serde_json::{Map, Value, json};
 use warp::http::StatusCode;
-use warp::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use warp::reject::{LengthRequired, MethodNotAllowed, PayloadTooLarge, Rejection};
+use warp::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use warp::reject::{MethodNotAllowed, Rejection};
 use warp::reply::Response;
 
 /// An answer to a request that failed.
@@ -64,6 +64,10 @@ impl Problem {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
+            // The rest of the body was not read: the connection cannot be used again.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -79,7 +83,6 @@ fn title_zh(status: StatusCode) -> Option<&'static str> {
         404 => "不存在",
         405 => "方法不允许",
         409 => "与当前状态冲突",
-        411 => "缺少长度",
         413 => "内容过大",
         415 => "文件类型不支持",
         422 => "请求无法处理",
@@ -135,7 +138,9 @@ impl From<ServiceError> for Problem {
         match error {
             ServiceError::Refused(refusal) => refusal.into(),
             ServiceError::Pdf(error) => pdf(&error),
-            ServiceError::Seal(error) => from_message(StatusCode::UNPROCESSABLE_ENTITY, "seal.text", &error.to_string()),
+            ServiceError::Seal(error) => {
+                from_message(StatusCode::UNPROCESSABLE_ENTITY, "seal.text", &error.to_string())
+            }
             ServiceError::Render(error) => {
                 from_message(StatusCode::UNPROCESSABLE_ENTITY, "document.render", &error.to_string())
             }
@@ -200,10 +205,6 @@ impl From<StorageError> for Problem {
 pub fn recover(rejection: &Rejection) -> Problem {
     if let Some(problem) = rejection.find::<Problem>() {
         problem.clone()
-    } else if rejection.find::<PayloadTooLarge>().is_some() {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body.too_large", "请求内容超过上限", "the body is too large")
-    } else if rejection.find::<LengthRequired>().is_some() {
-        Problem::new(StatusCode::LENGTH_REQUIRED, "body.length", "请求须带 Content-Length", "Content-Length is required")
     } else if rejection.find::<MethodNotAllowed>().is_some() {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "此地址不支持该方法", "this method is not allowed here")
     } else if rejection.is_not_found() {

@@ -4,7 +4,8 @@ use super::connections::Peer;
 use super::problem::Problem;
 use crate::app::App;
 use crate::clock::now_ms;
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::{Stream, StreamExt};
 use qz_evidence::SubjectId;
 use qz_evidence::hash::sha256;
 use qz_storage::audit::AuditLine;
@@ -20,7 +21,7 @@ use warp::http::StatusCode;
 use warp::reject::Rejection;
 
 /// Largest JSON body.
-pub const MAX_JSON_BYTES: u64 = 256 * 1024;
+const MAX_JSON_BYTES: usize = 256 * 1024;
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -68,10 +69,7 @@ pub fn caller(app: &Arc<App>) -> BoxedFilter<(Arc<App>, Caller)> {
 }
 
 async fn authenticate(
-    app: Arc<App>,
-    authorization: Option<String>,
-    agent: Option<String>,
-    peer: Option<Peer>,
+    app: Arc<App>, authorization: Option<String>, agent: Option<String>, peer: Option<Peer>,
 ) -> Result<(Arc<App>, Caller), Rejection> {
     let reject = |problem: Problem| warp::reject::custom(problem);
     let token = authorization.as_deref().and_then(|value| value.strip_prefix("Bearer "));
@@ -92,7 +90,46 @@ pub fn token_digest(token: &str) -> [u8; 32] {
 
 /// A JSON body of a bounded size.
 pub fn json_body() -> BoxedFilter<(Bytes,)> {
-    warp::body::content_length_limit(MAX_JSON_BYTES).and(warp::body::bytes()).boxed()
+    body(MAX_JSON_BYTES)
+}
+
+/// A body of at most `limit` bytes, whether its length is announced or not.
+pub fn body(limit: usize) -> BoxedFilter<(Bytes,)> {
+    warp::header::optional::<u64>("content-length")
+        .and(warp::body::stream())
+        .and_then(move |announced, stream| collect(announced, stream, limit))
+        .boxed()
+}
+
+async fn collect(
+    announced: Option<u64>, stream: impl Stream<Item = Result<impl Buf, warp::Error>>, limit: usize,
+) -> Result<Bytes, Rejection> {
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    futures::pin_mut!(stream);
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let mut chunk = chunk.map_err(|_| warp::reject::custom(broken()))?;
+        if bytes.len() + chunk.remaining() > limit {
+            return Err(too_large());
+        }
+        bytes.put(&mut chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+fn too_large() -> Rejection {
+    warp::reject::custom(Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body.too_large",
+        "请求内容超过上限",
+        "the body is too large",
+    ))
+}
+
+fn broken() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "body.broken", "请求内容未传完", "the body ended too early")
 }
 
 /// Parses a JSON body. An empty body counts as `{}`.
@@ -113,6 +150,9 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 pub fn subject(text: &str) -> Result<SubjectId, Problem> {
     let hash = qz_evidence::Hash32::from_hex(text).filter(|_| text.bytes().all(|b| !b.is_ascii_uppercase()));
     hash.map(SubjectId).ok_or_else(|| {
-        Problem::not_found("没有此主体（编号须为 64 位小写十六进制）", "no such subject (64 lower-case hexadecimal digits)")
+        Problem::not_found(
+            "没有此主体（编号须为 64 位小写十六进制）",
+            "no such subject (64 lower-case hexadecimal digits)",
+        )
     })
 }

@@ -44,12 +44,7 @@ async fn make(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes) -
 }
 
 async fn change(
-    app: Arc<App>,
-    caller: Caller,
-    key: Option<String>,
-    body: Bytes,
-    id: &str,
-    what: &str,
+    app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes, id: &str, what: &str,
 ) -> Result<Response, Problem> {
     let seal = subject(id)?;
     let decision = match what {
