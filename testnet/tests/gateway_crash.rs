@@ -1,5 +1,6 @@
 //! The gateway dies, as if by kill -9, after the ledger has finalised a signature and before the PDF is
-//! signed. After a restart it goes on with the same digest, without anybody signing anything again.
+//! signed; then once more just after it has taken a signature. Each time it goes on after a restart with
+//! the same digest, without anybody signing anything again, and nothing is recorded twice.
 #![allow(clippy::unwrap_used)]
 
 use anyhow::{Result, ensure};
@@ -51,8 +52,17 @@ async fn crash_and_resume(story: &mut Story) -> Result<()> {
     let records = story.network.node("court")?.member.records_of(&contract.subject).await?;
     ensure!(records == 3, "the signature was recorded again: {records} records");
 
+    // kill -9 as soon as the last actor's signature is stored, wherever the submission is then.
+    let (operation, seen) = story.prepare_signature(&contract, 1, &people.person).await?;
+    story.api.sign(&operation, &people.person.subject()?, &people.person.sign(&seen)).await?;
+    story.network.kill9_gateway()?;
+    story.network.start_gateway(&[]).await?;
+    let settled = story.final_or_error(&operation).await?;
+    ensure!(settled.to_be_signed_sha256 == operation.to_be_signed_sha256, "another digest was signed");
+    let records = story.network.node("court")?.member.records_of(&contract.subject).await?;
+    ensure!(records == 4, "the second signature should be recorded once: {records} records");
+
     // The story goes on to its end.
-    story.sign(&contract, 1, &people.person).await?;
     story.sign(&contract, 2, &people.person).await?;
     story.completed(&contract).await?;
     story.network.stop();
