@@ -12,6 +12,9 @@ use qz_domain::Refusal;
 use qz_storage::{BlobError, EncryptionError, StorageError};
 use thiserror::Error;
 
+/// How the message of [`ServiceError::RefusedOnce`] begins.
+pub const REFUSED_ONCE: &str = "refused by a node";
+
 /// An error of the gateway's services.
 #[derive(Debug, Error)]
 pub enum ServiceError {
@@ -38,7 +41,7 @@ pub enum ServiceError {
     NotYet(String),
     /// Refused by one node; a refusal counts when it is repeated, since a node that lags may refuse what
     /// the others accept.
-    #[error("refused ({0}); asking again")]
+    #[error("{REFUSED_ONCE} ({0}); asking again")]
     RefusedOnce(String),
     /// A proof does not hold. Nothing is signed on its ground.
     #[error("the proof does not hold: {0}")]

@@ -19,7 +19,7 @@ use qz_evidence::commitment::{Opening, name};
 use qz_evidence::hash::sha256;
 use qz_evidence::payload::{ContractSigned, Payload, SlotKind};
 use qz_storage::contracts::Contract;
-use qz_storage::operations::Operation;
+use qz_storage::operations::{self as rows, Operation};
 use qz_storage::seal_keys;
 use qz_storage::seals::{self, Seal};
 
@@ -44,9 +44,8 @@ pub async fn sign_after_finality(
         return Err(refuse("the prepared revision is not the one that the record commits to"));
     }
     let seal = seal_of(app, operation, &fields).await?;
-    if fields.seal.is_none() && opened(&proven, &openings, name::CERTIFICATE) != Some(sha256(&[&seal.certificate_der]))
-    {
-        return Err(refuse("the record commits to another X.509 certificate"));
+    if bound_certificate(app, &seal, &proven, &openings, &fields).await? != Some(sha256(&[&seal.certificate_der])) {
+        return Err(refuse("the ledger binds another X.509 certificate"));
     }
     failpoint::reached("after_finality_before_pdf");
 
@@ -102,6 +101,25 @@ async fn seal_of(app: &App, operation: &Operation, fields: &ContractSigned) -> R
         // A person's slot: the seal was made for this operation.
         None => seals::by_operation(&app.storage, &operation.id).await?,
     })
+}
+
+/// Digest of the X.509 certificate that the ledger binds: to the seal when it was made, to a person's
+/// signature in its own record.
+async fn bound_certificate(
+    app: &App, seal: &Seal, signed: &ProvenRecord, openings: &[Opening], fields: &ContractSigned,
+) -> Result<Option<Hash32>, ServiceError> {
+    let Some(subject) = fields.seal else {
+        return Ok(opened(signed, openings, name::CERTIFICATE));
+    };
+    let making = rows::get(&app.storage, &seal.operation).await?;
+    let Some(record) = making.record else { return Ok(None) };
+    let made = app.ledger.proven_record(&Hash32(record.hash)).await?;
+    let is_this_seal = matches!(made.payload(), Payload::SealMade(_))
+        && made.record.links.first().is_some_and(|link| link.subject == subject && link.sequence == 0);
+    if !is_this_seal {
+        return Ok(None);
+    }
+    Ok(opened(&made, &operations::openings(app, &making)?, name::CERTIFICATE))
 }
 
 /// Seals a signing certificate with the issuer's own seal.

@@ -8,7 +8,7 @@
 use crate::app::App;
 use crate::change::Change;
 use crate::clock::now_ms;
-use crate::error::ServiceError;
+use crate::error::{REFUSED_ONCE, ServiceError};
 use crate::ledger::Submitted;
 use crate::signing::Plan;
 use crate::{contracts, documents, key_service, operations};
@@ -44,12 +44,12 @@ pub const RECHECK: &str = "recheck";
 
 /// How often that is.
 const RECHECK_MS: u64 = 10 * 60_000;
-/// A refusal counts when it is given this many times.
-const REFUSALS: u32 = 3;
 /// Jobs at the same time.
 const PARALLEL: usize = 8;
-/// Longer than one attempt of any job; after a crash a job waits at most this long.
-const LEASE_MS: u64 = 30_000;
+/// After a crash a job waits at most this long; while it runs its lease is renewed.
+const LEASE_MS: u64 = 8_000;
+/// How often that is.
+const RENEW: Duration = Duration::from_secs(2);
 /// How often the queue is looked at when nobody rings.
 const POLL: Duration = Duration::from_millis(500);
 /// Retries: quick at first, since a node that was killed is soon replaced by another.
@@ -89,7 +89,11 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
 
 async fn attempt(app: &App, claim: &Claim) {
     let job = &claim.job;
-    let Err(error) = work(app, claim).await else { return };
+    let outcome = tokio::select! {
+        outcome = work(app, claim) => outcome,
+        () = keep_lease(app, claim) => return,
+    };
+    let Err(error) = outcome else { return };
     let text = error.to_string();
     let outcome = async {
         let tx = app.storage.begin().await?;
@@ -118,6 +122,24 @@ async fn attempt(app: &App, claim: &Claim) {
     }
 }
 
+/// Renews the lease until it is lost.
+async fn keep_lease(app: &App, claim: &Claim) {
+    let mut lease = claim.clone();
+    loop {
+        tokio::time::sleep(RENEW).await;
+        let renewed = async {
+            let tx = app.storage.begin().await?;
+            jobs::renew(&tx, &mut lease, now_ms().saturating_add(LEASE_MS)).await?;
+            tx.commit().await
+        };
+        match renewed.await {
+            Ok(()) => {}
+            Err(StorageError::LeaseLost { .. }) => return,
+            Err(error) => tracing::warn!(%error, "a lease cannot be renewed"),
+        }
+    }
+}
+
 async fn work(app: &App, claim: &Claim) -> Result<(), ServiceError> {
     let id: OperationId =
         claim.job.ref_id.parse().map_err(|_| ServiceError::Damaged(format!("reference {}", claim.job.ref_id)))?;
@@ -143,11 +165,14 @@ async fn submit(app: &App, claim: &Claim, operation: &Operation) -> Result<(), S
     }
     match app.ledger.submit(operation.body.clone(), actors(operation)).await? {
         Submitted::Final { record } => settle(app, claim, operation, &record).await,
-        Submitted::Rejected(rejection) if claim.job.attempts < REFUSALS => {
-            Err(ServiceError::RefusedOnce(rejection.to_string()))
-        }
+        Submitted::Rejected(rejection) if !was_refused(claim) => Err(ServiceError::RefusedOnce(rejection.to_string())),
         Submitted::Rejected(rejection) => reject(app, claim, operation, &rejection).await,
     }
+}
+
+/// A refusal counts when the attempt before was refused too.
+fn was_refused(claim: &Claim) -> bool {
+    claim.job.last_error.as_ref().is_some_and(|error| error.starts_with(REFUSED_ONCE))
 }
 
 /// The signatures in the order in which the ledger wants them.

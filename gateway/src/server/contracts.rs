@@ -3,7 +3,7 @@
 use super::idempotency::once;
 use super::problem::Problem;
 use super::request::{Caller, caller, json_body, parse, subject};
-use super::{Routes, file, ok, respond};
+use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
 use crate::{contracts, documents, proofs, signing};
 use bytes::Bytes;
@@ -18,14 +18,14 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(caller(app))
         .and(key())
         .and(json_body())
-        .then(async |app, caller, key, body| respond(open(app, caller, key, body).await));
+        .then(async |app, caller, key, body| detached(open(app, caller, key, body)).await);
     let act = warp::path!("v1" / "contracts" / String / String)
         .and(warp::post())
         .and(caller(app))
         .and(key())
         .and(json_body())
         .then(async |id: String, what: String, app, caller, key, body| {
-            respond(act(app, caller, key, body, &id, &what).await)
+            detached(async move { act(app, caller, key, body, &id, &what).await }).await
         });
     let show = warp::path!("v1" / "contracts" / String)
         .and(warp::get())

@@ -3,7 +3,7 @@
 use super::idempotency::{Outcome, once};
 use super::problem::Problem;
 use super::request::{Caller, body, caller, json_body, parse};
-use super::{Routes, file, respond};
+use super::{Routes, detached, file, respond};
 use crate::app::App;
 use crate::change::Change;
 use crate::clock::now_ms;
@@ -37,14 +37,14 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(warp::header::optional::<String>("x-file-name"))
         .and(body(MAX_BYTES))
         .then(async |app, caller, key, media_type, name, body| {
-            respond(upload(app, caller, key, media_type, name, body).await)
+            detached(upload(app, caller, key, media_type, name, body)).await
         });
     let render = warp::path!("v1" / "documents" / "render")
         .and(warp::post())
         .and(caller(app))
         .and(key())
         .and(json_body())
-        .then(async |app, caller, key, body| respond(render(app, caller, key, body).await));
+        .then(async |app, caller, key, body| detached(render(app, caller, key, body)).await);
     let show = warp::path!("v1" / "documents" / String)
         .and(warp::get())
         .and(caller(app))

@@ -3,7 +3,7 @@
 use super::idempotency::once;
 use super::problem::Problem;
 use super::request::{Caller, caller, json_body, parse, subject};
-use super::{Routes, ok, respond};
+use super::{Routes, detached, ok, respond};
 use crate::app::App;
 use crate::keys;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(caller(app))
         .and(warp::header::optional::<String>("idempotency-key"))
         .and(json_body())
-        .then(async |app, caller, key, body| respond(register(app, caller, key, body).await));
+        .then(async |app, caller, key, body| detached(register(app, caller, key, body)).await);
     let show = warp::path!("v1" / "keys" / String)
         .and(warp::get())
         .and(caller(app))

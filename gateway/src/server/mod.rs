@@ -82,6 +82,18 @@ fn with_security_headers(mut response: Response) -> Response {
     response
 }
 
+/// Runs a handler to its end even if the client goes away: what it began (an idempotency key, a prepared
+/// revision) is finished, and the same request again gets the answer.
+async fn detached(handler: impl Future<Output = Result<Response, Problem>> + Send + 'static) -> Response {
+    match tokio::spawn(handler).await {
+        Ok(outcome) => respond(outcome),
+        Err(error) => {
+            tracing::error!(%error, "a handler ended abnormally");
+            Problem::from(crate::error::ServiceError::Damaged("a handler ended abnormally".into())).into_response()
+        }
+    }
+}
+
 /// A handler's answer or problem as a response.
 fn respond(outcome: Result<Response, Problem>) -> Response {
     outcome.unwrap_or_else(Problem::into_response)

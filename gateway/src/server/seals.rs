@@ -3,7 +3,7 @@
 use super::idempotency::once;
 use super::problem::Problem;
 use super::request::{Caller, caller, json_body, parse, subject};
-use super::{Routes, file, ok, respond};
+use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
 use crate::{documents, seals};
 use bytes::Bytes;
@@ -19,14 +19,14 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(caller(app))
         .and(key())
         .and(json_body())
-        .then(async |app, caller, key, body| respond(make(app, caller, key, body).await));
+        .then(async |app, caller, key, body| detached(make(app, caller, key, body)).await);
     let change = warp::path!("v1" / "seals" / String / String)
         .and(warp::post())
         .and(caller(app))
         .and(key())
         .and(json_body())
         .then(async |id: String, what: String, app, caller, key, body| {
-            respond(change(app, caller, key, body, &id, &what).await)
+            detached(async move { change(app, caller, key, body, &id, &what).await }).await
         });
     let show = warp::path!("v1" / "seals" / String)
         .and(warp::get())
