@@ -202,7 +202,11 @@ struct Consensus<'a> {
 impl Consensus<'_> {
     /// Votes until `stop`, or observes until it may vote.
     async fn run(&self, stop: impl Future<Output = ()>) -> anyhow::Result<Option<Stopped>> {
-        self.listen_first().await?;
+        tokio::pin!(stop);
+        tokio::select! {
+            listened = self.listen_first() => listened?,
+            () = &mut stop => return Ok(None),
+        }
         let start = self.ledger.head().height + 1;
         let observe = match &self.journal {
             None => Some(u64::MAX),
@@ -235,7 +239,7 @@ impl Consensus<'_> {
         });
         let outcome = tokio::select! {
             outcome = driver.run(&mut engine.channels) => outcome.map(Some),
-            () = stop => Ok(None),
+            () = &mut stop => Ok(None),
         };
         engine.stop().await;
         Ok(outcome?)
@@ -248,15 +252,18 @@ impl Consensus<'_> {
         if !engine::was_created(journal) {
             return Ok(());
         }
-        let everybody = async {
-            while self.tips.count() < self.peers.len() {
+        let faulty = self.peers.len() / 3;
+        let heard = |enough: usize| async move {
+            while self.tips.count() < enough {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let _ = tokio::time::timeout(LISTEN_FIRST, everybody).await;
-        let highest = self.tips.highest();
+        // Nothing can be decided before a quorum is here; the others get a moment more.
+        heard(self.peers.len() - faulty).await;
+        let _ = tokio::time::timeout(LISTEN_FIRST, heard(self.peers.len())).await;
+        let highest = self.tips.reached_by_more_than(faulty);
         if highest > 0 {
-            engine::abstain_after_loss(journal, highest + 1)?;
+            engine::abstain_after_loss(journal, highest.saturating_add(1))?;
         }
         Ok(())
     }

@@ -131,6 +131,7 @@ async fn a_validator_that_lost_its_past_observes_before_it_votes_again() {
     network.wait_for_log("notary", "will not vote until its consensus key is rotated", PATIENCE).await;
     let third = network::deposit(&network.relay("notary"), 3, 1_000);
     let third = network.client("notary").submit_and_wait(&third.bytes, PATIENCE).await.unwrap();
+    network.wait_for_height("platform", third.height, PATIENCE).await;
     let block = platform.block(third.height).await.unwrap().unwrap();
     let commit: CommitCertificate = decode_strict(&block.commit.unwrap()).unwrap();
     let notary = network.validator_address("notary");

@@ -34,6 +34,8 @@ use crate::mempool::tips::Tips;
 
 /// A proposal's time may differ this much from a validator's clock.
 const TIMELY_MS: u64 = 5_000;
+/// Most different blocks that are kept for one round; an honest proposer makes one.
+const BLOCKS_OF_A_ROUND: usize = 2;
 /// How long a single peer's claim of a higher tip may hold the next height back.
 const LONE_TIP_GRACE: Duration = Duration::from_millis(250);
 /// A synced value this recently means that a peer's higher tip is real.
@@ -227,16 +229,7 @@ impl Driver {
                 }
             }
             AppMsg::ReceivedProposalPart { from, published_by, part, reply } => {
-                if announced_height(&part).is_some_and(|height| height > self.tip()) {
-                    self.start_next()?;
-                }
-                let publisher = published_by.unwrap_or(from);
-                let complete = self.assembler.push(publisher, part);
-                let proposed = match complete {
-                    Some(block) => blocking(|| self.on_streamed(block, now_ms()))?,
-                    None => None,
-                };
-                let _ = reply.send(proposed);
+                let _ = reply.send(self.on_part(published_by.unwrap_or(from), part)?);
             }
             AppMsg::RestreamProposal { height, round, valid_round, address, value_id } => {
                 if let Some(block) = self.proposals.block(height, &value_id)? {
@@ -319,7 +312,11 @@ impl Driver {
         }
         let waiting = self.mempool.candidates(self.ledger.max_block_bytes());
         let built = self.ledger.propose(&waiting, now_ms(), Hash32(self.me.0))?;
-        self.mempool.refuse(built.refused);
+        // Refused on top of this proposal is not refused for good: the proposal may never be decided. Who
+        // waits is told after a commit, by the committed state.
+        for (digest, reject) in &built.refused {
+            tracing::debug!(%height, %digest, %reject, "left out of the proposal");
+        }
         let proposed = ProposedValue {
             height,
             round,
@@ -385,7 +382,34 @@ impl Driver {
             tracing::debug!(%height, %publisher, "block streamed by another than the round's proposer");
             return Ok(None);
         }
-        let locked = pol_round.is_defined();
+        let header = match self.ledger.header_of(&bytes) {
+            Ok(header) => header,
+            Err(reject) => {
+                let verdict = Verdict::Refused(reject.to_string());
+                tracing::warn!(%height, round = round.as_i64(), %id, ?verdict, "proposal not accepted");
+                self.proposals.refuse(height, &bytes, &verdict)?;
+                return Ok(None);
+            }
+        };
+        let proposer = Address(header.proposer.0);
+        let locked = pol_round.is_defined() && pol_round < round;
+        let known = self.proposals.block(height, &id)?.is_some_and(|block| block == bytes);
+        // What is wrong with an announcement says nothing about the block: an honest one may announce
+        // the same bytes later. Nothing is stored, so that no faulty member can spoil a good block.
+        let announced_wrongly = header.block_id().0 != id.0 || (!known && !locked && proposer != turn);
+        if announced_wrongly || (pol_round.is_defined() && !locked) {
+            tracing::warn!(%height, round = round.as_i64(), %id, %proposer, "block announced wrongly");
+            return Ok(None);
+        }
+        let of_round = self.proposals.of_round(height, round)?;
+        match of_round.iter().find(|proposed| proposed.value.id == id) {
+            Some(again) if known => return Ok(Some(again.clone())),
+            None if of_round.len() >= BLOCKS_OF_A_ROUND => {
+                tracing::warn!(%height, round = round.as_i64(), %id, "too many blocks proposed for one round");
+                return Ok(None);
+            }
+            _ => {}
+        }
         match self.proposals.verdict(height, &bytes)? {
             Some(Verdict::Refused(_)) => return Ok(None),
             Some(Verdict::Untimely) if !locked => return Ok(None),
@@ -396,23 +420,15 @@ impl Driver {
             self.proposals.refuse(height, &bytes, &verdict)?;
             Ok(None)
         };
-        let known = self.proposals.block(height, &id)?.is_some_and(|block| block == bytes);
-        let header = match self.ledger.header_of(&bytes) {
-            Ok(header) => header,
-            Err(reject) => return refuse(Verdict::Refused(reject.to_string())),
-        };
-        let proposer = Address(header.proposer.0);
         if !known {
-            if !locked && proposer != turn {
-                return refuse(Verdict::Refused(format!("made by {proposer}, not by {turn}")));
-            }
-            if !locked && header.time_ms.abs_diff(received_ms) > TIMELY_MS {
+            // The proof-of-lock is the announcer's claim. A quorum that really locked found the time near its
+            // clocks, so even then a time far ahead is refused; one far behind is bounded by the parent's.
+            let far_ahead = header.time_ms > received_ms.saturating_add(2 * TIMELY_MS);
+            if far_ahead || (!locked && header.time_ms.abs_diff(received_ms) > TIMELY_MS) {
                 return refuse(Verdict::Untimely);
             }
-            match self.ledger.check(&bytes)? {
-                Ok(found) if found.0 == id.0 => {}
-                Ok(found) => return refuse(Verdict::Refused(format!("block id is {found}"))),
-                Err(reject) => return refuse(Verdict::Refused(reject.to_string())),
+            if let Err(reject) = self.ledger.check(&bytes)? {
+                return refuse(Verdict::Refused(reject.to_string()));
             }
         }
         let proposed = ProposedValue {
@@ -425,6 +441,24 @@ impl Driver {
         };
         self.proposals.save(&proposed, &bytes)?;
         Ok(Some(proposed))
+    }
+
+    /// Collects parts of a validator's proposal. The publisher is the author that the network checked;
+    /// authors that are no validator's node are ignored, since anybody can make up a key.
+    fn on_part(
+        &mut self, publisher: PeerId, part: StreamMessage<Part>,
+    ) -> Result<Option<ProposedValue<Ctx>>, DriverError> {
+        if !self.publishers.contains_key(&publisher) {
+            tracing::debug!(%publisher, "part published by no validator");
+            return Ok(None);
+        }
+        if announced_height(&part).is_some_and(|height| height > self.tip()) {
+            self.start_next()?;
+        }
+        match self.assembler.push(publisher, part) {
+            Some(block) => blocking(|| self.on_streamed(block, now_ms())),
+            None => Ok(None),
+        }
     }
 
     /// A block that a peer says was decided; the engine has checked the certificate and will compare

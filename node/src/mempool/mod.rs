@@ -179,7 +179,7 @@ impl Mempool {
         }
     }
 
-    /// Takes out what the rules refused while a block was built, and tells those who wait for it.
+    /// Takes out what the rules refuse on the committed state, and tells those who wait for it.
     pub(crate) fn refuse(&self, refused: Vec<(Hash32, Reject)>) {
         let mut inner = self.lock();
         for (digest, reject) in refused {

@@ -53,9 +53,11 @@ impl Tips {
         self.lock().len()
     }
 
-    /// The highest height that a connected peer claims.
-    pub(crate) fn highest(&self) -> u64 {
-        self.lock().values().copied().max().unwrap_or(0)
+    /// The highest height that more than `faulty` connected peers claim to have reached; 0 if no height is.
+    pub(crate) fn reached_by_more_than(&self, faulty: usize) -> u64 {
+        let mut heights: Vec<_> = self.lock().values().copied().collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        heights.get(faulty).copied().unwrap_or(0)
     }
 
     /// Resolves when a peer's height has changed since the last call resolved. For one waiter.

@@ -11,7 +11,7 @@ use warp::reply::Response;
 use super::Api;
 use super::answer::{Problem, json_answer, settle};
 use crate::ledger::LedgerError;
-use crate::mempool::Fate;
+use crate::mempool::{Fate, SubmitError};
 use crate::refusal::Refusal;
 
 /// Longest wait for finality in one request.
@@ -26,18 +26,35 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
     let digest = parsed.digest();
     let fate = api.mempool.fate(digest);
-    tokio::task::block_in_place(|| api.mempool.submit(bytes))?;
+    match tokio::task::block_in_place(|| api.mempool.submit(bytes)) {
+        Err(SubmitError::Refused(refusal)) => return Err(unless_behind(api, refusal)),
+        outcome => outcome.map(drop)?,
+    }
     if let Some(stored) = api.ledger.record_of_body(&digest)? {
         return finality(api, &digest, &stored);
     }
     let wait = Duration::from_secs(wait_seconds.min(MAX_WAIT_SECONDS));
     match tokio::time::timeout(wait, fate).await {
-        Ok(Ok(Fate::Refused(refusal))) => Err(refusal.into()),
+        Ok(Ok(Fate::Refused(refusal))) => Err(unless_behind(api, refusal)),
         Ok(Ok(Fate::Final) | Err(_)) | Err(_) => match api.ledger.record_of_body(&digest)? {
             Some(stored) => finality(api, &digest, &stored),
             None => Ok(json_answer(202, &pending(&digest))),
         },
     }
+}
+
+/// A node that is behind refuses by an old state: the client is to ask another one, or later.
+fn unless_behind(api: &Api, refusal: Refusal) -> Problem {
+    let faulty = api.genesis.validators().validators().len().saturating_sub(1) / 3;
+    if matches!(refusal, Refusal::Rules(_)) && api.tips.ahead_of(api.ledger.head().height) > faulty {
+        return Problem::new(
+            503,
+            "node.behind",
+            "本节点正在追赶区块，请稍后重试或改用其他节点",
+            "this node is catching up: try again later, or another node",
+        );
+    }
+    refusal.into()
 }
 
 /// `GET /v1/submissions/{digest or own id}`.
