@@ -17,53 +17,64 @@ use qz_storage::{ContractId, DocumentId, StorageError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// `POST /v1/contracts`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewContract {
     title: String,
     number: String,
     document: String,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     initiator: SubjectId,
+    #[schema(inline)]
     slots: Vec<NewSlot>,
     #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
     rules: Vec<Rule>,
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     amends: Option<SubjectId>,
 }
 
 /// A slot as it is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewSlot {
+pub struct NewSlot {
     role: u8,
+    #[schema(value_type = String, example = "seal")]
     kind: SlotKind,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     subject: SubjectId,
     group: u8,
+    #[schema(value_type = Object, example = json!({"page": 1, "x_mm": 50.0, "y_mm": 40.0}))]
     field: Field,
 }
 
 /// `POST /v1/contracts/{subject}/decline`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decline {
     slot: u8,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     key: SubjectId,
     reason: String,
 }
 
 /// `POST /v1/contracts/{subject}/amendments`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Amendment {
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     amendment: SubjectId,
 }
 
 /// `POST /v1/contracts/{subject}/fulfilments`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fulfilment {
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     key: SubjectId,
     obligation: u16,
     step: String,

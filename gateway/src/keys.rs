@@ -15,12 +15,13 @@ use qz_evidence::{Hash32, SubjectId};
 use qz_storage::keys::{self, KeyStatus, PartyKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 /// Prefix of every identity check, since there is no official source behind it.
 const DEMO_CHECK: &str = "演示核验";
 
 /// `POST /v1/keys`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     algorithm: String,

@@ -17,13 +17,16 @@ use qz_storage::documents::Document;
 use qz_storage::seals::{self, Seal, SealStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 /// `POST /v1/seals`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSeal {
     name: String,
+    #[schema(value_type = String, example = "contract")]
     kind: SealKind,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     owner: SubjectId,
     company_name: String,
     #[serde(default)]
@@ -31,16 +34,17 @@ pub struct NewSeal {
 }
 
 /// `POST /v1/seals/{subject}/{suspend|resume|destroy}`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     reason: String,
 }
 
 /// `POST /v1/seals/{subject}/authorisations`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAuthorisation {
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     key: SubjectId,
     #[serde(default)]
     count: Option<u32>,

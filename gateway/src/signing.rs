@@ -22,12 +22,14 @@ use qz_storage::seals::{Seal, SealStatus};
 use qz_storage::{BlobKey, SealKeyId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 /// `POST /v1/contracts/{subject}/signatures`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSignature {
     slot: u8,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     key: SubjectId,
     intent: String,
     #[serde(default)]

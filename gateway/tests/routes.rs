@@ -275,6 +275,27 @@ async fn authorised_key(api: &Api, cast: &Cast) {
     assert_eq!(cast.person.carry_out(api, &operation).await["followup"]["status"], "done");
 }
 
+/// Every operation of the OpenAPI document exists: without a token it answers 401, not 404 or 405.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_openapi_document_names_real_routes() {
+    let world = World::start().await;
+    let api = world.api_as("");
+    let (status, document) = api.get("/v1/openapi.json").await;
+    assert_eq!((status, document["openapi"].as_str()), (200, Some("3.1.0")));
+    let mut operations = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let path = path.replace("{subject}", UNKNOWN).replace("{id}", UNKNOWN_ID).replace("{number}", "QZ-1");
+        for method in methods.as_object().unwrap().keys() {
+            let answer = api.raw(&method.to_uppercase(), &path, &[], vec![]).await;
+            problem(&answer, 401, "token.invalid");
+            operations += 1;
+        }
+    }
+    assert_eq!(operations, 28);
+    let key = &document["paths"]["/v1/keys"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    assert!(key["required"].as_array().unwrap().contains(&json!("public_key")), "{key}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn portal_and_server() {
     let world = World::start().await;

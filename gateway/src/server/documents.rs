@@ -13,6 +13,7 @@ use qz_document::inspect::MAX_BYTES;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::ToSchema;
 use warp::Filter;
 use warp::http::StatusCode;
 use warp::reply::Response;
@@ -20,10 +21,11 @@ use warp::reply::Response;
 /// Longest file name.
 const MAX_NAME_CHARS: usize = 200;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Template {
+pub(super) struct Template {
     template: String,
+    #[schema(value_type = Object)]
     data: Value,
 }
 

@@ -8,6 +8,7 @@ mod contracts;
 mod documents;
 mod idempotency;
 mod keys;
+mod openapi;
 mod operations;
 mod portal;
 mod problem;
@@ -40,6 +41,8 @@ type Routes = BoxedFilter<(Response,)>;
 pub fn routes(app: &Arc<App>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
     let genesis = Arc::new(app.ledger.genesis().bytes().to_vec());
     let api = status::routes(app)
+        .or(openapi::routes())
+        .unify()
         .or(keys::routes(app))
         .unify()
         .or(seals::routes(app))

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 use warp::Filter;
 use warp::http::StatusCode;
 use warp::reply::Response;
@@ -31,9 +32,10 @@ struct Query {
     wait: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Signature {
+pub(super) struct Signature {
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     subject: SubjectId,
     signature: String,
 }

@@ -22,6 +22,8 @@ use warp::reject::Rejection;
 
 /// Largest JSON body.
 const MAX_JSON_BYTES: usize = 256 * 1024;
+/// How much of a body that is too large is read and dropped, so that its sender hears why.
+const DRAIN_BYTES: usize = 64 << 20;
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -104,19 +106,27 @@ pub fn body(limit: usize) -> BoxedFilter<(Bytes,)> {
 async fn collect(
     announced: Option<u64>, stream: impl Stream<Item = Result<impl Buf, warp::Error>>, limit: usize,
 ) -> Result<Bytes, Rejection> {
-    if announced.is_some_and(|length| length > limit as u64) {
+    let most = limit + DRAIN_BYTES;
+    if announced.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
     futures::pin_mut!(stream);
     let mut bytes = BytesMut::new();
+    let mut read = 0;
     while let Some(chunk) = stream.next().await {
         let mut chunk = chunk.map_err(|_| warp::reject::custom(broken()))?;
-        if bytes.len() + chunk.remaining() > limit {
+        read += chunk.remaining();
+        if read > most {
             return Err(too_large());
         }
-        bytes.put(&mut chunk);
+        if read <= limit {
+            bytes.put(&mut chunk);
+        } else {
+            // Read to its end but not kept: cut off while sending, a client never sees the answer.
+            bytes = BytesMut::new();
+        }
     }
-    Ok(bytes.freeze())
+    if read > limit { Err(too_large()) } else { Ok(bytes.freeze()) }
 }
 
 fn too_large() -> Rejection {

@@ -1,0 +1,170 @@
+//! `GET /v1/openapi.json`: the API for machines (OpenAPI 3.1). Schemas of request bodies derive from the
+//! types that parse them; the table of operations is tested against the routes.
+
+use super::{Routes, documents, ok, operations};
+use crate::{contracts, keys, seals, signing};
+use serde_json::{Map, Value, json};
+use utoipa::PartialSchema;
+use warp::Filter;
+
+pub fn routes() -> Routes {
+    let document = document();
+    warp::path!("v1" / "openapi.json").and(warp::get()).map(move || ok(&document)).boxed()
+}
+
+/// What a request carries.
+enum Body {
+    None,
+    /// JSON of this schema, under an idempotency key.
+    Creates(Value),
+    /// JSON of this schema, safe to repeat by itself.
+    Json(Value),
+    /// A PDF, under an idempotency key.
+    Pdf,
+}
+
+/// What comes back.
+#[derive(Clone, Copy)]
+enum Answer {
+    Json,
+    File(&'static str),
+}
+
+fn schema<T: PartialSchema>() -> Value {
+    serde_json::to_value(T::schema()).expect("a schema has a JSON form")
+}
+
+/// Method, path, summary, body, answer.
+fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
+    use Answer::{File, Json};
+    use Body::{Creates, None, Pdf};
+    let nothing = || Creates(json!({"type": "object"}));
+    vec![
+        ("get", "/v1/status", "网关与账本状态 Gateway and ledger", None, Json),
+        ("get", "/v1/jobs", "失败的后台任务 Failed jobs (status=failed)", None, Json),
+        ("post", "/v1/keys", "登记密钥 Register a key", Creates(schema::<keys::NewKey>()), Json),
+        ("get", "/v1/keys/{subject}", "查看密钥 A key", None, Json),
+        ("post", "/v1/seals", "制作印章 Make a seal", Creates(schema::<seals::NewSeal>()), Json),
+        ("get", "/v1/seals/{subject}", "查看印章 A seal", None, Json),
+        ("get", "/v1/seals/{subject}/imprint", "印模 Imprint", None, File("application/pdf")),
+        ("get", "/v1/seals/{subject}/certificate", "数字证书 X.509 certificate", None, File("application/pkix-cert")),
+        ("post", "/v1/seals/{subject}/suspend", "停用印章 Suspend", Creates(schema::<seals::Decision>()), Json),
+        ("post", "/v1/seals/{subject}/resume", "恢复印章 Resume", Creates(schema::<seals::Decision>()), Json),
+        ("post", "/v1/seals/{subject}/destroy", "销毁印章 Destroy", Creates(schema::<seals::Decision>()), Json),
+        (
+            "post",
+            "/v1/seals/{subject}/authorisations",
+            "授权用印 Authorise a key",
+            Creates(schema::<seals::NewAuthorisation>()),
+            Json,
+        ),
+        ("post", "/v1/documents", "上传 PDF Upload a PDF", Pdf, Json),
+        (
+            "post",
+            "/v1/documents/render",
+            "以模板生成文件 Render a template",
+            Creates(schema::<documents::Template>()),
+            Json,
+        ),
+        ("get", "/v1/documents/{id}", "下载文件 Download", None, File("application/pdf")),
+        ("post", "/v1/contracts", "发起合同 Open a contract", Creates(schema::<contracts::NewContract>()), Json),
+        ("get", "/v1/contracts/{subject}", "查看合同 A contract", None, Json),
+        ("post", "/v1/contracts/{subject}/fix", "固定待签文本 Fix the version", nothing(), Json),
+        (
+            "post",
+            "/v1/contracts/{subject}/signatures",
+            "准备签署 Prepare a signature",
+            Creates(schema::<signing::NewSignature>()),
+            Json,
+        ),
+        ("post", "/v1/contracts/{subject}/decline", "拒签 Decline", Creates(schema::<contracts::Decline>()), Json),
+        (
+            "post",
+            "/v1/contracts/{subject}/amendments",
+            "变更生效 Let an amendment take effect",
+            Creates(schema::<contracts::Amendment>()),
+            Json,
+        ),
+        (
+            "post",
+            "/v1/contracts/{subject}/fulfilments",
+            "履约记录 Record fulfilment",
+            Creates(schema::<contracts::Fulfilment>()),
+            Json,
+        ),
+        ("get", "/v1/contracts/{subject}/document", "最新合同文件 Latest file", None, File("application/pdf")),
+        ("get", "/v1/contracts/{subject}/proof", "证据包 Proof bundle", None, File("application/cbor")),
+        ("post", "/v1/contracts/{subject}/certificates", "出具签署证明 Issue a signing certificate", nothing(), Json),
+        ("get", "/v1/certificates/{number}", "签署证明 A signing certificate", None, File("application/pdf")),
+        ("get", "/v1/operations/{id}", "查看操作（可长轮询）An operation (long poll by wait)", None, Json),
+        (
+            "post",
+            "/v1/operations/{id}/signatures",
+            "提交当事人签名 Give an actor's signature",
+            Body::Json(schema::<operations::Signature>()),
+            Json,
+        ),
+    ]
+}
+
+fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for (method, path, summary, body, answer) in table() {
+        let entry = paths.entry(path).or_insert_with(|| json!({}));
+        entry[method] = operation(path, summary, &body, answer);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "契证网关 Qizheng Gateway",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "当事人的密钥从不进入网关：客户端核对操作正文后以自持密钥签名。The gateway never holds an actor's key: clients check an operation's body and sign it themselves.",
+        },
+        "security": [{"token": []}],
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Problem": {
+                "type": "object",
+                "description": "RFC 9457",
+                "required": ["type", "title", "detail", "detail_en", "status", "code"],
+                "properties": {
+                    "type": {"type": "string"}, "title": {"type": "string"}, "detail": {"type": "string"},
+                    "detail_en": {"type": "string"}, "status": {"type": "integer"}, "code": {"type": "string"},
+                },
+            }},
+        },
+        "paths": paths,
+    })
+}
+
+fn operation(path: &str, summary: &str, body: &Body, answer: Answer) -> Value {
+    let mut parameters = vec![];
+    for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        parameters.push(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    }
+    if matches!(body, Body::Creates(_) | Body::Pdf) {
+        let schema = json!({"type": "string", "maxLength": 128});
+        parameters.push(json!({"name": "Idempotency-Key", "in": "header", "required": true, "schema": schema}));
+    }
+    let (media_type, schema) = match answer {
+        Answer::Json => ("application/json", json!({"type": "object"})),
+        Answer::File(media_type) => (media_type, json!({"type": "string", "format": "binary"})),
+    };
+    let success = if matches!(body, Body::Creates(_) | Body::Pdf) { "201" } else { "200" };
+    let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+    let mut operation = json!({
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {
+            success: {"description": "OK", "content": {media_type: {"schema": schema}}},
+            "default": {"description": "问题 Problem", "content": problem},
+        },
+    });
+    let content = match body {
+        Body::None => return operation,
+        Body::Creates(schema) | Body::Json(schema) => json!({"application/json": {"schema": schema}}),
+        Body::Pdf => json!({"application/pdf": {"schema": {"type": "string", "format": "binary"}}}),
+    };
+    operation["requestBody"] = json!({"required": true, "content": content});
+    operation
+}
