@@ -18,7 +18,7 @@ help:
 
 demo: setup build
 	$(call say,demo)
-	@$(BIN)/qz-testnet demo $(if $(ONCE),--once) $(if $(PDF),--pdf "$(PDF)") $(if $(DATA),--data "$(DATA)")
+	@$(BIN)/qz-testnet demo $(if $(ONCE),--once) $(if $(PDF),--pdf "$(PDF)") $(if $(DATA),--data "$(DATA)") $(if $(BASE_PORT),--base-port $(BASE_PORT))
 
 test: setup-test fmt build lint doc deny unit e2e
 	$(call say,make test: all passed)
@@ -67,4 +67,4 @@ unit: build
 
 e2e: build
 	$(call say,portal in Chromium)
-	@$(BIN)/qz-testnet e2e
+	@$(BIN)/qz-testnet e2e --data $(TARGET)/e2e --web gateway/web --out $(abspath $(TARGET))/e2e/screenshots
