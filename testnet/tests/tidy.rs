@@ -5,6 +5,7 @@
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Who may import which crates of this workspace (tests apart).
 const EDGES: [(&str, &[&str]); 14] = [
@@ -59,12 +60,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// Only this platform's packages are looked at: those of others need not have been downloaded.
 fn metadata() -> Metadata {
-    MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .other_options(["--offline".to_owned()])
-        .exec()
-        .unwrap()
+    let options = ["--offline".to_owned(), "--filter-platform".to_owned(), host()];
+    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).other_options(options).exec().unwrap()
+}
+
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 /// Names of the packages that `package` imports, tests and build scripts apart.
