@@ -156,11 +156,8 @@ impl Story {
             self.sign_and_settle(&operation, party, &seen).await?;
             self.screen.note(&format!("{}：{description} · {step:?}", party.name));
         }
-        self.screen.check(
-            "付款及其回单摘要、收款确认已上链 · payment, receipt digest and acceptance recorded",
-            true,
-            String::new,
-        )
+        self.screen.confirm("付款及其回单摘要、收款确认已上链 · payment, receipt digest and acceptance recorded");
+        Ok(())
     }
 
     /// Opens a contract of the sample's text between the people and fixes it.
@@ -231,15 +228,12 @@ impl Story {
         let settled = self.sign_and_settle(&operation, party, &seen).await?;
         let height = settled.record.map_or(0, |record| record.height);
         let elapsed = start.elapsed().as_secs_f64();
-        self.screen.check(
-            &format!(
-                "{} 核对摘要后签署（第 {} 处），区块 {height} 共识确认后才落章 · signed, final in block {height}, then sealed ({elapsed:.1} s)",
-                party.name,
-                slot + 1
-            ),
-            true,
-            String::new,
-        )
+        self.screen.confirm(&format!(
+            "{} 核对摘要后签署（第 {} 处），区块 {height} 共识确认后才落章 · signed, final in block {height}, then sealed ({elapsed:.1} s)",
+            party.name,
+            slot + 1
+        ));
+        Ok(())
     }
 
     /// Asks for a signature and looks at what comes back, without signing.

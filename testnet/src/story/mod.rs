@@ -89,7 +89,7 @@ impl Story {
         let network = Network::found(binaries, folder, ports, &mut |line| screen.note(line))?;
         let mut story = Self::on(screen, network)?;
         let chain_id = story.network.nodes()[0].member.genesis().chain_id();
-        story.screen.check("创世文件经四家机构签署 · genesis signed by all four", true, String::new)?;
+        story.screen.confirm("创世文件经四家机构签署 · genesis signed by all four");
         story.screen.fact("链标识 chain id", chain_id.to_string());
         story.start().await?;
         Ok(story)
