@@ -57,8 +57,10 @@ unpack_toolchain() {
         fetch 2>/dev/null || { [ "$(id -u)" = 0 ] && apt-get update -q >/dev/null && fetch; } ||
             die "could not download rustc-web $version: run 'apt-get update' and try again"
         for package in "$toolchain"/debs/*.deb; do
-            dpkg-deb --fsys-tarfile "$package" | tar -x -C "$toolchain" --wildcards --exclude='./usr/share' \
-                $(case $package in *rust-web-src*) echo './usr/lib/*' './usr/src/*/library/*' ;; *) echo './usr/*' ;; esac)
+            members=('./usr/*')
+            [[ $package == *rust-web-src* ]] && members=('./usr/lib/*' './usr/src/*/library/*')
+            dpkg-deb --fsys-tarfile "$package" |
+                tar -x -C "$toolchain" --wildcards --exclude='./usr/share' "${members[@]}"
         done
         rm -rf "$toolchain/debs"
         echo "$version" >"$toolchain/version"
