@@ -6,7 +6,7 @@
 
 mod ledger;
 
-use ledger::{DOCUMENT, Ledger, SIGNED_RANGE, START_MS};
+use ledger::{CERTIFICATE, DOCUMENT, Ledger, SIGNED_RANGE, START_MS, VERSION};
 use qz_evidence::bundle::Bundle;
 use qz_evidence::codec::{Bytes, decode_strict, encode};
 use qz_evidence::commit::{CommitCertificate, VoteType};
@@ -14,21 +14,33 @@ use qz_evidence::hash::{blake3, sha256};
 use qz_evidence::header::Header;
 use qz_evidence::record::Record;
 use qz_evidence::records_tree::record_hash;
-use qz_evidence::verify::{GivenDocument, Report, TrustInputs, Verdict, verify};
+use qz_evidence::verify::{GivenDocument, GivenSignature, Report, TrustInputs, Verdict, verify};
 use qz_evidence::{Hash32, SubjectId};
 use std::path::PathBuf;
 
 fn check(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>) -> Report {
-    check_signed(bundle, genesis, document, vec![sha256(&[SIGNED_RANGE])])
+    check_signed(bundle, genesis, document, |_| {})
 }
 
-fn check_signed(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>, signature_digests: Vec<Hash32>) -> Report {
+/// Checks a file that is as it should be, but for `change`.
+fn check_signed(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>, change: impl Fn(&mut GivenDocument)) -> Report {
     let trust = TrustInputs { genesis, as_of_ms: START_MS + 60_000, max_age_ms: None };
-    let documents: Vec<_> = document
-        .map(|d| GivenDocument { name: "contract.pdf".into(), sha256: sha256(&[d]), signature_digests })
-        .into_iter()
-        .collect();
-    verify(bundle, &trust, &documents)
+    let given = document.map(|file| {
+        let mut given = GivenDocument {
+            name: "contract.pdf".into(),
+            sha256: sha256(&[file]),
+            signatures: vec![signature(SIGNED_RANGE, CERTIFICATE)],
+            earlier_revisions: vec![sha256(&[b"an earlier revision"]), sha256(&[VERSION])],
+            covered: true,
+        };
+        change(&mut given);
+        given
+    });
+    verify(bundle, &trust, &given.into_iter().collect::<Vec<_>>())
+}
+
+fn signature(range: &[u8], certificate: &[u8]) -> GivenSignature {
+    GivenSignature { digest: sha256(&[range]), certificate: sha256(&[certificate]) }
 }
 
 fn golden(file: &str, bytes: &[u8]) {
@@ -199,7 +211,7 @@ fn files_and_time_are_checked() {
     let bundle = encode(&ledger.bundle());
     let altered = check(&bundle, &ledger.genesis, Some(b"the final fil3"));
     assert_eq!(altered.failed_step().map(|s| s.n), Some(9));
-    let base = check(&bundle, &ledger.genesis, Some(b"the version put up for signing"));
+    let base = check(&bundle, &ledger.genesis, Some(VERSION));
     assert_eq!(base.verdict, Verdict::ValidUnanchored);
     assert!(base.documents[0].what_en.contains("without signatures"));
     let mut without_states = ledger.bundle();
@@ -228,24 +240,37 @@ fn files_and_time_are_checked() {
 }
 
 #[test]
-fn a_final_file_has_exactly_the_recorded_signatures() {
+fn a_final_file_is_the_fixed_version_with_exactly_the_recorded_signatures() {
+    type Change = (&'static str, fn(&mut GivenDocument));
     let ledger = Ledger::sample();
     let bundle = encode(&ledger.bundle());
-    let (known, stranger) = (sha256(&[SIGNED_RANGE]), sha256(&[b"another range"]));
-    for (what, digests, ok) in [
-        ("as recorded", vec![known], true),
-        ("unsigned", vec![], false),
-        ("a stranger's", vec![stranger], false),
-        ("one too many", vec![known, stranger], false),
-    ] {
-        let report = check_signed(&bundle, &ledger.genesis, Some(DOCUMENT), digests);
-        assert_eq!(report.failed_step().map(|s| s.n), (!ok).then_some(9), "{what}");
+    assert_eq!(check(&bundle, &ledger.genesis, Some(DOCUMENT)).failed_step(), None);
+    let changes: [Change; 7] = [
+        ("unsigned", |d| d.signatures.clear()),
+        ("over another range", |d| d.signatures = vec![signature(b"another range", CERTIFICATE)]),
+        ("by another certificate", |d| d.signatures = vec![signature(SIGNED_RANGE, b"another certificate")]),
+        ("one too many", |d| d.signatures.push(signature(b"another range", CERTIFICATE))),
+        ("something added behind the last signature", |d| d.covered = false),
+        ("began as another text", |d| d.earlier_revisions.truncate(1)),
+        ("began as nothing", |d| d.earlier_revisions.clear()),
+    ];
+    for (what, change) in changes {
+        let report = check_signed(&bundle, &ledger.genesis, Some(DOCUMENT), change);
+        assert_eq!(report.failed_step().map(|s| s.n), Some(9), "{what}");
     }
-    // The platform completes a contract whose signatures the proof leaves out.
+    // The platform completes a contract whose signatures the proof leaves out, or does not disclose.
     let mut hiding = ledger.bundle();
     hiding.entries.retain(|entry| entry.openings.iter().all(|o| o.name != "to_be_signed.sha256"));
-    let report = check_signed(&encode(&hiding), &ledger.genesis, Some(DOCUMENT), vec![]);
+    let unsigned: fn(&mut GivenDocument) = |d| d.signatures.clear();
+    let report = check_signed(&encode(&hiding), &ledger.genesis, Some(DOCUMENT), unsigned);
     assert_eq!(report.failed_step().map(|s| s.n), Some(9));
+    for name in ["to_be_signed.sha256", "certificate.sha256", "document.sha256"] {
+        let mut silent = ledger.bundle();
+        let last = silent.entries.len() - 1;
+        silent.entries[..last].iter_mut().for_each(|entry| entry.openings.retain(|o| o.name != name));
+        let report = check(&encode(&silent), &ledger.genesis, Some(DOCUMENT));
+        assert_eq!(report.failed_step().map(|s| s.n), Some(9), "{name} is not disclosed");
+    }
 }
 
 #[test]

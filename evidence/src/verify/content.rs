@@ -1,8 +1,8 @@
 //! Steps 7–9: what the proven records say, who signed them, where the subjects stand, which files.
 
 use super::{
-    CertificateReport, Decoded, Disclosure, DocumentReport, Event, Failure, GivenDocument, Note, Opened, SubjectReport,
-    TrustInputs,
+    CertificateReport, Decoded, Disclosure, DocumentReport, Event, Failure, GivenDocument, GivenSignature, Note,
+    Opened, SubjectReport, TrustInputs,
 };
 use crate::codec::decode_strict;
 use crate::commitment::name;
@@ -13,7 +13,7 @@ use crate::payload::Payload;
 use crate::state_proof::SubjectHead;
 use crate::submission::actor_message;
 use der::{Decode, Encode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What step 7 finds, with its note.
 type Signatures = ((Vec<Event>, Vec<CertificateReport>), Note);
@@ -402,35 +402,91 @@ fn document_event(
     Ok((*event, words.0, words.1))
 }
 
-/// A completed contract's file carries exactly the signatures that its `contract.signed` records name: the
-/// platform, which alone completes, can neither add one nor complete a file that lacks one.
+/// A completed contract's file is the fixed version with exactly the signatures that its `contract.signed`
+/// records name, and nothing behind the last: the platform, which alone completes, can neither add
+/// anything nor complete a file that lacks a signature or began as another text.
 fn check_signatures(
     decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument, contract: SubjectId,
 ) -> Result<(), Failure> {
-    let signs = |event: usize| match &decoded.entries[event].parsed.body().payload {
-        Payload::ContractSigned(signed) => signed.contract == contract,
-        _ => false,
-    };
-    let recorded: Vec<_> =
-        digests.iter().filter(|(event, n, _)| n == name::TO_BE_SIGNED && signs(*event)).map(|(.., d)| d).collect();
     let file = &document.name;
+    let fail = |zh: &str, en: &str| Err(Failure::new(format!("文件“{file}”：{zh}"), format!("file `{file}`: {en}")));
+    let disclosed = |event: usize, name: &str| {
+        digests.iter().find(|(e, n, _)| *e == event && n == name).map(|(.., digest)| *digest)
+    };
+    if !all_records_shown(decoded, contract) {
+        return fail(
+            "证明没有列出该合同签署完成前的全部记录",
+            "the proof does not show every record of the contract up to its completion",
+        );
+    }
+    let mut recorded = vec![];
+    let mut version = None;
+    for (event, opened) in decoded.entries.iter().enumerate() {
+        match &opened.parsed.body().payload {
+            Payload::ContractVersionFixed(fixed) if fixed.contract == contract => {
+                version = disclosed(event, name::DOCUMENT);
+            }
+            Payload::ContractSigned(signed) if signed.contract == contract => {
+                let certificate = match signed.seal {
+                    None => disclosed(event, name::CERTIFICATE),
+                    Some(seal) => making_of(decoded, seal).and_then(|making| disclosed(making, name::CERTIFICATE)),
+                };
+                let (Some(digest), Some(certificate)) = (disclosed(event, name::TO_BE_SIGNED), certificate) else {
+                    return fail(
+                        "证明没有披露某一签署的摘要或数字证书",
+                        "the proof does not disclose the digest or the certificate of one of the signings",
+                    );
+                };
+                recorded.push(GivenSignature { digest, certificate });
+            }
+            _ => {}
+        }
+    }
     if recorded.is_empty() {
-        return Err(Failure::new(
-            format!("证明没有披露文件“{file}”的任何签署记录"),
-            format!("the proof discloses no signing record for file `{file}`"),
-        ));
+        return fail("证明没有该合同的任何签署记录", "the proof has no signing record of the contract");
     }
-    if let Some(stranger) = document.signature_digests.iter().find(|digest| !recorded.contains(digest)) {
-        return Err(Failure::new(
-            format!("文件“{file}”中有一个签名的摘要 {stranger} 未在链上登记"),
-            format!("file `{file}` has a signature whose digest {stranger} is not on the ledger"),
-        ));
+    if let Some(stranger) = document.signatures.iter().find(|signature| !recorded.contains(signature)) {
+        let digest = stranger.digest;
+        return fail(
+            &format!("其中有一个签名（摘要 {digest}）的摘要或数字证书与链上登记不符"),
+            &format!("the signature with digest {digest} is not on the ledger, or by another certificate"),
+        );
     }
-    if let Some(missing) = recorded.iter().find(|digest| !document.signature_digests.contains(digest)) {
-        return Err(Failure::new(
-            format!("文件“{file}”缺少链上登记的签名（摘要 {missing}）"),
-            format!("file `{file}` lacks the signature with digest {missing} that the ledger records"),
-        ));
+    if let Some(missing) = recorded.iter().find(|signature| !document.signatures.contains(signature)) {
+        let digest = missing.digest;
+        return fail(
+            &format!("缺少链上登记的签名（摘要 {digest}）"),
+            &format!("it lacks the signature with digest {digest} that the ledger records"),
+        );
+    }
+    if !document.covered {
+        return fail("最后一个签名之后另有内容", "something was added behind the last signature");
+    }
+    if !version.is_some_and(|version| document.earlier_revisions.contains(&version)) {
+        return fail(
+            "其签名前的文本不是链上固定的待签文本",
+            "what it was before the signatures is not the version that was fixed on the ledger",
+        );
     }
     Ok(())
+}
+
+/// Are all records of the contract up to its completion among the entries? Sequences have no gaps.
+fn all_records_shown(decoded: &Decoded, contract: SubjectId) -> bool {
+    let sequence =
+        |opened: &Opened| opened.record.links.iter().find(|link| link.subject == contract).map(|link| link.sequence);
+    let completed = decoded.entries.iter().find(|opened| {
+        matches!(&opened.parsed.body().payload, Payload::ContractCompleted(completed) if completed.contract == contract)
+    });
+    let Some(last) = completed.and_then(sequence) else { return false };
+    let shown: BTreeSet<_> = decoded.entries.iter().filter_map(sequence).filter(|s| *s <= last).collect();
+    u64::try_from(shown.len()).is_ok_and(|shown| shown == last + 1)
+}
+
+/// The entry that made this seal.
+fn making_of(decoded: &Decoded, seal: SubjectId) -> Option<usize> {
+    decoded.entries.iter().position(|opened| {
+        matches!(opened.parsed.body().payload, Payload::SealMade(_))
+            && opened.record.links.first().is_some_and(|link| link.subject == seal && link.sequence == 0)
+    })
 }

@@ -28,8 +28,22 @@ pub struct GivenDocument {
     pub name: String,
     /// SHA-256 of the whole file.
     pub sha256: Hash32,
-    /// SHA-256 over the ByteRange of every signature in it, if it is a PDF.
-    pub signature_digests: Vec<Hash32>,
+    /// Its PDF signatures, if it is a PDF.
+    pub signatures: Vec<GivenSignature>,
+    /// SHA-256 of everything before each place where an earlier revision of a PDF may end: one of them
+    /// is the version that was put up for signing.
+    pub earlier_revisions: Vec<Hash32>,
+    /// Does the last PDF signature cover the file to its end?
+    pub covered: bool,
+}
+
+/// A PDF signature in a given file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenSignature {
+    /// SHA-256 over its ByteRange.
+    pub digest: Hash32,
+    /// SHA-256 of the signer's X.509 certificate (DER).
+    pub certificate: Hash32,
 }
 
 /// What the verifier trusts and asks; never taken from the bundle.
@@ -197,6 +211,10 @@ impl Run {
             Note::new(
                 "未附第三方时间戳：时间为各成员共识确认的区块时间。",
                 "No third-party timestamp: times are block times agreed by the members.",
+            ),
+            Note::new(
+                "PDF 各签名之间后加的内容（如印章外观）是否改变了先前内容的显示，由 PDF 阅读器判断。",
+                "Whether what later PDF revisions add (such as the look of seals) changes how earlier content is shown: a PDF reader's business.",
             ),
             Note::new(
                 "数字证书的签发机构是否可信、证书是否曾被吊销。",

@@ -28,6 +28,10 @@ use std::collections::HashMap;
 
 pub const START_MS: u64 = 1_790_000_000_000;
 pub const DOCUMENT: &[u8] = b"the final file";
+/// What was put up for signing.
+pub const VERSION: &[u8] = b"the version put up for signing";
+/// Stands for the certificate of [`DOCUMENT`]'s one PDF signature.
+pub const CERTIFICATE: &[u8] = b"a certificate";
 /// Stands for the bytes that the one PDF signature of [`DOCUMENT`] covers.
 pub const SIGNED_RANGE: &[u8] = b"the signed range";
 pub const ORGS: [(&str, &str, &str, Role); 4] = [
@@ -156,14 +160,17 @@ impl Ledger {
         let contract = SubjectId::created_by(&chain_id, &body.digest());
         ledger.contract = contract;
         let opened = ledger.record(&body, &[(subject, &party)], &[contract]);
-        let digest = sha256(&[b"the version put up for signing"]);
+        let digest = sha256(&[VERSION]);
         let fixed = Payload::ContractVersionFixed(ContractVersionFixed { contract, version: 1 });
         let body = ledger.body(fixed, &[(name::DOCUMENT, &digest.0)]);
         let fixed = ledger.record_at(&body, &[(subject, &party)], &[contract], 1);
         let version = *body.commitment(name::DOCUMENT).unwrap();
+        let (range, certificate) = (sha256(&[SIGNED_RANGE]), sha256(&[CERTIFICATE]));
         let signed = Payload::ContractSigned(ContractSigned { contract, slot: 0, version, seal: None });
-        let body =
-            ledger.body(signed, &[(name::TO_BE_SIGNED, &sha256(&[SIGNED_RANGE]).0), (name::INTENT, "同意".as_bytes())]);
+        let body = ledger.body(
+            signed,
+            &[(name::TO_BE_SIGNED, &range.0), (name::CERTIFICATE, &certificate.0), (name::INTENT, "同意".as_bytes())],
+        );
         let signed = ledger.record_at(&body, &[(subject, &party)], &[contract], 2);
         ledger.block(vec![opened, fixed, signed]);
         let fillers = (0..8).map(|i| {

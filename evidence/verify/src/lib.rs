@@ -3,12 +3,14 @@
 //!
 //! No disk, no clock, no network: the caller reads files and gives the time.
 
+mod revisions;
 pub mod show;
 
+use qz_evidence::Hash32;
 use qz_evidence::commitment::name;
 use qz_evidence::genesis::Genesis;
 use qz_evidence::hash::sha256;
-use qz_evidence::verify::{GivenDocument, Note, Report, TrustInputs, Verdict, unreadable, verify};
+use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, TrustInputs, Verdict, unreadable, verify};
 use qz_evidence_pdf::{Attachment, PdfSignature, attachments, signatures};
 
 /// What a person gives.
@@ -38,7 +40,7 @@ pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
     if !input.file.starts_with(b"%PDF-") {
         return match input.proof {
             None => verify(input.file, &trust, &[]),
-            Some(proof) => verify(proof, &trust, &[given(input.file, vec![])]),
+            Some(proof) => verify(proof, &trust, &[given(input.file, &[])]),
         };
     }
     let found = match signatures(input.file) {
@@ -68,13 +70,22 @@ pub fn attached_proof(pdf: &[u8]) -> Result<Option<Attachment>, qz_evidence_pdf:
     Ok(if proofs.len() == 1 { proofs.pop() } else { None })
 }
 
-fn given(file: &[u8], signature_digests: Vec<qz_evidence::Hash32>) -> GivenDocument {
-    GivenDocument { name: "document".into(), sha256: sha256(&[file]), signature_digests }
+fn given(file: &[u8], found: &[PdfSignature]) -> GivenDocument {
+    let signature = |s: &PdfSignature| GivenSignature {
+        digest: Hash32(s.byte_range_digest),
+        certificate: sha256(&[&s.signer_cert_der]),
+    };
+    GivenDocument {
+        name: "document".into(),
+        sha256: sha256(&[file]),
+        signatures: found.iter().map(signature).collect(),
+        earlier_revisions: revisions::digests(file),
+        covered: found.last().is_some_and(|last| last.covers_whole_file),
+    }
 }
 
 fn contract(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustInputs<'_>) -> Report {
-    let digests = found.iter().map(|s| qz_evidence::Hash32(s.byte_range_digest)).collect();
-    let report = verify(proof, trust, &[given(file, digests)]);
+    let report = verify(proof, trust, &[given(file, found)]);
     match broken_signature(found) {
         Some(note) if report.verdict != Verdict::Invalid => report.failing_at(9, note),
         _ => report,
