@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::ServiceError;
+use qz_domain::Refusal;
 use qz_storage::audit::{self, AuditLine};
 use qz_storage::certificates::{self, Certificate};
 use qz_storage::contracts::{self, Contract};
@@ -10,10 +11,24 @@ use qz_storage::keys::{self, PartyKey};
 use qz_storage::operations::{self, Operation};
 use qz_storage::seals::{self, Seal};
 use qz_storage::{ContractId, OperationId, SealKeyId, Tx, jobs, seal_keys};
+use std::fmt;
 use zeroize::Zeroizing;
 
+/// A contract to be reserved for the signature that was prepared on one of its revisions.
+#[derive(Debug)]
+pub struct Reservation {
+    /// The contract.
+    pub contract: ContractId,
+    /// Version of the row that the signature was prepared from.
+    pub row_version: u64,
+    /// For which operation.
+    pub operation: OperationId,
+    /// Until when at most.
+    pub until_ms: u64,
+}
+
 /// Rows to be written together.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Change {
     /// New documents; their blobs are stored already.
     pub documents: Vec<Document>,
@@ -27,14 +42,41 @@ pub struct Change {
     pub seal_keys: Vec<(SealKeyId, Zeroizing<Vec<u8>>)>,
     /// New seals.
     pub seals: Vec<Seal>,
-    /// A contract to be reserved for an operation until a time.
-    pub busy: Option<(ContractId, OperationId, u64)>,
+    /// A contract to be reserved, if it is still as it was read.
+    pub busy: Option<Reservation>,
     /// New signing certificates.
     pub certificates: Vec<Certificate>,
     /// New jobs: kind, reference, not before.
     pub jobs: Vec<(&'static str, String, u64)>,
     /// Audit lines.
     pub audit: Vec<AuditLine>,
+}
+
+/// Private keys are not shown.
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change")
+            .field("documents", &self.documents)
+            .field("contracts", &self.contracts)
+            .field("operations", &self.operations)
+            .field("keys", &self.keys)
+            .field("seal_keys", &self.seal_keys.iter().map(|(id, _)| id).collect::<Vec<_>>())
+            .field("seals", &self.seals)
+            .field("busy", &self.busy)
+            .field("certificates", &self.certificates)
+            .field("jobs", &self.jobs)
+            .field("audit", &self.audit)
+            .finish()
+    }
+}
+
+/// The contract is no longer the one that a signature was prepared for.
+pub fn changed() -> Refusal {
+    Refusal::state(
+        "contract.changed",
+        "合同文件在准备期间已有变化，请重新准备签署",
+        "the contract has changed meanwhile; prepare the signature again",
+    )
 }
 
 impl Change {
@@ -46,8 +88,11 @@ impl Change {
         for contract in &self.contracts {
             contracts::insert(tx, contract).await?;
         }
-        if let Some((contract, operation, until_ms)) = &self.busy {
+        if let Some(Reservation { contract, row_version, operation, until_ms }) = &self.busy {
             contracts::acquire_busy(tx, contract, operation, *until_ms, now_ms).await?;
+            if contracts::get(tx, contract).await?.row_version != *row_version {
+                return Err(changed().into());
+            }
         }
         for operation in &self.operations {
             operations::insert(tx, operation).await?;

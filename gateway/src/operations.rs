@@ -1,9 +1,11 @@
 //! Operations: composing them, showing them, and taking actors' signatures.
 
 use crate::app::App;
+use crate::change::changed;
 use crate::clock::{now_ms, rfc3339};
 use crate::error::ServiceError;
 use crate::server::Caller;
+use crate::signing::Plan;
 use crate::{authority, worker};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -199,6 +201,11 @@ pub async fn sign(
         if let (CONTRACT_SIGNED, Some(contract)) = (operation.kind.as_str(), &operation.contract) {
             // From here on only the ledger's answer frees the contract.
             contracts::acquire_busy(&tx, contract, id, now.saturating_add(UNTIL_SETTLED_MS), now).await?;
+            let row = contracts::get(&tx, contract).await?;
+            let base = row.current_revision.as_ref().unwrap_or(&row.document);
+            if Plan::of(&operation.payload)?.base != base.as_str() {
+                return Err(changed().into());
+            }
         }
         operations::mark_queued(&tx, id, now).await?;
         jobs::enqueue(&tx, worker::SUBMIT, id.as_str(), now).await?;

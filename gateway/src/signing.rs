@@ -2,7 +2,7 @@
 //! its digest. No key is touched here.
 
 use crate::app::App;
-use crate::change::Change;
+use crate::change::{Change, Reservation};
 use crate::contracts::{check_entitled, domain, of_operation};
 use crate::error::{ServiceError, blocking};
 use crate::operations::PREPARED_TIME_MS;
@@ -19,7 +19,7 @@ use qz_evidence::{Hash32, SubjectId};
 use qz_storage::contracts::Contract;
 use qz_storage::documents::Document;
 use qz_storage::seals::{Seal, SealStatus};
-use qz_storage::{BlobKey, SealKeyId};
+use qz_storage::{BlobKey, SealKeyId, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -91,6 +91,9 @@ pub async fn prepare(
 ) -> Result<Outcome, ServiceError> {
     let contract = domain(&row)?;
     contract.admit(Request::Sign { slot: request.slot })?;
+    if let Some(busy) = row.busy.as_ref().filter(|busy| busy.until_ms > clock::now_ms()) {
+        return Err(StorageError::Busy { operation: busy.operation.clone(), until_ms: busy.until_ms }.into());
+    }
     let slot = contract.slot(request.slot)?.clone();
     check_entitled(app, &slot, &request.key).await?;
     let intent = Intent {
@@ -132,7 +135,12 @@ pub async fn prepare(
     let operation = operations::compose(app, content, Some(row.id.clone()), json!(plan)).await?;
     let body = operations::view(app, &operation)?;
     let mut change = Change {
-        busy: Some((row.id, operation.id.clone(), operation.created_ms + PREPARED_TIME_MS)),
+        busy: Some(Reservation {
+            contract: row.id,
+            row_version: row.row_version,
+            operation: operation.id.clone(),
+            until_ms: operation.created_ms.saturating_add(PREPARED_TIME_MS),
+        }),
         ..of_operation(caller, operation)
     };
     if let Some((imprint, credential)) = instrument.personal {
