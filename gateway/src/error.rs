@@ -43,9 +43,12 @@ pub enum ServiceError {
     /// the others accept.
     #[error("{REFUSED_ONCE} ({0}); asking again")]
     RefusedOnce(String),
-    /// A proof does not hold. Nothing is signed on its ground.
+    /// A node's proof does not hold; another node's may. Nothing is signed on its ground.
     #[error("the proof does not hold: {0}")]
     Proof(String),
+    /// The key service does not sign: what was recorded is not what was prepared.
+    #[error("nothing is signed: {0}")]
+    Withheld(String),
     /// A key or X.509 certificate.
     #[error(transparent)]
     Ca(#[from] CaError),
@@ -71,7 +74,16 @@ impl ServiceError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Ledger(error) => error.is_temporary(),
-            Self::NotYet(_) | Self::RefusedOnce(_) | Self::Storage(StorageError::WriterTimeout { .. }) => true,
+            Self::NotYet(_) | Self::RefusedOnce(_) | Self::Proof(_) | Self::Blob(_) => true,
+            Self::Storage(error) => matches!(
+                error,
+                StorageError::Stale { .. }
+                    | StorageError::Busy { .. }
+                    | StorageError::WriterTimeout { .. }
+                    | StorageError::File { .. }
+                    | StorageError::Database { .. }
+                    | StorageError::Blob(_)
+            ),
             _ => false,
         }
     }

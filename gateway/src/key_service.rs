@@ -30,7 +30,7 @@ use qz_storage::seals::{self, Seal};
 pub async fn sign_after_finality(
     app: &App, operation: &Operation, contract: &Contract,
 ) -> Result<Vec<u8>, ServiceError> {
-    let refuse = |why: &str| ServiceError::Proof(format!("operation {}: {why}", operation.id));
+    let refuse = |why: &str| ServiceError::Withheld(format!("operation {}: {why}", operation.id));
     let record = operation.record.ok_or_else(|| refuse("it has no record"))?;
     let proven = app.ledger.proven_record(&Hash32(record.hash)).await?;
     let fields = check_record(&proven, operation, contract)?;
@@ -62,7 +62,7 @@ pub async fn sign_after_finality(
 fn check_record(
     proven: &ProvenRecord, operation: &Operation, contract: &Contract,
 ) -> Result<ContractSigned, ServiceError> {
-    let refuse = |why: &str| ServiceError::Proof(format!("operation {}: {why}", operation.id));
+    let refuse = |why: &str| ServiceError::Withheld(format!("operation {}: {why}", operation.id));
     if proven.parsed.digest().0 != operation.digest {
         return Err(refuse("the record is another operation's"));
     }

@@ -54,6 +54,8 @@ const RENEW: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(500);
 /// Retries: quick at first, since a node that was killed is soon replaced by another.
 const BACK_OFF: BackOff = BackOff { first_ms: 500, max_ms: 60_000, max_attempts: 200 };
+/// A submission is tried until it is recorded or refused; after its expiry height the ledger refuses it.
+const UNTIL_ANSWERED: BackOff = BackOff { max_attempts: u32::MAX, ..BACK_OFF };
 
 /// Runs jobs until `stop` resolves, then lets those in progress end.
 pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
@@ -64,7 +66,7 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
             () = &mut stop => break,
             place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
         };
-        match jobs::claim(&app.storage, now_ms(), LEASE_MS, &BACK_OFF).await {
+        match jobs::claim(&app.storage, now_ms(), LEASE_MS, &UNTIL_ANSWERED).await {
             Ok(Some(claim)) => {
                 let app = app.clone();
                 tokio::spawn(async move {
@@ -89,18 +91,27 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
 
 async fn attempt(app: &App, claim: &Claim) {
     let job = &claim.job;
-    let outcome = tokio::select! {
-        outcome = work(app, claim) => outcome,
-        () = keep_lease(app, claim) => return,
+    let back_off = if job.kind == SUBMIT { UNTIL_ANSWERED } else { BACK_OFF };
+    let outcome = if job.attempts > back_off.max_attempts {
+        Err(ServiceError::Damaged("the worker died or hung on every attempt".into()))
+    } else {
+        tokio::select! {
+            outcome = work(app, claim) => outcome,
+            () = keep_lease(app, claim) => return,
+        }
     };
     let Err(error) = outcome else { return };
     let text = error.to_string();
     let outcome = async {
         let tx = app.storage.begin().await?;
         let now = now_ms();
-        let gave_up = if error.is_temporary() {
+        let hopeless = match job.kind.as_str() {
+            SUBMIT => matches!(error, ServiceError::Damaged(_)),
+            _ => !error.is_temporary(),
+        };
+        let gave_up = if !hopeless {
             tracing::warn!(kind = %job.kind, reference = %job.ref_id, error = %text, "job will be tried again");
-            jobs::fail(&tx, claim, &text, now, &BACK_OFF).await? == jobs::Failed::GaveUp
+            jobs::fail(&tx, claim, &text, now, &back_off).await? == jobs::Failed::GaveUp
         } else {
             jobs::fail_for_good(&tx, claim, &text, now).await?;
             true
@@ -190,7 +201,6 @@ async fn settle(app: &App, claim: &Claim, operation: &Operation, record: &Hash32
     if proven.parsed.digest().0 != operation.digest {
         return Err(ServiceError::Proof(format!("record {record} is not of operation {}", operation.id)));
     }
-    operation::next(operations::status(operation)?, Command::Finalise)?;
     let now = now_ms();
     let place = RecordRef {
         hash: record.0,
@@ -199,6 +209,13 @@ async fn settle(app: &App, claim: &Claim, operation: &Operation, record: &Hash32
         time_ms: proven.time_ms,
     };
     let tx = app.storage.begin().await?;
+    let current = rows::get(&tx, &operation.id).await?;
+    if current.record.is_some_and(|noted| noted.hash == place.hash) {
+        // Another job noted it, with all that it changes.
+        jobs::finish(&tx, claim, now).await?;
+        return Ok(tx.commit().await?);
+    }
+    operation::next(operations::status(&current)?, Command::Finalise)?;
     rows::mark_final(&tx, &operation.id, place, now).await?;
     apply(&tx, operation, &proven, now).await?;
     let detail = format!("{} {record} @ {}", operation.kind, place.height);
@@ -235,7 +252,15 @@ async fn apply(tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) 
     let follows = matches!(event, Event::Signed { .. });
     let completes = event == Event::Completed;
     let mut row = contract_rows::get(tx, contract_of(operation)?).await?;
-    let contract = contracts::domain(&row)?.apply(event)?;
+    let contract = match contracts::domain(&row)?.apply(event) {
+        Ok(contract) => contract,
+        // The operation is final all the same: the ledger is the truth, an operator must look.
+        Err(refusal) => {
+            tracing::error!(operation = %operation.id, %refusal, "a record does not fit our rows");
+            audit::append(tx, &line(now, "contract.diverged", operation, refusal.en)).await?;
+            return Ok(contract_rows::release_busy(tx, &row.id, &operation.id).await?);
+        }
+    };
     contracts::put(&mut row, &contract)?;
     if completes {
         row.final_document.clone_from(&row.current_revision);
@@ -248,10 +273,13 @@ async fn apply(tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) 
     Ok(())
 }
 
+/// Jobs settle in parallel, so what was recorded first may come last: a destroyed seal stays so.
 async fn set_seal(tx: &Tx, subject: &SubjectId, status: SealStatus) -> Result<(), ServiceError> {
     match seals::find(tx, &subject.0.0).await? {
-        Some(seal) => Ok(seals::set_status(tx, &seal.operation, status).await?),
-        None => Ok(()),
+        Some(seal) if seal.status != SealStatus::Destroyed => {
+            Ok(seals::set_status(tx, &seal.operation, status).await?)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -239,7 +239,8 @@ impl Contract {
         }
     }
 
-    /// The state after a final record.
+    /// The state after a final record. Records may come in another order than the ledger's, so what
+    /// was recorded before a refusal is accepted after it; the contract stays declined.
     ///
     /// # Errors
     /// When the record contradicts the state: the gateway missed something.
@@ -247,15 +248,18 @@ impl Contract {
         match (self.status, event) {
             (Status::Opening | Status::Failed, Event::Opened) => self.status = Status::Opened,
             (Status::Opening, Event::NotOpened) => self.status = Status::Failed,
-            (Status::Opened | Status::Signing, Event::VersionFixed { version, commitment }) => {
-                self.status = Status::Signing;
+            (
+                status @ (Status::Opened | Status::Signing | Status::Declined),
+                Event::VersionFixed { version, commitment },
+            ) => {
+                self.status = if status == Status::Declined { status } else { Status::Signing };
                 self.version = version;
                 self.version_commitment = Some(commitment);
             }
-            (Status::Signing, Event::Signed { slot, operation, record }) => {
+            (Status::Signing | Status::Declined, Event::Signed { slot, operation, record }) => {
                 let place = self.slots.get_mut(usize::from(slot)).ok_or_else(|| no_slot(slot))?;
                 place.signed = Some(SignedSlot { operation, record, in_document: false });
-                if self.is_fully_signed() {
+                if self.status == Status::Signing && self.is_fully_signed() {
                     self.status = Status::Signed;
                 }
             }
@@ -494,6 +498,8 @@ mod tests {
         assert!(opening.apply(fixed.clone()).is_err());
         let signing = opened.apply(fixed).unwrap();
         assert_eq!(signing.clone().apply(Event::Declined).unwrap().status, Status::Declined);
+        let late = sign(signing.clone().apply(Event::Declined).unwrap(), 0);
+        assert!(late.status == Status::Declined && late.slots[0].signed.is_some(), "signed@10, declined@11");
         let signed = sign(signing, 0);
         assert_eq!(signed.status, Status::Signed);
         assert_eq!(signed.apply(Event::Completed).unwrap().status, Status::Completed);
