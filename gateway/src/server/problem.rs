@@ -157,6 +157,17 @@ impl From<ServiceError> for Problem {
             .with("operation", operation.to_string())
             .with("until", crate::clock::rfc3339(until_ms))
             .with("until_ms", until_ms),
+            ServiceError::Storage(
+                error @ (StorageError::Conflict { .. } | StorageError::WrongState { .. } | StorageError::Stale { .. }),
+            ) => {
+                tracing::info!(%error, "a request lost a race");
+                Self::new(
+                    StatusCode::CONFLICT,
+                    "state.changed",
+                    "该对象已存在或状态已变化，请重新读取后再试",
+                    "it exists already or has changed meanwhile; read it again and decide again",
+                )
+            }
             ServiceError::Storage(StorageError::NotFound { .. }) => Self::not_found("所指对象不存在", "no such object"),
             ServiceError::Ledger(error) if error.is_temporary() => {
                 tracing::warn!(%error, "the ledger cannot be reached");
