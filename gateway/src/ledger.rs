@@ -96,7 +96,8 @@ impl Ledger {
     /// allow, since the node that we ask may be behind the others.
     pub async fn expiry(&self) -> Result<Height, ServiceError> {
         let window = self.genesis().body().params.window;
-        Ok(Height(self.client.status().await?.height + window - window / 10))
+        let margin = window - window / 10;
+        Ok(Height(self.client.status().await?.height.saturating_add(margin)))
     }
 
     /// Submits until final or refused. Safe to repeat: a submission is known by its body's digest.
