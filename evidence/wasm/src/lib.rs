@@ -36,7 +36,7 @@ pub extern "C" fn qz_alloc(len: usize) -> *mut u8 {
 /// Takes back the `len` bytes at `ptr`.
 ///
 /// # Safety
-/// `ptr` and `len` are from one [`qz_alloc`], or from one [`qz_verify`] (its length field + 4), and are
+/// `ptr` and `len` are from one [`qz_alloc`], or from one [`qz_verify()`] (its length field + 4), and are
 /// given back once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qz_free(ptr: *mut u8, len: usize) {
