@@ -9,14 +9,17 @@ use crate::operations;
 use qz_domain::compose::issuer_deposited;
 use qz_evidence::Hash32;
 use qz_evidence::hash::sha256;
+use qz_storage::jobs::BackOff;
 use qz_storage::operations::{self as rows, Operation, OperationStatus};
 use qz_storage::{OperationId, StorageError};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Pause between attempts while no node answers.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Pause while no node answers.
+const PAUSE_MS: u64 = 1_000;
+/// Pause until we look what became of an attempt: longer after each that the ledger refused.
+const BETWEEN_ATTEMPTS: BackOff = BackOff { first_ms: 5_000, max_ms: 600_000, max_attempts: MAX_ATTEMPTS as u32 };
 /// Attempts that the ledger may have refused before.
 const MAX_ATTEMPTS: u8 = 32;
 
@@ -28,12 +31,19 @@ pub async fn deposit(app: &App) -> Result<Hash32, ServiceError> {
     }
 }
 
-/// Sees to it that the deposit exists: at every start, until an operation is under way.
+/// Sees to it that the deposit exists: proposes it, and proposes it again when the ledger refused it.
 pub async fn keep_deposited(app: Arc<App>, stop: impl Future<Output = ()>) {
     let work = async {
-        while let Err(error) = propose(&app).await {
-            tracing::warn!(%error, "the issuer's certificate is not deposited yet");
-            tokio::time::sleep(PAUSE).await;
+        loop {
+            let pause = match propose(&app).await {
+                Ok(None) => break,
+                Ok(Some(attempt)) => BETWEEN_ATTEMPTS.delay_ms(u32::from(attempt) + 1),
+                Err(error) => {
+                    tracing::warn!(%error, "the issuer's certificate is not deposited yet");
+                    if error.is_temporary() { PAUSE_MS } else { BETWEEN_ATTEMPTS.max_ms }
+                }
+            };
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     };
     tokio::select! {
@@ -42,10 +52,11 @@ pub async fn keep_deposited(app: Arc<App>, stop: impl Future<Output = ()>) {
     }
 }
 
-async fn propose(app: &App) -> Result<(), ServiceError> {
+/// Proposes it unless that is under way; gives the attempt, or nothing once it is recorded.
+async fn propose(app: &App) -> Result<Option<u8>, ServiceError> {
     let (attempt, found) = latest(app).await?;
-    if found.is_some() {
-        return Ok(());
+    if let Some(operation) = found {
+        return Ok((operation.status != OperationStatus::Final).then_some(attempt));
     }
     let certificate = sha256(&[&app.authority.issuer().certificate_der]);
     let id = operation_id(&certificate, attempt)?;
@@ -55,7 +66,7 @@ async fn propose(app: &App) -> Result<(), ServiceError> {
     change.write(app, &tx, now_ms()).await?;
     tx.commit().await?;
     app.changed();
-    Ok(())
+    Ok(Some(attempt))
 }
 
 /// The attempt that counts: the first that was not given up; its operation, if it exists.

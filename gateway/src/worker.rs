@@ -36,11 +36,16 @@ use tokio::sync::Semaphore;
 pub const SUBMIT: &str = "submit";
 /// What follows a final record.
 pub const FOLLOW_UP: &str = "follow_up";
+/// Kind of the operation that ends the signing of a contract.
+const CONTRACT_COMPLETED: &str = "contract.completed";
 /// Gives up an operation that nobody signed.
 pub const EXPIRE: &str = "expire";
 
 /// Looks whether what we gave up was recorded after all.
 pub const RECHECK: &str = "recheck";
+
+/// Composes the completion of a contract again, after this one ended without a record.
+pub const COMPLETE: &str = "complete";
 
 /// How often that is.
 const RECHECK_MS: u64 = 10 * 60_000;
@@ -54,6 +59,8 @@ const RENEW: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(500);
 /// Retries: quick at first, since a node that was killed is soon replaced by another.
 const BACK_OFF: BackOff = BackOff { first_ms: 500, max_ms: 60_000, max_attempts: 200 };
+/// Between completions that the ledger refused.
+const COMPLETE_AGAIN: BackOff = BackOff { first_ms: 5_000, max_ms: 600_000, max_attempts: u32::MAX };
 /// A submission is tried until it is recorded or refused; after its expiry height the ledger refuses it.
 const UNTIL_ANSWERED: BackOff = BackOff { max_attempts: u32::MAX, ..BACK_OFF };
 
@@ -160,6 +167,7 @@ async fn work(app: &App, claim: &Claim) -> Result<(), ServiceError> {
         FOLLOW_UP => follow_up(app, claim, &operation).await,
         EXPIRE => expire(app, claim, &operation).await,
         RECHECK => recheck(app, claim, &operation).await,
+        COMPLETE => complete(app, claim, &operation).await,
         other => Err(ServiceError::Damaged(format!("unknown kind of job {other}"))),
     }
 }
@@ -276,9 +284,7 @@ async fn apply(tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) 
 /// Jobs settle in parallel, so what was recorded first may come last: a destroyed seal stays so.
 async fn set_seal(tx: &Tx, subject: &SubjectId, status: SealStatus) -> Result<(), ServiceError> {
     match seals::find(tx, &subject.0.0).await? {
-        Some(seal) if seal.status != SealStatus::Destroyed => {
-            Ok(seals::set_status(tx, &seal.operation, status).await?)
-        }
+        Some(seal) if seal.status != SealStatus::Destroyed => Ok(seals::set_status(tx, &seal.operation, status).await?),
         _ => Ok(()),
     }
 }
@@ -325,9 +331,40 @@ async fn abandon(tx: &Tx, operation: &Operation, now: u64) -> Result<(), Service
         Payload::ContractSigned(_) => {
             contract_rows::release_busy(tx, contract_of(operation)?, &operation.id).await?;
         }
+        Payload::ContractCompleted(_) => {
+            let tried = completions(&rows::for_contract(tx, contract_of(operation)?).await?).count();
+            let delay = COMPLETE_AGAIN.delay_ms(u32::try_from(tried).unwrap_or(u32::MAX));
+            jobs::enqueue(tx, COMPLETE, operation.id.as_str(), now.saturating_add(delay)).await?;
+        }
         _ => {}
     }
     Ok(())
+}
+
+fn completions(operations: &[Operation]) -> impl Iterator<Item = &Operation> {
+    operations.iter().filter(|operation| operation.kind == CONTRACT_COMPLETED)
+}
+
+/// A contract that all have signed is completed, if need be by a new operation with a fresh expiry.
+async fn complete(app: &App, claim: &Claim, given_up: &Operation) -> Result<(), ServiceError> {
+    let row = contract_rows::get(&app.storage, contract_of(given_up)?).await?;
+    let contract = contracts::domain(&row)?;
+    let Some(revision) = row.current_revision.as_ref().filter(|_| contract.status == ContractStatus::Signed) else {
+        return done(app, claim).await;
+    };
+    let sha256 = Hash32(documents::get(app, revision).await?.sha256);
+    let content = contract_completed(contract.subject, &sha256);
+    let completion = operations::compose(app, content, Some(row.id.clone()), Value::Null).await?;
+    let now = now_ms();
+    let tx = app.storage.begin().await?;
+    let known = rows::for_contract(&tx, &row.id).await?;
+    if !completions(&known).any(|other| matches!(other.status, OperationStatus::Queued | OperationStatus::Final)) {
+        let change =
+            Change { jobs: vec![operations::job(&completion)], operations: vec![completion], ..Change::default() };
+        change.write(app, &tx, now).await?;
+    }
+    jobs::finish(&tx, claim, now).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Nobody signed in time here; but the actor may have taken the body to another member.
