@@ -36,6 +36,10 @@ pub async fn issue(app: &App, row: &Contract) -> Result<(Change, String, [u8; 32
     let final_file = documents::get(app, &final_id).await?;
     let deposit = issuer::deposit(app).await?;
     let verified = proofs::of_contract(app, row, &[deposit]).await?;
+    let shown = verified.report.subjects.iter().find(|report| report.subject == contract.subject);
+    if !shown.is_some_and(|report| report.complete) {
+        return Err(ServiceError::NotYet(format!("every record of contract {}", contract.subject)));
+    }
     let proven = ProvenContract::read(&verified.bundle, contract.subject)?;
     if proven.final_sha256.0 != final_file.sha256 {
         return Err(ServiceError::Proof("the ledger names another final file".into()));
@@ -199,8 +203,8 @@ fn party(
         name: party.name.clone(),
         id_kind: identity::kind(&party.id_code).words().to_owned(),
         id_code: party.id_code.clone(),
-        handler: signature.handler.clone().unwrap_or(default_handler),
-        authority: signature.authority.clone().unwrap_or_else(|| default_authority.to_owned()),
+        handler: declared(signature.handler.as_ref()).unwrap_or(default_handler),
+        authority: declared(signature.authority.as_ref()).unwrap_or_else(|| default_authority.to_owned()),
         identity: Check {
             method: party.identity_check.clone(),
             provider: format!("{attestor}（联盟成员）"),
@@ -242,6 +246,11 @@ fn party(
             record: record_facts(proven, record),
         },
     })
+}
+
+/// What the caller said and nobody checked.
+fn declared(text: Option<&String>) -> Option<String> {
+    text.map(|text| format!("{text}（申报 declared）"))
 }
 
 fn signature_seal<'a>(
