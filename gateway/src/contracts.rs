@@ -6,6 +6,7 @@ use crate::clock::now_ms;
 use crate::error::ServiceError;
 use crate::server::{Caller, Outcome};
 use crate::{authority, documents, keys, operations, seals};
+use qz_document::inspect::MAX_BYTES;
 use qz_domain::compose;
 use qz_domain::contract::{self as rules, Contract as Domain, Field, Request, Rule, Size, Slot, Status};
 use qz_domain::{Refusal, refusal};
@@ -18,6 +19,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
+
+/// What a signature may add to the PDF: imprint, certificates and revision data.
+const BYTES_PER_SIGNATURE: u64 = 1 << 20;
 
 /// `POST /v1/contracts`
 #[derive(Debug, Deserialize, ToSchema)]
@@ -150,6 +154,10 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
         signed: None,
     };
     let slots: Vec<Slot> = new.slots.into_iter().map(slot).collect();
+    let signed_size = document.size.saturating_add(BYTES_PER_SIGNATURE.saturating_mul(slots.len() as u64));
+    if signed_size > MAX_BYTES as u64 {
+        return Err(documents::too_large_to_sign().into());
+    }
     let mut sizes = BTreeMap::new();
     for slot in slots.iter().take(rules::MAX_SLOTS) {
         sizes.insert(slot.subject, imprint_size(app, slot).await?);

@@ -8,6 +8,7 @@ use qz_document::render::{self, AmendmentText, ContractText, ReceiptText, Render
 use qz_domain::Refusal;
 use qz_domain::contract::Size;
 use qz_evidence::hash::sha256;
+use qz_evidence_pdf::{PdfReadError, signatures};
 use qz_storage::DocumentId;
 use qz_storage::documents::{self, Document};
 use serde::de::DeserializeOwned;
@@ -42,6 +43,42 @@ pub async fn store_pdf(app: &App, pdf: Vec<u8>, file_name: Option<String>) -> Re
     })
     .await?;
     store(app, &pdf, json!(pages), file_name).await
+}
+
+/// The same for an uploaded PDF, which must not be signed: the final file has exactly the signatures
+/// that the ledger records.
+pub async fn store_upload(app: &App, pdf: Vec<u8>, file_name: Option<String>) -> Result<Document, ServiceError> {
+    let pdf = blocking(move || {
+        Pdf::open(&pdf)?;
+        match signatures(&pdf) {
+            Ok(found) if found.is_empty() => Ok(pdf),
+            Ok(_) | Err(PdfReadError::ByteRange { .. }) => Err(already_signed().into()),
+            Err(error) => Err(ServiceError::from(Refusal::invalid(
+                "pdf.malformed",
+                "无法读取该 PDF 的签名域，不能用于签署",
+                format!("the signature fields of this PDF cannot be read: {error}"),
+            ))),
+        }
+    })
+    .await?;
+    store_pdf(app, pdf, file_name).await
+}
+
+fn already_signed() -> Refusal {
+    Refusal::invalid(
+        "pdf.already_signed",
+        "该 PDF 已带有电子签名；暂不支持在他人签名之上继续签署，请上传未签名的文本",
+        "this PDF is signed already; signing on top of other people's signatures is not supported yet: upload the unsigned text",
+    )
+}
+
+/// No room for the signatures.
+pub fn too_large_to_sign() -> Refusal {
+    Refusal::invalid(
+        "document.too_large_to_sign",
+        "文件过大：签署后将超过 50 MB（每个签署位预留 1 MB），请压缩文件或减少签署位",
+        "the document would exceed 50 MB once signed (1 MB is kept for each slot); make it smaller or use fewer slots",
+    )
 }
 
 /// Stores other bytes, such as a proof bundle.

@@ -8,6 +8,7 @@ use crate::error::{ServiceError, blocking};
 use crate::operations::PREPARED_TIME_MS;
 use crate::server::{Caller, Outcome};
 use crate::{authority, clock, documents, keys, operations, seals};
+use qz_document::inspect::MAX_BYTES;
 use qz_document::seal::Imprint;
 use qz_document::sign::{self, FieldRequest, Prepared};
 use qz_domain::compose::{self, Intent};
@@ -113,6 +114,9 @@ pub async fn prepare(
     let pdf = documents::bytes(app, &base).await?;
     let field_name = format!("qz-slot-{}", request.slot);
     let prepared = prepare_revision(pdf, field_name, slot.field, &instrument, intent.words.clone()).await?;
+    if prepared.bytes.len() > MAX_BYTES {
+        return Err(documents::too_large_to_sign().into());
+    }
     let blob = app.blobs.put(&prepared.bytes).await?;
     let plan = Plan {
         slot: request.slot,

@@ -69,7 +69,7 @@ async fn upload(
     let name = name.map(|name| file_name(&name));
     let named = name.clone().unwrap_or_default();
     once(&app, &caller, key, &[b"documents", named.as_bytes(), &body], async {
-        let document = documents::store_pdf(&app, body.to_vec(), name).await?;
+        let document = documents::store_upload(&app, body.to_vec(), name).await?;
         Ok(outcome(&caller, document, "document.uploaded", None))
     })
     .await
