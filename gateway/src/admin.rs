@@ -5,15 +5,20 @@ use crate::authority::{Authority, random};
 use crate::clock::{now_ms, rfc3339};
 use crate::config::{Config, IssuerConfig};
 use crate::server::token_digest;
+use crate::worker::FOLLOW_UP;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use qz_evidence::OrgId;
 use qz_storage::audit::{self, AuditLine};
+use qz_storage::operations::{self, FollowupStatus};
 use qz_storage::tokens::{self, Token};
-use qz_storage::{KeyEncryption, Storage, StorageError, TokenId, Tx, master_key_path};
+use qz_storage::{KeyEncryption, Storage, StorageError, TokenId, Tx, jobs, master_key_path};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+/// Most failed jobs that are looked at.
+const MAX_JOBS: u64 = 10_000;
 
 /// What an operator can do.
 #[derive(Debug, Subcommand)]
@@ -23,6 +28,9 @@ pub enum Admin {
     /// 管理访问令牌 / manage API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// 查看、重试失败的任务 / jobs that failed for good
+    #[command(subcommand)]
+    Job(JobCommand),
 }
 
 /// Flags of `admin init`.
@@ -69,6 +77,25 @@ pub enum TokenCommand {
     },
 }
 
+/// Jobs that failed for good.
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// 列出失败的任务 / list them
+    List {
+        /// 网关目录 / home folder of the gateway
+        #[arg(long)]
+        home: PathBuf,
+    },
+    /// 重试一个任务 / try one again
+    Retry {
+        /// 任务编号 / number of the job
+        id: i64,
+        /// 网关目录 / home folder of the gateway
+        #[arg(long)]
+        home: PathBuf,
+    },
+}
+
 /// A token by its name.
 #[derive(Debug, Args)]
 pub struct Named {
@@ -87,6 +114,8 @@ pub async fn run(command: Admin) -> anyhow::Result<()> {
         Admin::Token(TokenCommand::Create(Named { home, name })) => create_token(&home, &name).await,
         Admin::Token(TokenCommand::Revoke(Named { home, name })) => revoke_token(&home, &name).await,
         Admin::Token(TokenCommand::List { home }) => list_tokens(&home).await,
+        Admin::Job(JobCommand::List { home }) => list_jobs(&home).await,
+        Admin::Job(JobCommand::Retry { id, home }) => retry_job(&home, id).await,
     }
 }
 
@@ -176,6 +205,34 @@ async fn list_tokens(home: &Path) -> anyhow::Result<()> {
         println!("{}\t{}\t{state}", token.name, rfc3339(token.created_ms));
     }
     Ok(storage.close().await?)
+}
+
+async fn list_jobs(home: &Path) -> anyhow::Result<()> {
+    let (storage, _) = open_storage(home).await?;
+    for job in jobs::failed(&storage, MAX_JOBS).await? {
+        println!("{}\t{}\t{}\t{}", job.id.0, job.kind, job.ref_id, job.last_error.unwrap_or_default());
+    }
+    Ok(storage.close().await?)
+}
+
+async fn retry_job(home: &Path, id: i64) -> anyhow::Result<()> {
+    let (storage, _) = open_storage(home).await?;
+    let now = now_ms();
+    let tx = storage.begin().await?;
+    let failed = jobs::failed(&tx, MAX_JOBS).await?;
+    let Some(job) = failed.into_iter().find(|job| job.id.0 == id) else {
+        bail!("没有编号为 {id} 的失败任务 / there is no failed job {id}");
+    };
+    jobs::retry_failed(&tx, job.id, now).await?;
+    if job.kind == FOLLOW_UP {
+        let operation = job.ref_id.parse().context("operation")?;
+        operations::set_followup(&tx, &operation, FollowupStatus::Pending, None, now).await?;
+    }
+    audit::append(&tx, &line("job.retried", Some(&job.ref_id))).await?;
+    tx.commit().await?;
+    storage.close().await?;
+    println!("已重新排队 / queued again: {id}");
+    Ok(())
 }
 
 fn line(action: &str, subject: Option<&str>) -> AuditLine {

@@ -13,7 +13,7 @@ use qz_verify::{Input, verify_any};
 use serde_json::{Value, json};
 use support::api::problem;
 use support::party::{Cast, prepare, render};
-use support::{Api, World};
+use support::{Api, World, text};
 
 async fn contract(api: &Api, subject: &str) -> Value {
     let (status, view) = api.get(&format!("/v1/contracts/{subject}")).await;
@@ -167,7 +167,26 @@ async fn the_key_service_signs_only_what_the_record_commits_to() {
     assert_eq!((&settled["status"], &settled["followup"]["status"]), (&json!("final"), &json!("failed")), "{settled}");
     assert!(signatures(&signed_pdf(&api, &subject).await).unwrap().is_empty());
     let (_, jobs) = api.get("/v1/jobs?status=failed").await;
-    assert!(jobs["jobs"].as_array().unwrap().iter().any(|job| job["reference"] == id), "{jobs}");
+    let failed = jobs["jobs"].as_array().unwrap().iter().find(|job| job["reference"] == id);
+    let job = failed.expect("listed")["id"].to_string();
+
+    // An operator repairs it and has the job tried again.
+    assert_eq!(world.stop_gateway(), Some(0));
+    assert!(text(&world.admin(&["job", "list"])).contains(id));
+    assert!(!world.admin(&["job", "retry", "999999"]).status.success());
+    world
+        .sql(&format!(
+            "UPDATE operations SET payload = replace(payload, '{}', '{digest}') WHERE id = '{id}'",
+            "ab".repeat(32)
+        ))
+        .await;
+    world.start_gateway(&[]).await;
+    let retried = world.admin(&["job", "retry", &job]);
+    assert!(retried.status.success(), "{}", text(&retried));
+    assert_eq!(api.settled(id).await["followup"]["status"], "done");
+    let signed = signed_pdf(&api, &subject).await;
+    assert_eq!(signatures(&signed).unwrap().len(), 1);
+    problem(&api.upload(&signed).await, 422, "pdf.already_signed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
