@@ -205,9 +205,19 @@ async fn one_signature_at_a_time_and_expiry() {
     assert_eq!(busy.1["operation"], first["id"]);
     assert!(busy.1["until_ms"].as_u64().unwrap() > now_ms());
 
+    // A signature counts only on the revision that it was prepared from.
+    let id = first["id"].as_str().unwrap();
+    let other = render(&api, "T-9").await;
+    assert_eq!(world.stop_gateway(), Some(0));
+    world.sql(&format!("UPDATE contracts SET current_revision_id = '{}'", other["id"].as_str().unwrap())).await;
+    world.start_gateway(&[]).await;
+    let stale = api.sign(id, &cast.buyer.subject, &cast.buyer.signature(&first)).await;
+    problem(&stale, 409, "contract.changed");
+    assert_eq!(api.get(&format!("/v1/operations/{id}")).await.1["signed_by"], json!([]));
+
     // Sixteen minutes pass.
     assert_eq!(world.stop_gateway(), Some(0));
-    let id = first["id"].as_str().unwrap();
+    world.sql("UPDATE contracts SET current_revision_id = NULL").await;
     let earlier = 16 * 60_000;
     for statement in [
         format!("UPDATE operations SET created_ms = created_ms - {earlier} WHERE id = '{id}'"),
