@@ -57,7 +57,7 @@ doc: build
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 deny:
-	$(call say,licences, bans and sources of dependencies (advisories: not run, they need a network))
+	$(call say,licences and bans and sources of dependencies (advisories are NOT RUN: they need a network))
 	@$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
 
 unit: build
