@@ -40,7 +40,7 @@ web: wasm
 	@cd gateway/web && npm run --silent build
 
 build: web
-	$(call say,programs (the first time this takes 10 to 20 minutes))
+	$(call say,programs (the first time this takes 10 to 30 minutes))
 	@cargo build --workspace --all-targets
 
 fmt:
