@@ -20,6 +20,7 @@ if [ "${1:-demo}" = test ]; then
     want qpdf sh -c 'command -v qpdf'
     want poppler-utils sh -c 'command -v pdftotext'
     want openssl sh -c 'command -v openssl'
+    want softhsm2 sh -c 'command -v softhsm2-util'
     want python3-venv python3 -c 'import venv, ensurepip'
 fi
 

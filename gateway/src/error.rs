@@ -9,6 +9,7 @@ use qz_document::render::RenderError;
 use qz_document::seal::SealError;
 use qz_document::sign::SignError;
 use qz_domain::Refusal;
+use qz_genesis::KeyError;
 use qz_storage::{BlobError, EncryptionError, StorageError};
 use thiserror::Error;
 
@@ -36,6 +37,9 @@ pub enum ServiceError {
     /// The ledger's nodes.
     #[error(transparent)]
     Ledger(#[from] ClientError),
+    /// The relay key does not sign (a PKCS#11 token that is away).
+    #[error("relay key: {0}")]
+    RelayKey(#[source] KeyError),
     /// No node knows what must exist; it may be behind.
     #[error("no node has {0} yet")]
     NotYet(String),
@@ -74,7 +78,7 @@ impl ServiceError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Ledger(error) => error.is_temporary(),
-            Self::NotYet(_) | Self::RefusedOnce(_) | Self::Proof(_) | Self::Blob(_) => true,
+            Self::NotYet(_) | Self::RefusedOnce(_) | Self::Proof(_) | Self::Blob(_) | Self::RelayKey(_) => true,
             Self::Storage(error) => matches!(
                 error,
                 StorageError::Stale { .. }

@@ -5,7 +5,7 @@
 
 use crate::clock::now_ms;
 use crate::error::ServiceError;
-use qz_client::{Client, ClientError, ProofRequest, Rejection, Relay, SubmissionState};
+use qz_client::{Client, ClientError, ProofRequest, Rejection, Relay, RelayError, SubmissionState};
 use qz_domain::proven::ProvenRecord;
 use qz_evidence::bundle::Bundle;
 use qz_evidence::genesis::{Genesis, Role};
@@ -102,10 +102,10 @@ impl Ledger {
 
     /// Submits until final or refused. Safe to repeat: a submission is known by its body's digest.
     pub async fn submit(&self, body: Vec<u8>, actors: Vec<Actor>) -> Result<Submitted, ServiceError> {
-        let signed = self
-            .relay
-            .wrap_encoded(body, actors)
-            .map_err(|error| ServiceError::Damaged(format!("a stored operation: {error}")))?;
+        let signed = self.relay.wrap_encoded(body, actors).map_err(|error| match error {
+            RelayError::Submission(error) => ServiceError::Damaged(format!("a stored operation: {error}")),
+            RelayError::Key(error) => ServiceError::RelayKey(error),
+        })?;
         match self.client.submit_and_wait(&signed.bytes, PATIENCE).await {
             Ok(at) => Ok(Submitted::Final { record: at.record_hash }),
             Err(ClientError::Rejected { rejection, .. }) => Ok(Submitted::Rejected(rejection)),

@@ -223,7 +223,7 @@ pub fn sign(home: &Home, body: &[u8], expected: Option<&Hash32>) -> Result<Signa
     check_chain_id(&genesis, expected)?;
     home.check_is_in(&genesis)?;
     let chain_id = genesis.chain_id();
-    let signature = home.key(Purpose::Office)?.sign(&signature_message(&chain_id));
+    let signature = home.key(Purpose::Office)?.sign(&signature_message(&chain_id)).map_err(HomeError::from)?;
     let signature =
         GenesisSignature { organisation: home.organisation().id.clone(), signature: Bytes(signature.to_vec()) };
     Ok(SignatureFile { tag: SignatureFileTag, chain_id, signature })

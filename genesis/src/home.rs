@@ -7,13 +7,17 @@ use crate::address::{self, AddressError};
 use crate::description::{self, DescriptionError, ValidatorDescription};
 use crate::keys::{self, KeyError, Purpose, SecretKey};
 use crate::private_file::{self, FileError};
+use crate::sealed::Passphrase;
 use crate::tls::{self, TlsError, TlsIdentity, TlsPaths};
+use crate::token::TokenLocation;
+use crate::vault::{Vault, VaultError};
 use qz_evidence::codec::{Bytes, Format};
 use qz_evidence::genesis::{
     Card, CardSignature, CardTag, Genesis, GenesisDocument, GenesisError, Organisation, OrganisationTag, Role,
     ValidatorCard, card_message,
 };
 use qz_evidence::{Hash32, OrgId, encode};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -24,6 +28,9 @@ pub enum HomeError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A secret file.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -87,19 +94,36 @@ pub struct NewOrganisation {
     pub validator: Option<ValidatorDescription>,
 }
 
+/// How the secrets of a new folder are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Custody {
+    /// Encrypts every secret file; without it file modes alone protect them.
+    pub passphrase: Option<Passphrase>,
+    /// Keys that are made in a PKCS#11 token and stay there.
+    pub tokens: BTreeMap<Purpose, TokenLocation>,
+}
+
 /// An organisation's folder.
 #[derive(Debug)]
 pub struct Home {
     path: PathBuf,
     organisation: Organisation,
+    vault: Vault,
 }
 
 impl Home {
-    /// Makes all keys and certificates of a new organisation. Certificates are valid from the day
-    /// before `today` on.
+    /// Makes all keys and certificates of a new organisation, not encrypted. Certificates are valid from
+    /// the day before `today` on.
     pub fn create(path: &Path, new: NewOrganisation, today: jiff::civil::Date) -> Result<Self, HomeError> {
+        Self::create_in_custody(path, new, today, Custody::default())
+    }
+
+    /// As [`Home::create`], with the secrets encrypted or in tokens.
+    pub fn create_in_custody(
+        path: &Path, new: NewOrganisation, today: jiff::civil::Date, custody: Custody,
+    ) -> Result<Self, HomeError> {
         refuse_existing(path)?;
-        Self::create_files(path, new, today).inspect_err(|_| {
+        Self::create_files(path, new, today, custody).inspect_err(|_| {
             // None of them was there before, so whatever stands now is an unfinished folder's; what
             // cannot be removed makes the next attempt fail with its name.
             for file in ceremony_files(path) {
@@ -108,18 +132,27 @@ impl Home {
         })
     }
 
-    fn create_files(path: &Path, new: NewOrganisation, today: jiff::civil::Date) -> Result<Self, HomeError> {
+    fn create_files(
+        path: &Path, new: NewOrganisation, today: jiff::civil::Date, custody: Custody,
+    ) -> Result<Self, HomeError> {
         let NewOrganisation { id, name_zh, name_en, mut roles, validator } = new;
         let rpc = validator.as_ref().map(|v| address::rpc_url(&v.rpc_url)).transpose()?;
         roles.sort();
         roles.dedup();
 
-        private_file::make_folder(path)?;
-        private_file::make_folder(&path.join("keys"))?;
-        private_file::make_folder(&path.join("tls"))?;
+        make_folders(path)?;
+        let Custody { passphrase, tokens } = custody;
+        let vault = match passphrase {
+            Some(passphrase) => Vault::with_passphrase(path, passphrase),
+            None => Vault::new(path),
+        };
+        let writer = vault.writer()?;
         let make = |purpose: Purpose| -> Result<Hash32, KeyError> {
-            let key = SecretKey::generate(id.clone(), purpose)?;
-            key.save(path)?;
+            let key = match tokens.get(&purpose) {
+                Some(token) => SecretKey::generate_in_token(id.clone(), purpose, token.clone())?,
+                None => SecretKey::generate(id.clone(), purpose)?,
+            };
+            key.save(&writer)?;
             Ok(key.public())
         };
         let (office_key, relay_key, witness_key) =
@@ -135,7 +168,7 @@ impl Home {
                 rpc_url,
             }),
         };
-        tls::create(path, id.as_str(), rpc.as_ref().map(|r| r.host.as_str()), today)?;
+        tls::create(&writer, id.as_str(), rpc.as_ref().map(|r| r.host.as_str()), today)?;
         let tls_ca = Bytes(tls::ca_der(path)?);
         let organisation = Organisation {
             tag: OrganisationTag,
@@ -149,17 +182,33 @@ impl Home {
             tls_ca,
             validator,
         };
-        let home = Self { path: path.to_owned(), organisation };
+        drop(writer);
+        let home = Self { path: path.to_owned(), organisation, vault };
         // The card's own checks (names, roles, power) run before the folder counts as complete.
         home.card()?;
         description::write(path, &home.organisation)?;
         Ok(home)
     }
 
-    /// Opens a complete folder. Secrets are not read yet.
+    /// Opens a complete folder. Secrets are not read yet; if they are encrypted, the passphrase comes
+    /// from the environment or the terminal when the first is needed (see [`crate::passphrase`]).
     pub fn open(path: &Path) -> Result<Self, HomeError> {
+        Self::open_vault(path, Vault::new(path))
+    }
+
+    /// Opens a complete folder whose passphrase is at hand.
+    pub fn open_with(path: &Path, passphrase: Passphrase) -> Result<Self, HomeError> {
+        Self::open_vault(path, Vault::with_passphrase(path, passphrase))
+    }
+
+    pub(crate) fn open_vault(path: &Path, vault: Vault) -> Result<Self, HomeError> {
         let organisation = description::read(path, tls::ca_der(path)?)?;
-        Ok(Self { path: path.to_owned(), organisation })
+        Ok(Self { path: path.to_owned(), organisation, vault })
+    }
+
+    /// The secret files.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The folder.
@@ -174,7 +223,7 @@ impl Home {
 
     /// The key of a purpose; it must be the one that the description names.
     pub fn key(&self, purpose: Purpose) -> Result<SecretKey, HomeError> {
-        let key = keys::load(&self.path, purpose)?;
+        let key = keys::load(&self.vault, purpose)?;
         if *key.organisation() != self.organisation.id {
             return Err(HomeError::OtherOrganisation {
                 purpose,
@@ -195,12 +244,12 @@ impl Home {
 
     /// The RPC server's TLS identity.
     pub fn tls_server(&self) -> Result<TlsIdentity, HomeError> {
-        Ok(tls::server(&self.path)?)
+        Ok(tls::server(&self.path, &self.vault)?)
     }
 
     /// The TLS identity of this organisation's clients.
     pub fn tls_client(&self) -> Result<TlsIdentity, HomeError> {
-        Ok(tls::client(&self.path)?)
+        Ok(tls::client(&self.path, &self.vault)?)
     }
 
     /// The card: the organisation, signed by each of its keys.
@@ -215,7 +264,7 @@ impl Home {
             if purpose.is_of_validator() && self.organisation.validator.is_none() {
                 continue;
             }
-            let signature = Bytes(self.key(purpose)?.sign(&message).to_vec());
+            let signature = Bytes(self.key(purpose)?.sign(&message)?.to_vec());
             signatures.push(CardSignature { purpose: purpose.as_str().to_owned(), signature });
         }
         let card = encode(&Card { tag: CardTag, organisation: Bytes(organisation), signatures });
@@ -245,14 +294,21 @@ impl Home {
     }
 }
 
+/// The folders that hold secrets.
+pub(crate) fn make_folders(path: &Path) -> Result<(), FileError> {
+    private_file::make_folder(path)?;
+    private_file::make_folder(&path.join("keys"))?;
+    private_file::make_folder(&path.join("tls"))
+}
+
 /// Every file that making an organisation's keys writes.
-fn ceremony_files(home: &Path) -> Vec<PathBuf> {
+pub(crate) fn ceremony_files(home: &Path) -> Vec<PathBuf> {
     let key_files = Purpose::ALL.map(|purpose| keys::path(home, purpose));
     let tls_files = TlsPaths::of(home).all().map(Path::to_owned);
     key_files.into_iter().chain(tls_files).chain([description::path(home)]).collect()
 }
 
-fn refuse_existing(home: &Path) -> Result<(), FileError> {
+pub(crate) fn refuse_existing(home: &Path) -> Result<(), FileError> {
     match ceremony_files(home).into_iter().find(|file| file.symlink_metadata().is_ok()) {
         Some(file) => Err(FileError::Exists(file)),
         None => Ok(()),

@@ -2,13 +2,14 @@
 //!
 //! A key file is JSON of one line:
 //! `{"format":"qz-key","version":1,"purpose":"relay","organisation":"notary","algorithm":"ed25519",
-//! "protection":"none","public":"<64 hex>","secret":"<64 hex>"}` where `secret` is the RFC 8032 seed.
-//!
-//! Version 1 is not encrypted: it relies on file mode 0600 and on the machine. `version` and
-//! `protection` are there for encryption under a passphrase in a later version; a reader of version 1
-//! refuses any other version rather than guess. Secrets are wiped from memory and never printed.
+//! "protection":"none","public":"<64 hex>","secret":"<64 hex>"}` where `secret` is the RFC 8032 seed. A key
+//! that lives in a PKCS#11 token has `"protection":"pkcs11"` and, instead of `secret`, a member `token` with
+//! module, token, label and PIN (see [`crate::token`]). Unless its maker chose otherwise the whole file is
+//! encrypted (see [`crate::sealed`]). Secrets are wiped from memory and never printed.
 
-use crate::private_file::{self, FileError};
+use crate::private_file::FileError;
+use crate::token::{TokenError, TokenKey, TokenLocation};
+use crate::vault::{Vault, VaultError, Writer};
 use ed25519_dalek::{Signer, SigningKey};
 use qz_evidence::{Hash32, OrgId};
 use serde::{Deserialize, Serialize};
@@ -63,9 +64,22 @@ impl fmt::Display for Purpose {
 /// Why a key could not be made or loaded.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// The file: absent, unreadable, readable by others, or there already.
+    /// The file: absent, unreadable, readable by others, there already, or encrypted otherwise.
     #[error(transparent)]
-    File(#[from] FileError),
+    Vault(#[from] VaultError),
+    /// The token that holds the key.
+    #[error("{}: {source}", path.display())]
+    Token {
+        /// The key file, which says where the token is.
+        path: PathBuf,
+        /// Why it does not serve.
+        source: TokenError,
+    },
+    /// A library wants the secret itself, and a token does not give it away.
+    #[error(
+        "the {0} key is in a token and cannot leave it; only the consensus, office, relay and witness keys may be there"
+    )]
+    InToken(Purpose),
     /// The operating system gave no randomness.
     #[error("no randomness from the operating system: {0}")]
     Randomness(getrandom::Error),
@@ -97,12 +111,25 @@ pub enum KeyError {
     Mismatch(PathBuf),
 }
 
+impl From<FileError> for KeyError {
+    fn from(error: FileError) -> Self {
+        Self::Vault(error.into())
+    }
+}
+
 /// A signing key that knows its purpose and its organisation.
 pub struct SecretKey {
     purpose: Purpose,
     organisation: OrgId,
-    // Wipes itself on drop.
-    key: SigningKey,
+    key: Custody,
+}
+
+/// Who holds the secret.
+enum Custody {
+    /// This process; wipes itself on drop.
+    Here(SigningKey),
+    /// A token.
+    Token { location: TokenLocation, key: TokenKey },
 }
 
 impl fmt::Debug for SecretKey {
@@ -116,7 +143,17 @@ impl SecretKey {
     pub fn generate(organisation: OrgId, purpose: Purpose) -> Result<Self, KeyError> {
         let mut seed = Zeroizing::new([0u8; 32]);
         getrandom::fill(&mut seed[..]).map_err(KeyError::Randomness)?;
-        Ok(Self { purpose, organisation, key: SigningKey::from_bytes(&seed) })
+        Ok(Self { purpose, organisation, key: Custody::Here(SigningKey::from_bytes(&seed)) })
+    }
+
+    /// A new key made in a PKCS#11 token.
+    pub fn generate_in_token(organisation: OrgId, purpose: Purpose, location: TokenLocation) -> Result<Self, KeyError> {
+        if purpose == Purpose::Network {
+            return Err(KeyError::InToken(purpose));
+        }
+        let made = TokenKey::generate(&location);
+        let key = made.map_err(|source| KeyError::Token { path: location.module.clone(), source })?;
+        Ok(Self { purpose, organisation, key: Custody::Token { location, key } })
     }
 
     /// What it is for.
@@ -131,42 +168,61 @@ impl SecretKey {
 
     /// The public half.
     pub fn public(&self) -> Hash32 {
-        Hash32(self.key.verifying_key().to_bytes())
+        match &self.key {
+            Custody::Here(key) => Hash32(key.verifying_key().to_bytes()),
+            Custody::Token { key, .. } => key.public(),
+        }
     }
 
-    /// Signs a message, which must start with the domain tag of its purpose.
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.key.sign(message).to_bytes()
+    /// Signs a message, which must start with the domain tag of its purpose. Only a token can fail.
+    pub fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeyError> {
+        match &self.key {
+            Custody::Here(key) => Ok(key.sign(message).to_bytes()),
+            Custody::Token { location, key } => {
+                key.sign(message).map_err(|source| KeyError::Token { path: location.module.clone(), source })
+            }
+        }
     }
 
     /// The RFC 8032 seed, for a library that wants to hold the key itself.
-    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.key.to_bytes())
+    pub fn seed(&self) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        match &self.key {
+            Custody::Here(key) => Ok(Zeroizing::new(key.to_bytes())),
+            Custody::Token { .. } => Err(KeyError::InToken(self.purpose)),
+        }
     }
 
     /// Writes the key file; never overwrites.
-    pub fn save(&self, home: &Path) -> Result<(), KeyError> {
+    pub(crate) fn save(&self, writer: &Writer<'_>) -> Result<(), KeyError> {
+        let (protection, secret, token) = match &self.key {
+            Custody::Here(key) => (UNPROTECTED, Some(hex::encode(Zeroizing::new(key.to_bytes()))), None),
+            Custody::Token { location, .. } => (IN_TOKEN, None, Some(location.clone())),
+        };
         let file = KeyFile {
             format: FORMAT.to_owned(),
             version: VERSION,
             purpose: self.purpose,
             organisation: self.organisation.clone(),
             algorithm: ALGORITHM.to_owned(),
-            protection: UNPROTECTED.to_owned(),
+            protection: protection.to_owned(),
             public: self.public(),
-            secret: hex::encode(self.seed()),
+            secret,
+            token,
         };
         let mut text = Zeroizing::new(Vec::with_capacity(1024));
         serde_json::to_writer(&mut *text, &file).expect("strings and numbers are representable in JSON");
         text.push(b'\n');
-        Ok(private_file::write_secret(&path(home, self.purpose), &text)?)
+        Ok(writer.write(&name(self.purpose), &text)?)
     }
 }
 
 const FORMAT: &str = "qz-key";
 const VERSION: u32 = 1;
 const ALGORITHM: &str = "ed25519";
+/// The secret stands in the file (which may be encrypted as a whole).
 const UNPROTECTED: &str = "none";
+/// The secret is in a token.
+const IN_TOKEN: &str = "pkcs11";
 
 /// What every version of the format has.
 #[derive(Deserialize)]
@@ -189,47 +245,59 @@ struct KeyFile {
     protection: String,
     #[zeroize(skip)]
     public: Hash32,
-    secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<TokenLocation>,
+}
+
+/// The name of a purpose's key file within an organisation's folder.
+pub fn name(purpose: Purpose) -> String {
+    format!("keys/{purpose}.key")
 }
 
 /// The file of a purpose's key in an organisation's folder.
 pub fn path(home: &Path, purpose: Purpose) -> PathBuf {
-    home.join("keys").join(format!("{purpose}.key"))
+    home.join(name(purpose))
 }
 
 /// Loads the key of a purpose from an organisation's folder.
-pub fn load(home: &Path, purpose: Purpose) -> Result<SecretKey, KeyError> {
-    load_file(&path(home, purpose), purpose)
-}
-
-/// Loads a key file that must be of this purpose, wherever it lies.
-pub fn load_file(path: &Path, wanted: Purpose) -> Result<SecretKey, KeyError> {
-    let bytes = private_file::read_secret(path)?;
-    let malformed = || KeyError::Malformed(path.to_owned());
+pub fn load(vault: &Vault, wanted: Purpose) -> Result<SecretKey, KeyError> {
+    let name = name(wanted);
+    let path = vault.path(&name);
+    let bytes = vault.read(&name)?;
+    let malformed = || KeyError::Malformed(path.clone());
     let header: KeyFileHeader = serde_json::from_slice(&bytes).map_err(|_| malformed())?;
     if header.format != FORMAT {
         return Err(malformed());
     }
-    if header.version != VERSION || header.protection != UNPROTECTED {
+    if header.version != VERSION || ![UNPROTECTED, IN_TOKEN].contains(&header.protection.as_str()) {
         let KeyFileHeader { version, protection, .. } = header;
-        return Err(KeyError::Version { path: path.to_owned(), version, protection });
+        return Err(KeyError::Version { path, version, protection });
     }
     let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| malformed())?;
     if file.algorithm != ALGORITHM {
         return Err(malformed());
     }
     if file.purpose != wanted {
-        return Err(KeyError::Purpose { path: path.to_owned(), found: file.purpose, wanted });
+        return Err(KeyError::Purpose { path, found: file.purpose, wanted });
     }
-    let mut seed = Zeroizing::new([0u8; 32]);
-    hex::decode_to_slice(&file.secret, &mut seed[..]).map_err(|_| malformed())?;
-    let key = SecretKey {
-        purpose: file.purpose,
-        organisation: file.organisation.clone(),
-        key: SigningKey::from_bytes(&seed),
+    let key = match (header.protection == IN_TOKEN, &file.secret, &file.token) {
+        (false, Some(secret), None) => {
+            let mut seed = Zeroizing::new([0u8; 32]);
+            hex::decode_to_slice(secret, &mut seed[..]).map_err(|_| malformed())?;
+            Custody::Here(SigningKey::from_bytes(&seed))
+        }
+        (true, None, Some(location)) => {
+            let opened = TokenKey::open(location);
+            let key = opened.map_err(|source| KeyError::Token { path: path.clone(), source })?;
+            Custody::Token { location: location.clone(), key }
+        }
+        _ => return Err(malformed()),
     };
+    let key = SecretKey { purpose: file.purpose, organisation: file.organisation.clone(), key };
     if key.public() != file.public {
-        return Err(KeyError::Mismatch(path.to_owned()));
+        return Err(KeyError::Mismatch(path));
     }
     Ok(key)
 }
@@ -244,8 +312,12 @@ mod tests {
     fn saved(home: &Path, purpose: Purpose) -> SecretKey {
         fs::create_dir_all(home.join("keys")).unwrap();
         let key = SecretKey::generate(OrgId::new("notary").unwrap(), purpose).unwrap();
-        key.save(home).unwrap();
+        key.save(&Vault::new(home).writer().unwrap()).unwrap();
         key
+    }
+
+    fn load(home: &Path, purpose: Purpose) -> Result<SecretKey, KeyError> {
+        super::load(&Vault::new(home), purpose)
     }
 
     #[test]
@@ -254,8 +326,8 @@ mod tests {
         let key = saved(home.path(), Purpose::Relay);
         let loaded = load(home.path(), Purpose::Relay).unwrap();
         assert_eq!(loaded.public(), key.public());
-        assert_eq!(loaded.sign(b"message"), key.sign(b"message"));
-        assert!(qz_evidence::keys::verify_ed25519(&key.public().0, b"message", &loaded.sign(b"message")));
+        assert_eq!(loaded.sign(b"message").unwrap(), key.sign(b"message").unwrap());
+        assert!(qz_evidence::keys::verify_ed25519(&key.public().0, b"message", &loaded.sign(b"message").unwrap()));
         assert_eq!(fs::metadata(path(home.path(), Purpose::Relay)).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -263,7 +335,7 @@ mod tests {
     fn debug_prints_nothing_of_the_secret() {
         let key = SecretKey::generate(OrgId::new("notary").unwrap(), Purpose::Office).unwrap();
         let text = format!("{key:?}");
-        assert!(!text.contains(&hex::encode(key.seed())[..8]), "{text}");
+        assert!(!text.contains(&hex::encode(key.seed().unwrap())[..8]), "{text}");
     }
 
     #[test]
@@ -271,7 +343,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let key = saved(home.path(), Purpose::Office);
         let other = SecretKey::generate(OrgId::new("notary").unwrap(), Purpose::Office).unwrap();
-        assert!(matches!(other.save(home.path()), Err(KeyError::File(FileError::Exists(_)))));
+        let vault = Vault::new(home.path());
+        let error = other.save(&vault.writer().unwrap()).unwrap_err();
+        assert!(matches!(error, KeyError::Vault(VaultError::File(FileError::Exists(_)))));
         assert_eq!(load(home.path(), Purpose::Office).unwrap().public(), key.public());
     }
 
@@ -282,7 +356,7 @@ mod tests {
         for mode in [0o640, 0o604, 0o660, 0o610, 0o644] {
             fs::set_permissions(path(home.path(), Purpose::Network), fs::Permissions::from_mode(mode)).unwrap();
             let error = load(home.path(), Purpose::Network).unwrap_err();
-            assert!(matches!(error, KeyError::File(FileError::Mode { .. })), "{mode:o}: {error}");
+            assert!(matches!(error, KeyError::Vault(VaultError::File(FileError::Mode { .. }))), "{mode:o}: {error}");
         }
     }
 
@@ -304,7 +378,7 @@ mod tests {
         let key = saved(home.path(), Purpose::Witness);
         let file = path(home.path(), Purpose::Witness);
         let good = fs::read_to_string(&file).unwrap();
-        let secret = hex::encode(key.seed());
+        let secret = hex::encode(key.seed().unwrap());
         let other_secret = format!("{:064x}", 7);
         let cases = [
             ("another secret", good.replace(&secret, &other_secret), "altered"),

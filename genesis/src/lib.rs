@@ -11,17 +11,24 @@
 //! DIR/keys/PURPOSE.key     Ed25519 keys: office, relay, witness; validators also consensus, network
 //! DIR/tls/{ca,server,client}.{crt,key}   the organisation's own certificate authority and its leaves
 //! ```
+//! Private keys are encrypted under a passphrase (`sealed`), or the file says in which PKCS#11 token the
+//! key lives (`token`).
 
 pub mod address;
 pub mod ceremony;
+pub mod custody;
 pub mod description;
 pub mod home;
 pub mod keys;
+pub mod passphrase;
 pub mod peer;
 pub mod private_file;
+pub mod sealed;
 pub mod show;
 pub mod tls;
+pub mod token;
+pub mod vault;
 
-pub use home::{Home, HomeError};
+pub use home::{Custody, Home, HomeError};
 pub use keys::{KeyError, Purpose, SecretKey};
 pub use tls::TlsIdentity;

@@ -15,6 +15,9 @@ pub enum PeerError {
     /// A key of another purpose.
     #[error("a {0} key cannot be a network identity; the network key is needed")]
     Purpose(Purpose),
+    /// libp2p wants the secret, which a token does not give away.
+    #[error("the network key cannot be in a token")]
+    InToken,
 }
 
 /// The libp2p peer id of a network key.
@@ -29,7 +32,8 @@ pub fn keypair(key: &SecretKey) -> Result<Keypair, PeerError> {
         return Err(PeerError::Purpose(key.purpose()));
     }
     // libp2p wipes the seed that it is given.
-    Ok(Keypair::ed25519_from_bytes(*key.seed()).expect("any 32 bytes are an Ed25519 seed"))
+    let seed = key.seed().map_err(|_| PeerError::InToken)?;
+    Ok(Keypair::ed25519_from_bytes(*seed).expect("any 32 bytes are an Ed25519 seed"))
 }
 
 #[cfg(test)]

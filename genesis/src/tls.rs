@@ -6,6 +6,7 @@
 //! These certificates have nothing to do with those of seals and signers.
 
 use crate::private_file::{self, FileError};
+use crate::vault::{Vault, VaultError, Writer};
 use der::{Decode, Encode};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -29,6 +30,9 @@ pub enum TlsError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A secret file.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The certificate library's refusal.
     #[error("making a TLS certificate: {0}")]
     Making(#[from] rcgen::Error),
@@ -103,23 +107,29 @@ impl fmt::Debug for TlsIdentity {
     }
 }
 
+/// Names of the private keys within an organisation's folder.
+pub(crate) const KEY_NAMES: [&str; 3] = [CA_KEY, SERVER_KEY, CLIENT_KEY];
+const CA_KEY: &str = "tls/ca.key";
+const SERVER_KEY: &str = "tls/server.key";
+const CLIENT_KEY: &str = "tls/client.key";
+
 /// Makes the authority and both leaves in `home/tls`. `host` is that of the RPC's URL; `year` and the
 /// rest of `today` is the day before which nothing is valid.
 pub(crate) fn create(
-    home: &Path, organisation: &str, host: Option<&str>, today: jiff::civil::Date,
+    writer: &Writer<'_>, organisation: &str, host: Option<&str>, today: jiff::civil::Date,
 ) -> Result<(), TlsError> {
-    let paths = TlsPaths::of(home);
+    let paths = TlsPaths::of(writer.folder());
     let (ca_certificate, ca) = authority(organisation, today)?;
-    write_pair(&paths.ca_certificate, &ca_certificate, &paths.ca_key, ca.key())?;
+    write_pair(writer, &paths.ca_certificate, &ca_certificate, CA_KEY, ca.key())?;
 
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     if let Some(host) = host.filter(|h| !names.iter().any(|n| n == h)) {
         names.push(host.to_owned());
     }
     let (certificate, key) = leaf(&ca, organisation, names, ExtendedKeyUsagePurpose::ServerAuth, today)?;
-    write_pair(&paths.server_certificate, &certificate, &paths.server_key, &key)?;
+    write_pair(writer, &paths.server_certificate, &certificate, SERVER_KEY, &key)?;
     let (certificate, key) = leaf(&ca, organisation, vec![], ExtendedKeyUsagePurpose::ClientAuth, today)?;
-    write_pair(&paths.client_certificate, &certificate, &paths.client_key, &key)
+    write_pair(writer, &paths.client_certificate, &certificate, CLIENT_KEY, &key)
 }
 
 fn authority(organisation: &str, today: jiff::civil::Date) -> Result<(String, Issuer<'static, KeyPair>), TlsError> {
@@ -161,27 +171,27 @@ fn params(
     Ok(params)
 }
 
-fn write_pair(certificate_path: &Path, certificate: &str, key_path: &Path, key: &KeyPair) -> Result<(), TlsError> {
+fn write_pair(
+    writer: &Writer<'_>, certificate_path: &Path, certificate: &str, key_name: &str, key: &KeyPair,
+) -> Result<(), TlsError> {
     let pem = Zeroizing::new(key.serialize_pem());
-    private_file::write_secret(key_path, pem.as_bytes())?;
+    writer.write(key_name, pem.as_bytes())?;
     Ok(private_file::write_public(certificate_path, certificate.as_bytes())?)
 }
 
 /// The RPC server's identity.
-pub fn server(home: &Path) -> Result<TlsIdentity, TlsError> {
-    let paths = TlsPaths::of(home);
-    identity(&paths.server_certificate, &paths.server_key)
+pub fn server(home: &Path, vault: &Vault) -> Result<TlsIdentity, TlsError> {
+    identity(&TlsPaths::of(home).server_certificate, vault, SERVER_KEY)
 }
 
 /// The identity that this organisation's clients show to nodes.
-pub fn client(home: &Path) -> Result<TlsIdentity, TlsError> {
-    let paths = TlsPaths::of(home);
-    identity(&paths.client_certificate, &paths.client_key)
+pub fn client(home: &Path, vault: &Vault) -> Result<TlsIdentity, TlsError> {
+    identity(&TlsPaths::of(home).client_certificate, vault, CLIENT_KEY)
 }
 
-fn identity(certificate: &Path, key: &Path) -> Result<TlsIdentity, TlsError> {
+fn identity(certificate: &Path, vault: &Vault, key: &str) -> Result<TlsIdentity, TlsError> {
     let certificate_pem = std::fs::read(certificate).map_err(FileError::at(certificate))?;
-    Ok(TlsIdentity { certificate_pem, key_pem: private_file::read_secret(key)? })
+    Ok(TlsIdentity { certificate_pem, key_pem: vault.read(key)? })
 }
 
 /// The authority's certificate of an organisation's folder, as DER.

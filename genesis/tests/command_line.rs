@@ -1,12 +1,18 @@
 //! The ceremony by the commands that organisations type, with exit codes and what they print.
 #![allow(clippy::unwrap_used)]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
 fn run(folder: &Path, line: &str) -> Output {
     let arguments = line.split_whitespace();
-    Command::new(env!("CARGO_BIN_EXE_qz-genesis")).current_dir(folder).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_qz-genesis"))
+        .current_dir(folder)
+        .env("QZ_PASSPHRASE_FILE", "passphrase")
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn ok(folder: &Path, line: &str) -> String {
@@ -25,6 +31,8 @@ fn refused(folder: &Path, line: &str) -> String {
 fn the_ceremony_as_it_is_typed() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
+    std::fs::write(folder.join("passphrase"), "correct horse battery staple\n").unwrap();
+    std::fs::set_permissions(folder.join("passphrase"), std::fs::Permissions::from_mode(0o600)).unwrap();
     let members =
         [("platform", "platform"), ("notary", "notary,attestor"), ("court", "court"), ("arbitration", "arbitration")];
     for (number, (id, roles)) in members.iter().enumerate() {

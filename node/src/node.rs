@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use ed25519_dalek::SigningKey;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use qz_evidence::genesis::{Genesis, ValidatorCard};
 use qz_evidence::{Hash32, OrgId, validators};
-use qz_genesis::{Home, Purpose, peer};
+use qz_genesis::{Home, Purpose, SecretKey, peer};
 use qz_store::Recovery;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -81,7 +80,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, accept_loss: bool
     let rpc_listener = bind(&listen)?;
     let peers = peers(&genesis, &organisation.id, config)?;
     let network_key = peer::keypair(&home.key(Purpose::Network)?)?;
-    let consensus_key = SigningKey::from_bytes(&home.key(Purpose::Consensus)?.seed());
+    let consensus_key = Arc::new(home.key(Purpose::Consensus)?);
 
     let health = Health::new();
     let recovery = if accept_loss { Recovery::AcceptLoss } else { Recovery::Strict };
@@ -188,7 +187,7 @@ struct Consensus<'a> {
     listen: SocketAddr,
     peers: &'a [Peer],
     network_key: libp2p::identity::Keypair,
-    consensus_key: SigningKey,
+    consensus_key: Arc<SecretKey>,
     wal: &'a Path,
     /// `None`: this node never votes until its key is rotated.
     journal: Option<Arc<Mutex<Journal>>>,

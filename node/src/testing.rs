@@ -75,7 +75,7 @@ impl Consortium {
     /// A deposit that expires.
     pub(crate) fn deposit_until(&self, number: u8, about: Option<SubjectId>, expiry: u64) -> Vec<u8> {
         let platform = &self.homes[3];
-        let key = SigningKey::from_bytes(&platform.key(Purpose::Relay).unwrap().seed());
+        let key = SigningKey::from_bytes(&platform.key(Purpose::Relay).unwrap().seed().unwrap());
         let body = Body::new(
             self.genesis.chain_id(),
             SubmissionId([number; 16]),

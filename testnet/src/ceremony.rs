@@ -56,6 +56,7 @@ pub fn hold(binaries: &Binaries, folder: &Folder, ports: &Ports, mut progress: i
                 "keygen",
                 "--home",
                 text(&home)?,
+                "--no-passphrase",
                 "--org",
                 member.id,
                 "--name-zh",

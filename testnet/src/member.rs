@@ -85,7 +85,7 @@ impl Office {
     }
 
     /// Signs a body whose content the caller has looked at.
-    pub fn sign(&self, body_digest: &Hash32) -> [u8; 64] {
-        self.key.sign(&actor_message(body_digest))
+    pub fn sign(&self, body_digest: &Hash32) -> Result<[u8; 64]> {
+        Ok(self.key.sign(&actor_message(body_digest))?)
     }
 }

@@ -178,6 +178,15 @@ impl From<ServiceError> for Problem {
                     "no node of the consortium can be reached; try again later",
                 )
             }
+            ServiceError::RelayKey(error) => {
+                tracing::error!(%error, "the relay key does not sign");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "relay.key",
+                    "平台的转交密钥暂不可用，请稍后再试",
+                    "the platform's relay key is not available; try again later",
+                )
+            }
             ServiceError::NotYet(what) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ledger.not_yet",

@@ -93,7 +93,7 @@ pub async fn attest(world: &World, operation: &Value) -> Value {
     let chain = notary.genesis().unwrap().chain_id();
     let subject = SubjectId::of_organisation(&chain, &notary.organisation().id).to_string();
     let bytes = BASE64.decode(operation["body"].as_str().unwrap()).unwrap();
-    let signature = notary.key(Purpose::Office).unwrap().sign(&actor_message(&body_digest(&bytes)));
+    let signature = notary.key(Purpose::Office).unwrap().sign(&actor_message(&body_digest(&bytes))).unwrap();
     let api = world.api();
     let id = operation["id"].as_str().unwrap();
     let (status, answer) = api.sign(id, &subject, &signature).await;

@@ -22,7 +22,7 @@ pub use config::{ClientConfig, ConfigError, NodeEndpoint};
 pub use error::{Attempt, ClientError, Failure};
 // What a caller that may import only this crate needs to open its organisation's folder.
 pub use qz_genesis::{Home, HomeError};
-pub use relay::{Relay, SignedSubmission};
+pub use relay::{Relay, RelayError, SignedSubmission};
 pub use wire::{
     Block, Finalised, ProofRequest, RecordAt, Rejection, Status, Subject, SubjectRecord, SubjectRecords,
     SubmissionState,

@@ -4,7 +4,19 @@
 use qz_evidence::codec::Bytes;
 use qz_evidence::submission::{Actor, Body, Parsed, SubmissionError, SubmissionTag, UnsignedSubmission};
 use qz_evidence::{Hash32, OrgId, encode};
-use qz_genesis::{Home, HomeError, Purpose, SecretKey};
+use qz_genesis::{Home, HomeError, KeyError, Purpose, SecretKey};
+use thiserror::Error;
+
+/// Why a body cannot be relayed.
+#[derive(Debug, Error)]
+pub enum RelayError {
+    /// No node would take it.
+    #[error(transparent)]
+    Submission(#[from] SubmissionError),
+    /// The relay key does not sign (it is in a token).
+    #[error("relay key")]
+    Key(#[from] KeyError),
+}
 
 /// The relay of one organisation.
 #[derive(Debug)]
@@ -39,14 +51,14 @@ impl Relay {
     }
 
     /// Wraps a body and its actors' signatures.
-    pub fn wrap(&self, body: &Body, actors: Vec<Actor>) -> Result<SignedSubmission, SubmissionError> {
+    pub fn wrap(&self, body: &Body, actors: Vec<Actor>) -> Result<SignedSubmission, RelayError> {
         self.wrap_encoded(encode(body), actors)
     }
 
     /// The same for a body's bytes as its actors signed them. Refuses what no node would take: bytes
     /// that are not canonical, too many actors or commitments. Actors' signatures are not checked, since
     /// their keys stand on the chain.
-    pub fn wrap_encoded(&self, body: Vec<u8>, actors: Vec<Actor>) -> Result<SignedSubmission, SubmissionError> {
+    pub fn wrap_encoded(&self, body: Vec<u8>, actors: Vec<Actor>) -> Result<SignedSubmission, RelayError> {
         let unsigned = UnsignedSubmission {
             tag: SubmissionTag,
             body: Bytes(body),
@@ -54,7 +66,7 @@ impl Relay {
             relay: self.org.clone(),
             relay_key: self.key.public(),
         };
-        let signature = self.key.sign(&unsigned.relay_message());
+        let signature = self.key.sign(&unsigned.relay_message())?;
         let bytes = encode(&unsigned.signed(signature));
         let digest = Parsed::new(&bytes)?.digest();
         Ok(SignedSubmission { bytes, digest })

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use ed25519_dalek::SigningKey;
 use eyre::WrapErr;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
@@ -21,6 +20,7 @@ use malachitebft_app_channel::{
 };
 use malachitebft_engine::util::events::{Event, RxEvent};
 use qz_evidence::Hash32;
+use qz_genesis::SecretKey;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::codec::BorshCodec;
@@ -49,7 +49,7 @@ pub(crate) struct Setup<'a> {
     /// Multiaddresses with peer ids; nobody else may connect.
     pub peers: Vec<Multiaddr>,
     pub network_key: Keypair,
-    pub consensus_key: SigningKey,
+    pub consensus_key: Arc<SecretKey>,
     /// Folder of the WAL; never deleted.
     pub wal: &'a Path,
     /// `None`: this node only observes.
@@ -96,9 +96,9 @@ impl NodeConfig for EngineConfig {
 /// The journal of this validator, and up to which height it must only observe; `None` for the
 /// journal if the node may never sign until its key is rotated.
 pub(crate) fn open_journal(
-    path: &Path, chain_id: &Hash32, key: &SigningKey, fresh: bool,
+    path: &Path, chain_id: &Hash32, key: &SecretKey, fresh: bool,
 ) -> Result<Option<Arc<Mutex<Journal>>>, JournalError> {
-    match Journal::open(path, &chain_id.0, &key.verifying_key().to_bytes(), fresh) {
+    match Journal::open(path, &chain_id.0, &key.public().0, fresh) {
         Ok(journal) => Ok(Some(Arc::new(Mutex::new(journal)))),
         Err(error @ JournalError::Missing(_)) => {
             tracing::error!(%error, "this node will not vote until its consensus key is rotated");

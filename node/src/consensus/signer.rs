@@ -1,15 +1,16 @@
 //! Signs votes, proposals and validator proofs with the organisation's consensus key, each only
-//! after the journal has admitted it. Holds the secret key; nothing else in the node does.
+//! after the journal has admitted it. Nothing else in the node signs with it; the
+//! key may be in a PKCS#11 token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use ed25519_dalek::{Signer as _, SigningKey};
 use malachitebft_app_channel::Signer;
 use malachitebft_core_types::{NilOrVal, Round, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType};
 use malachitebft_signing::Error;
 
 use qz_evidence::Hash32;
+use qz_genesis::SecretKey;
 
 use super::context::{Ctx, Proposal, PublicKey, Signature, Vote};
 use super::journal::{Intent, Journal, JournalError, Kind};
@@ -18,7 +19,7 @@ use crate::health::Health;
 /// The consensus key behind its journal.
 pub(crate) struct GuardedSigner {
     chain_id: Hash32,
-    key: SigningKey,
+    key: Arc<SecretKey>,
     journal: Arc<Mutex<Journal>>,
     health: Health,
 }
@@ -30,17 +31,25 @@ struct NoExtensions;
 
 impl GuardedSigner {
     /// A signer for one chain.
-    pub(crate) fn new(chain_id: Hash32, key: SigningKey, journal: Arc<Mutex<Journal>>, health: Health) -> Self {
+    pub(crate) fn new(chain_id: Hash32, key: Arc<SecretKey>, journal: Arc<Mutex<Journal>>, health: Health) -> Self {
         Self { chain_id, key, journal, health }
     }
 
     /// The public key that belongs to the votes.
     pub(crate) fn public_key(&self) -> PublicKey {
-        PublicKey(self.key.verifying_key().to_bytes())
+        PublicKey(self.key.public().0)
     }
 
-    fn sign(&self, bytes: &[u8]) -> Signature {
-        Signature(self.key.sign(bytes).to_bytes())
+    /// A key in a token can fail to sign. The journal then holds an intent without a signature, which is
+    /// safe: the same may be signed again, nothing else.
+    fn sign(&self, bytes: &[u8]) -> Result<Signature, Error> {
+        match tokio::task::block_in_place(|| self.key.sign(bytes)) {
+            Ok(signature) => Ok(Signature(signature)),
+            Err(error) => {
+                self.health.fail(format!("signer: {error}"));
+                Err(Error::from_source(error))
+            }
+        }
     }
 
     /// Signs `bytes` once the journal holds the intent on disk. A refusal stops the node: the
@@ -52,7 +61,7 @@ impl GuardedSigner {
         let admitted: Result<(), JournalError> =
             tokio::task::block_in_place(|| self.journal.lock().unwrap_or_else(PoisonError::into_inner).admit(&intent));
         match admitted {
-            Ok(()) => Ok(self.sign(bytes)),
+            Ok(()) => self.sign(bytes),
             Err(error) => {
                 self.health.fail(format!("signer: {error}"));
                 Err(Error::from_source(error))
@@ -92,7 +101,7 @@ impl Signer<Ctx> for GuardedSigner {
 
     async fn sign_validator_proof(&self, public_key: Vec<u8>, peer_id: Vec<u8>) -> Result<ValidatorProof<Ctx>, Error> {
         let bytes = ValidatorProof::<Ctx>::signing_bytes(&public_key, &peer_id);
-        let signature = self.sign(&bytes);
+        let signature = self.sign(&bytes)?;
         Ok(ValidatorProof::new(public_key, peer_id, signature))
     }
 }

@@ -129,7 +129,7 @@ impl Story {
         let signature = party.sign(&seen);
         self.api.sign(&operation, &subject, &signature).await?;
         let seen = look(&operation)?;
-        self.api.sign(&operation, &notary.subject(), &notary.sign(&seen.digest())).await?;
+        self.api.sign(&operation, &notary.subject(), &notary.sign(&seen.digest())?).await?;
         self.final_or_error(&operation).await?;
         party.registered_as(subject);
         self.screen.note(&format!("{} 已登记 registered, key {}", identity.name, short(&subject)));

@@ -130,7 +130,7 @@ impl Story {
             || code.clone(),
         )?;
         let office = self.network.node("platform")?.member.office()?;
-        let actors = vec![Actor { subject: office.subject(), signature: Bytes(office.sign(&body.digest()).to_vec()) }];
+        let actors = vec![Actor { subject: office.subject(), signature: Bytes(office.sign(&body.digest())?.to_vec()) }];
         let code = self.relay_refused("platform", &body, actors).await?;
         self.screen.check(
             &format!("平台以自己的公章密钥代签：拒绝（{code}） · refused with the platform's own signature instead"),
