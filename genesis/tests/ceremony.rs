@@ -209,7 +209,7 @@ fn relabelled_card(home: &Home, change: impl FnOnce(&mut Organisation)) -> Vec<u
     let message = card_message(&bytes);
     let sign = |purpose: Purpose| CardSignature {
         purpose: purpose.as_str().to_owned(),
-        signature: Bytes(home.key(purpose).unwrap().sign(&message).to_vec()),
+        signature: Bytes(home.key(purpose).unwrap().sign(&message).unwrap().to_vec()),
     };
     encode(&Card { tag: CardTag, organisation: Bytes(bytes), signatures: Purpose::ALL.map(sign).to_vec() })
 }

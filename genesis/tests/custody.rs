@@ -247,7 +247,7 @@ fn a_consensus_key_in_a_token_signs_and_never_leaves_it() {
     ok(folder, "card --home notary -o card --passphrase-file p1");
     let card = fs::read(folder.join("card")).unwrap();
     let organisation = Card::open(&card).unwrap();
-    let key = organisation.validator.as_ref().unwrap().consensus_key;
+    let key = organisation.1.validator.as_ref().unwrap().consensus_key;
     assert!(shown.contains(&key.to_string()));
     // Card::open verified the token's signature strictly; the secret stands nowhere in the folder.
     let home = Home::open_with(&folder.join("notary"), passphrase("correct horse battery")).unwrap();

@@ -1,6 +1,7 @@
 //! What can go wrong, with blame: the node refused, nobody could be reached, or it is not final yet.
 
 use crate::wire::Rejection;
+use crate::relay::RelayError;
 use qz_evidence::submission::SubmissionError;
 use qz_evidence::{Hash32, OrgId};
 use std::fmt;
@@ -88,6 +89,9 @@ pub enum ClientError {
     /// The bytes are no submission; nothing was sent.
     #[error("not a submission: {0}")]
     Submission(#[from] SubmissionError),
+    /// The body cannot be relayed; nothing was sent.
+    #[error("cannot relay: {0}")]
+    Relay(#[from] RelayError),
     /// The configuration names no node of this organisation.
     #[error("no node of organisation {0} is configured")]
     UnknownNode(OrgId),
