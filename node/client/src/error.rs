@@ -1,7 +1,7 @@
 //! What can go wrong, with blame: the node refused, nobody could be reached, or it is not final yet.
 
-use crate::wire::Rejection;
 use crate::relay::RelayError;
+use crate::wire::Rejection;
 use qz_evidence::submission::SubmissionError;
 use qz_evidence::{Hash32, OrgId};
 use std::fmt;
