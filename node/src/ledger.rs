@@ -26,7 +26,7 @@ const MAX_EXECUTED: usize = 4;
 
 /// This machine cannot read or write its ledger, or the ledger is not what it must be.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LedgerError {
+pub enum LedgerError {
     /// Storage.
     #[error("store")]
     Store(#[from] StoreError),
@@ -36,6 +36,7 @@ pub(crate) enum LedgerError {
     /// Consensus scratch bytes do not decode.
     #[error("the store holds a damaged proposal")]
     Scratch {
+        /// What the decoder says.
         #[source]
         source: std::io::Error,
     },
@@ -45,18 +46,27 @@ pub(crate) enum LedgerError {
     /// The network decided on a block that does not execute here.
     #[error("block {height} was decided by the network but is invalid here: this node has diverged")]
     Diverged {
+        /// Height of the block.
         height: u64,
+        /// What this node finds wrong.
         #[source]
         source: BlockRefusal,
     },
     /// Certificate and block do not belong together.
     #[error("the certificate of height {height} is for block {certified}, not {executed}")]
-    OtherBlock { height: u64, certified: Hash32, executed: Hash32 },
+    OtherBlock {
+        /// Height of both.
+        height: u64,
+        /// Block that was certified.
+        certified: Hash32,
+        /// Block that was executed.
+        executed: Hash32,
+    },
 }
 
 /// Why a block is not valid; the same on every node.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BlockRefusal {
+pub enum BlockRefusal {
     /// Not the canonical bytes of a block.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -67,16 +77,21 @@ pub(crate) enum BlockRefusal {
 
 /// Where the ledger stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Head {
+pub struct Head {
+    /// Its height.
     pub height: u64,
+    /// Its id.
     pub block_id: Hash32,
+    /// Its header.
     pub header: Header,
 }
 
 /// A block made here.
 #[derive(Debug)]
-pub(crate) struct Built {
+pub struct Built {
+    /// Its encoding.
     pub bytes: Vec<u8>,
+    /// Its id.
     pub id: Hash32,
     /// Submissions that do not apply, by body digest.
     pub refused: Vec<(Hash32, Reject)>,
@@ -94,7 +109,7 @@ pub(crate) type ScratchEntry = (Vec<u8>, Vec<u8>);
 
 /// Store, rules and caches.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     store: Store,
     head: RwLock<Head>,
     verified: RwLock<Verified>,
@@ -115,7 +130,7 @@ impl Ledger {
     }
 
     /// The last committed block.
-    pub(crate) fn head(&self) -> Head {
+    pub fn head(&self) -> Head {
         self.head.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -143,7 +158,7 @@ impl Ledger {
     }
 
     /// Makes the next block of what applies.
-    pub(crate) fn propose(&self, waiting: &[Waiting], now_ms: u64, proposer: Hash32) -> Result<Built, LedgerError> {
+    pub fn propose(&self, waiting: &[Waiting], now_ms: u64, proposer: Hash32) -> Result<Built, LedgerError> {
         let view = self.store.view()?;
         let submissions = waiting.iter().map(|waiting| waiting.parsed.as_ref());
         let proposed = {
@@ -236,7 +251,7 @@ impl Ledger {
     }
 
     /// A committed block with its certificate; none for the genesis and above the head.
-    pub(crate) fn block(&self, height: u64) -> Result<Option<(Vec<u8>, CommitCertificate)>, LedgerError> {
+    pub fn block(&self, height: u64) -> Result<Option<(Vec<u8>, CommitCertificate)>, LedgerError> {
         let view = self.store.view()?;
         let block = view.block_bytes(Height(height))?;
         Ok(block.zip(view.commit_certificate(Height(height))?))

@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{Listen, NodeConfig};
+use crate::consensus::conduct::Conduct;
 use crate::consensus::context::Address;
 use crate::consensus::driver::{Driver, Parts, Stopped};
 use crate::consensus::engine::{self, Engine};
@@ -68,7 +69,9 @@ struct Peer {
 
 /// Runs a node until a signal or a failure. `accept_loss`: open a store whose log was torn, without
 /// what follows the damage; this validator then only observes until its peers have given it back.
-pub(crate) async fn run(home_path: &Path, config: &NodeConfig, accept_loss: bool) -> anyhow::Result<Ending> {
+pub(crate) async fn run(
+    home_path: &Path, config: &NodeConfig, accept_loss: bool, conduct: Arc<dyn Conduct>,
+) -> anyhow::Result<Ending> {
     let home = Home::open(home_path).context("cannot open the organisation's folder")?;
     let genesis = home.genesis().context("cannot use the genesis")?;
     let organisation = home.organisation();
@@ -143,6 +146,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, accept_loss: bool
         mempool,
         tips,
         health: health.clone(),
+        conduct,
     };
     let consensus = consensus.run(until(stopped));
     tokio::pin!(consensus);
@@ -196,6 +200,7 @@ struct Consensus<'a> {
     mempool: Arc<Mempool>,
     tips: Arc<Tips>,
     health: Health,
+    conduct: Arc<dyn Conduct>,
 }
 
 impl Consensus<'_> {
@@ -224,6 +229,7 @@ impl Consensus<'_> {
             wal: self.wal,
             journal: if observe.is_some() { None } else { self.journal.clone() },
             health: self.health.clone(),
+            conduct: self.conduct.as_ref(),
         })
         .await
         .map_err(|error| anyhow!("cannot start the consensus engine: {error:#}"))?;
@@ -233,6 +239,7 @@ impl Consensus<'_> {
             tips: self.tips.clone(),
             pace: self.config.pace()?,
             me: Address(validators::address(&self.card.consensus_key).0),
+            conduct: self.conduct.clone(),
             publishers: self.publishers()?,
             observe_through: observe,
         });

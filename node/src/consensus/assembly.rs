@@ -116,17 +116,21 @@ impl Stream {
 
 /// What the parts of a block announce.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Announcement {
+pub struct Announcement {
+    /// Height to decide.
     pub height: Height,
+    /// Round of the height.
     pub round: Round,
+    /// Round of the proof-of-lock, nil for a first proposal.
     pub pol_round: Round,
     /// Original proposer of the block.
     pub proposer: Address,
+    /// The block.
     pub id: BlockId,
 }
 
 /// The messages that stream a block; `stream` makes the stream id unique at this publisher.
-pub(crate) fn disassemble(announcement: &Announcement, block: &[u8], stream: u64) -> Vec<StreamMessage<Part>> {
+pub fn disassemble(announcement: &Announcement, block: &[u8], stream: u64) -> Vec<StreamMessage<Part>> {
     let Announcement { height, round, pol_round, proposer, id } = *announcement;
     let mut stream_id = Vec::with_capacity(24);
     stream_id.extend_from_slice(&height.0.to_be_bytes());

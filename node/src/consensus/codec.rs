@@ -18,7 +18,7 @@ use super::context::{Ctx, Height, Part, Signature};
 
 /// Borsh for everything on the wire and in the engine's WAL.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct BorshCodec;
+pub struct BorshCodec;
 
 macro_rules! plain_borsh {
     ($($message:ty),* $(,)?) => { $(
@@ -98,7 +98,7 @@ impl Codec<ValidatorProof<Ctx>> for BorshCodec {
 }
 
 /// The extended form that the engine's sync wants of a certificate without extensions.
-pub(crate) fn without_extensions(certificate: CommitCertificate<Ctx>) -> ExtendedCommitCertificate<Ctx> {
+pub fn without_extensions(certificate: CommitCertificate<Ctx>) -> ExtendedCommitCertificate<Ctx> {
     ExtendedCommitCertificate::from_commit_certificate_and_extensions(certificate, VoteExtensions::new(Vec::new()))
 }
 

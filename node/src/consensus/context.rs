@@ -15,7 +15,7 @@ use qz_evidence::{Hash32, commit};
 
 /// Height of a block; the first decided block is 1, genesis is 0.
 #[derive(Copy, Clone, Default, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Height(pub u64);
+pub struct Height(pub u64);
 
 impl fmt::Display for Height {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +42,7 @@ impl core::Height for Height {
 
 /// Address of a validator: BLAKE3 of its Ed25519 public key.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Address(pub [u8; 32]);
+pub struct Address(pub [u8; 32]);
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,7 +54,7 @@ impl core::Address for Address {}
 
 /// Id of a block: SHA-256 of its header bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub(crate) struct BlockId(pub [u8; 32]);
+pub struct BlockId(pub [u8; 32]);
 
 impl fmt::Display for BlockId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +64,7 @@ impl fmt::Display for BlockId {
 
 /// What the engine decides on: a block id.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Value {
+pub struct Value {
     /// The block decided on.
     pub id: BlockId,
 }
@@ -79,17 +79,22 @@ impl core::Value for Value {
 
 /// A proposer's announcement of a value for a round.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Proposal {
+pub struct Proposal {
+    /// Height to decide.
     pub height: Height,
+    /// Round of the height.
     pub round: Round,
+    /// What is proposed.
     pub value: Value,
+    /// Round of the proof-of-lock, nil for a first proposal.
     pub pol_round: Round,
+    /// Who proposes.
     pub address: Address,
 }
 
 impl Proposal {
     /// Bytes that a proposer signs.
-    pub(crate) fn sign_bytes(&self, chain_id: &Hash32) -> Vec<u8> {
+    pub fn sign_bytes(&self, chain_id: &Hash32) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(tag::PROPOSAL.len() + 32 + 24 + 64);
         bytes.extend_from_slice(tag::PROPOSAL);
         bytes.extend_from_slice(&chain_id.0);
@@ -130,11 +135,14 @@ impl core::Proposal<Ctx> for Proposal {
 
 /// One piece of a proposed block on its way to the other validators.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) enum Part {
+pub enum Part {
     /// First: which proposal this is.
     Init {
+        /// Height to decide.
         height: Height,
+        /// Round of the height.
         round: Round,
+        /// Round of the proof-of-lock, nil for a first proposal.
         pol_round: Round,
         /// Original proposer of the block, not the one who streams it again.
         proposer: Address,
@@ -167,17 +175,22 @@ impl core::ProposalPart<Ctx> for Part {
 
 /// A prevote or precommit.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Vote {
+pub struct Vote {
+    /// Prevote or precommit.
     pub kind: VoteType,
+    /// Height to decide.
     pub height: Height,
+    /// Round of the height.
     pub round: Round,
+    /// The block voted for, or none.
     pub value: NilOrVal<BlockId>,
+    /// Who votes.
     pub address: Address,
 }
 
 impl Vote {
     /// Bytes that a validator signs; frozen by golden vectors in `qz-evidence`.
-    pub(crate) fn sign_bytes(&self, chain_id: &Hash32) -> Vec<u8> {
+    pub fn sign_bytes(&self, chain_id: &Hash32) -> Vec<u8> {
         let kind = match self.kind {
             VoteType::Prevote => commit::VoteType::Prevote,
             VoteType::Precommit => commit::VoteType::Precommit,
@@ -237,16 +250,16 @@ impl core::Vote<Ctx> for Vote {
 
 /// Ed25519 public key of a validator.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct PublicKey(pub [u8; 32]);
+pub struct PublicKey(pub [u8; 32]);
 
 /// Ed25519 signature.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Signature(pub [u8; 64]);
+pub struct Signature(pub [u8; 64]);
 
 /// The wrong number of bytes for a key or signature.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} must have {expected} bytes, not {got}")]
-pub(crate) struct LengthError {
+pub struct LengthError {
     what: &'static str,
     expected: usize,
     got: usize,
@@ -254,7 +267,7 @@ pub(crate) struct LengthError {
 
 /// Ed25519 as the engine's signing scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ed25519;
+pub struct Ed25519;
 
 impl SigningScheme for Ed25519 {
     type DecodingError = LengthError;
@@ -280,15 +293,18 @@ impl SigningScheme for Ed25519 {
 }
 
 /// `bytes` as an array, or an error that names both lengths.
-pub(crate) fn exact<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], LengthError> {
+pub fn exact<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], LengthError> {
     bytes.try_into().map_err(|_| LengthError { what, expected: N, got: bytes.len() })
 }
 
 /// A validator of one height.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Validator {
+pub struct Validator {
+    /// Address of its key.
     pub address: Address,
+    /// Key of its signatures.
     pub key: PublicKey,
+    /// Its weight in a quorum.
     pub power: u64,
 }
 
@@ -308,11 +324,11 @@ impl core::Validator<Ctx> for Validator {
 
 /// The validators of one height, sorted by address; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ValidatorSet(Vec<Validator>);
+pub struct ValidatorSet(Vec<Validator>);
 
 impl ValidatorSet {
     /// The engine's form of a set; the ledger's sets are sorted by address and never empty.
-    pub(crate) fn of(set: &qz_evidence::validators::ValidatorSet) -> Self {
+    pub fn of(set: &qz_evidence::validators::ValidatorSet) -> Self {
         let validators = set.validators().iter().map(|validator| Validator {
             address: Address(validator.address().0),
             key: PublicKey(validator.key.0),
@@ -322,7 +338,7 @@ impl ValidatorSet {
     }
 
     /// Round-robin over height and round, so that consecutive rounds and heights differ.
-    pub(crate) fn proposer(&self, height: Height, round: Round) -> &Validator {
+    pub fn proposer(&self, height: Height, round: Round) -> &Validator {
         let count = self.0.len() as u64;
         let turn = height.0 % count + u64::from(round.as_u32().unwrap_or(0)) % count;
         &self.0[(turn % count) as usize]
@@ -349,7 +365,7 @@ impl core::ValidatorSet<Ctx> for ValidatorSet {
 
 /// The engine's view of this chain.
 #[derive(Clone, Debug)]
-pub(crate) struct Ctx;
+pub struct Ctx;
 
 impl core::Context for Ctx {
     type Address = Address;

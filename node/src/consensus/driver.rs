@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::assembly::{Announcement, Assembler, StreamedBlock, disassemble};
 use super::certificate::{from_evidence, to_evidence};
 use super::codec::without_extensions;
+use super::conduct::Conduct;
 use super::context::{Address, BlockId, Ctx, Height, Part, ValidatorSet, Value};
 use super::engine::await_peers;
 use super::proposals::{Proposals, Verdict};
@@ -81,6 +82,7 @@ pub(crate) struct Driver {
     tips: Arc<Tips>,
     pace: Pace,
     me: Address,
+    conduct: Arc<dyn Conduct>,
     /// Which network peer each validator streams from.
     publishers: HashMap<PeerId, Address>,
     /// Set on a node that must not sign up to this height.
@@ -111,6 +113,7 @@ pub(crate) struct Parts {
     pub tips: Arc<Tips>,
     pub pace: Pace,
     pub me: Address,
+    pub conduct: Arc<dyn Conduct>,
     pub publishers: HashMap<PeerId, Address>,
     pub observe_through: Option<u64>,
 }
@@ -118,7 +121,7 @@ pub(crate) struct Parts {
 impl Driver {
     /// A driver at the ledger's head.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { ledger, mempool, tips, pace, me, publishers, observe_through } = parts;
+        let Parts { ledger, mempool, tips, pace, me, conduct, publishers, observe_through } = parts;
         let max_block_bytes = ledger.max_block_bytes();
         Self {
             proposals: Proposals::new(ledger.clone()),
@@ -134,6 +137,7 @@ impl Driver {
             tips,
             pace,
             me,
+            conduct,
             publishers,
             observe_through,
         }
@@ -311,7 +315,7 @@ impl Driver {
             }
         }
         let waiting = self.mempool.candidates(self.ledger.max_block_bytes());
-        let built = self.ledger.propose(&waiting, now_ms(), Hash32(self.me.0))?;
+        let built = self.conduct.propose(&self.ledger, &waiting, now_ms(), Hash32(self.me.0))?;
         // Refused on top of this proposal is not refused for good: the proposal may never be decided. Who
         // waits is told after a commit, by the committed state.
         for (digest, reject) in &built.refused {

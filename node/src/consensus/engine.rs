@@ -15,8 +15,8 @@ use malachitebft_app_channel::app::config::{ConsensusConfig, NodeConfig, ValuePa
 use malachitebft_app_channel::app::types::PeerId;
 use malachitebft_app_channel::app::types::codec::Codec;
 use malachitebft_app_channel::{
-    Channels, ConsensusContext, ConsensusRequest, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity,
-    NetworkRequest, RequestContext, Signer, SyncContext, WalContext,
+    Channels, ConsensusContext, ConsensusRequest, EngineBuilder, EngineHandle, NetworkIdentity, NetworkRequest,
+    RequestContext, Signer, SyncContext, WalContext,
 };
 use malachitebft_engine::util::events::{Event, RxEvent};
 use qz_evidence::Hash32;
@@ -24,6 +24,7 @@ use qz_genesis::SecretKey;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::codec::BorshCodec;
+use super::conduct::Conduct;
 use super::context::{Address, Ctx};
 use super::journal::{Journal, JournalError};
 use super::signer::GuardedSigner;
@@ -55,6 +56,7 @@ pub(crate) struct Setup<'a> {
     /// `None`: this node only observes.
     pub journal: Option<Arc<Mutex<Journal>>>,
     pub health: Health,
+    pub conduct: &'a dyn Conduct,
 }
 
 /// A running engine.
@@ -160,9 +162,10 @@ impl Engine {
                 ConsensusContext::new_full_node(Address([0; 32]), verifier),
             ),
         };
+        let (network, parts) = setup.conduct.network(identity, &config.consensus, &config.sync).await?;
         let (channels, handle) = EngineBuilder::new(Ctx, config)
             .with_default_wal(WalContext::new(wal, BorshCodec))
-            .with_default_network(NetworkContext::new(identity, BorshCodec))
+            .with_custom_network(network, parts)
             .with_default_sync(SyncContext::new(BorshCodec))
             .with_default_consensus(context)
             .with_default_request(RequestContext::new(100))

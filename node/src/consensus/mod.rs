@@ -5,6 +5,7 @@
 pub(crate) mod assembly;
 mod certificate;
 pub(crate) mod codec;
+pub(crate) mod conduct;
 pub(crate) mod context;
 pub(crate) mod driver;
 pub(crate) mod engine;

@@ -29,7 +29,7 @@ impl Default for Limits {
 
 /// A submission that was checked on entry.
 #[derive(Clone, Debug)]
-pub(crate) struct Waiting {
+pub struct Waiting {
     /// The submission's bytes.
     pub bytes: Arc<[u8]>,
     /// What they say.

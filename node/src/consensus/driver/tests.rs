@@ -6,6 +6,7 @@ use qz_chain::Block;
 use qz_evidence::{decode_strict, encode, validators};
 use qz_genesis::peer;
 
+use super::super::conduct::Honest;
 use super::*;
 use crate::mempool::pool::Limits;
 use crate::testing::Consortium;
@@ -31,6 +32,7 @@ fn driver(ledger: Arc<Ledger>, consortium: &Consortium, me: Address) -> Driver {
         mempool,
         pace: Pace { timeouts: LinearTimeouts::default(), heartbeat: Duration::from_secs(5) },
         me,
+        conduct: Arc::new(Honest),
         publishers: super::super::engine::publishers(publishers),
         observe_through: None,
     })

@@ -12,18 +12,22 @@ mod mempool;
 mod node;
 mod refusal;
 mod rpc;
+#[doc(hidden)]
+pub mod seam;
 #[cfg(test)]
 mod testing;
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use config::NodeConfig;
+use consensus::conduct::{Conduct, Honest};
 use node::{Ending, PortBusy};
 
 /// Exit code when a port is in use.
@@ -63,9 +67,10 @@ enum Command {
     },
 }
 
-fn main() -> ExitCode {
+/// The program `qz-node`.
+pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Run { home, accept_loss } => run(&home, accept_loss),
+        Command::Run { home, accept_loss } => run(&home, accept_loss, Arc::new(Honest)),
         Command::Status { home } => status(&home),
     };
     match outcome {
@@ -78,13 +83,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(home: &std::path::Path, accept_loss: bool) -> anyhow::Result<ExitCode> {
+fn run(home: &std::path::Path, accept_loss: bool, conduct: Arc<dyn Conduct>) -> anyhow::Result<ExitCode> {
     let config = NodeConfig::load(home)?;
     let filter =
         EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(config.log().unwrap_or(DEFAULT_LOG)))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
-    let ending = runtime.block_on(node::run(home, &config, accept_loss))?;
+    let ending = runtime.block_on(node::run(home, &config, accept_loss, conduct))?;
     // All tasks must be gone, and with them the database, before the process ends.
     runtime.shutdown_timeout(SHUTDOWN);
     match ending {
