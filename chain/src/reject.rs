@@ -2,6 +2,7 @@
 //! Chinese and English.
 
 use qz_evidence::genesis::Role;
+use qz_evidence::payload::RulingForm;
 use qz_evidence::state_proof::{Status, SubjectType};
 use qz_evidence::{Height, OrgId, SubjectId};
 use std::fmt;
@@ -24,10 +25,13 @@ pub enum Reject {
     RelayKey { relay: OrgId },
     RelayRole { relay: OrgId, role: Role },
     RelaySignature { relay: OrgId },
+    RelayObserver { relay: OrgId },
     // the actors
     ActorCount { needed: usize, found: usize },
     ActorNotEntitled { subject: SubjectId },
     ActorSignature { subject: SubjectId },
+    OfficeRole { subject: SubjectId, role: Role },
+    OfficeUnknown { organisation: OrgId },
     // subjects
     SubjectUnknown { subject: SubjectId },
     SubjectType { subject: SubjectId, found: SubjectType, expected: SubjectType },
@@ -66,6 +70,15 @@ pub enum Reject {
     ContractFulfilmentStep { obligation: u16 },
     ContractFulfilmentSelf { obligation: u16 },
     ContractLimit { contract: SubjectId, what: &'static str, limit: usize },
+    ContractPartyMissing { contract: SubjectId, party: SubjectId },
+    ContractForum { forum: OrgId },
+    ContractDisputePending { contract: SubjectId },
+    ContractRulingForm { forum: OrgId, form: RulingForm },
+    ContractRulingInterim { form: RulingForm },
+    // retrievals and audit logs
+    RetrievalCount { found: usize },
+    RetrievalRepeated { contract: SubjectId },
+    AuditNotGrown { log: SubjectId, last: u64, found: u64 },
 }
 
 /// Code, Chinese and English of a refusal.
@@ -158,6 +171,11 @@ impl Reject {
                 format!("{relay} 的转交签名验证失败；请重新提交"),
                 format!("the relay signature of {relay} does not verify; submit it again"),
             ),
+            Self::RelayObserver { relay } => (
+                "relay.observer",
+                format!("{relay} 是观察成员，只能查阅；请通过其他成员提交"),
+                format!("{relay} is an observer, which only reads; submit through another member"),
+            ),
             Self::ActorCount { needed, found } => (
                 "actor.count",
                 format!("需要 {needed} 个行为人签名，实有 {found} 个；转交机构不能代替当事人签名"),
@@ -172,6 +190,16 @@ impl Reject {
                 "actor.signature",
                 format!("密钥 {subject} 的签名验证失败；请用该密钥对提交正文重新签名"),
                 format!("the signature of key {subject} does not verify; sign the body again with that key"),
+            ),
+            Self::OfficeRole { subject, role } => (
+                "office.role",
+                format!("{subject} 不是具备 {role:?} 角色的成员机构；请由该类机构的办公密钥签名"),
+                format!("{subject} is no member with the role {role:?}; the office key of such a member must sign"),
+            ),
+            Self::OfficeUnknown { organisation } => (
+                "office.unknown",
+                format!("{organisation} 不是联盟成员（或已退出），不能以其名义行事"),
+                format!("{organisation} is no member of the consortium (any more), nobody can act in its name"),
             ),
             Self::SubjectUnknown { subject } => (
                 "subject.unknown",
@@ -343,6 +371,49 @@ impl Reject {
                 format!("合同 {contract} 的 {what} 已达上限 {limit}"),
                 format!("contract {contract} has its limit of {limit} {what}"),
             ),
+            Self::ContractPartyMissing { contract, party } => (
+                "contract.party_missing",
+                format!("合同 {contract} 的解除或作废须经各方签名，缺少 {party}"),
+                format!("ending contract {contract} needs the signature of every party, that of {party} is missing"),
+            ),
+            Self::ContractForum { forum } => (
+                "contract.forum",
+                format!("{forum} 不是联盟内的法院或仲裁机构；请选择具备该角色的成员"),
+                format!("{forum} is no court or arbitration body of the consortium; choose a member that is one"),
+            ),
+            Self::ContractDisputePending { contract } => (
+                "contract.dispute_pending",
+                format!("合同 {contract} 的争议已提交法院或仲裁机构，尚待裁判"),
+                format!("contract {contract} is in dispute already; wait for the ruling"),
+            ),
+            Self::ContractRulingForm { forum, form } => (
+                "contract.ruling_form",
+                format!("{forum} 不能出具{}；判决书、裁定书由法院出具，裁决书由仲裁机构出具", form.words().0),
+                format!(
+                    "{forum} cannot issue a document of the form `{}`: courts issue judgments and orders, arbitration bodies awards",
+                    form.words().1
+                ),
+            ),
+            Self::ContractRulingInterim { form } => (
+                "contract.ruling_interim",
+                format!("{}不能作程序性裁判；程序性事项用裁定书", form.words().0),
+                format!("a document of the form `{}` cannot be procedural; use an order", form.words().1),
+            ),
+            Self::RetrievalCount { found } => (
+                "retrieval.count",
+                format!("一次调证应涉及 1 至 4 份合同，实为 {found} 份"),
+                format!("a retrieval is of 1 to 4 contracts, this one is of {found}"),
+            ),
+            Self::RetrievalRepeated { contract } => (
+                "retrieval.repeated",
+                format!("合同 {contract} 在同一次调证中出现两次"),
+                format!("contract {contract} stands twice in one retrieval"),
+            ),
+            Self::AuditNotGrown { log, last, found } => (
+                "audit.not_grown",
+                format!("审计日志 {log} 上次锚定有 {last} 条，本次为 {found} 条；条数须增加"),
+                format!("audit log {log} had {last} entries at its last anchor and has {found} now; it has to grow"),
+            ),
         };
         RejectText { code, zh, en }
     }
@@ -376,16 +447,19 @@ mod tests {
             Reject::ExpiryTooFar { expiry: height, latest: height },
             Reject::Duplicate { recorded: height },
             Reject::IdReused { recorded: height },
-            Reject::KindNotYet { kind: "contract.voided" },
+            Reject::KindNotYet { kind: "governance.changed" },
             Reject::AlgorithmNotYet,
             Reject::CommitmentMissing { name: "name" },
             Reject::RelayUnknown { relay: org() },
             Reject::RelayKey { relay: org() },
             Reject::RelayRole { relay: org(), role: Role::Platform },
             Reject::RelaySignature { relay: org() },
+            Reject::RelayObserver { relay: org() },
             Reject::ActorCount { needed: 1, found: 0 },
             Reject::ActorNotEntitled { subject },
             Reject::ActorSignature { subject },
+            Reject::OfficeRole { subject, role: Role::Court },
+            Reject::OfficeUnknown { organisation: org() },
             Reject::SubjectUnknown { subject },
             Reject::SubjectType { subject, found: SubjectType::Key, expected: SubjectType::Seal },
             Reject::KeyRevoked { subject },
@@ -420,6 +494,14 @@ mod tests {
             Reject::ContractFulfilmentStep { obligation: 5 },
             Reject::ContractFulfilmentSelf { obligation: 5 },
             Reject::ContractLimit { contract, what: "amendments", limit: 5 },
+            Reject::ContractPartyMissing { contract, party: key },
+            Reject::ContractForum { forum: org() },
+            Reject::ContractDisputePending { contract },
+            Reject::ContractRulingForm { forum: org(), form: RulingForm::Award },
+            Reject::ContractRulingInterim { form: RulingForm::Judgment },
+            Reject::RetrievalCount { found: 5 },
+            Reject::RetrievalRepeated { contract },
+            Reject::AuditNotGrown { log: subject, last: 5, found: 5 },
         ]
     }
 

@@ -4,10 +4,15 @@
 //! the kind. A family looks up what it needs, says who must act, and asks the pure state machine of its
 //! subject for the next state. Actor signatures are verified by the caller with the keys in [`Outcome`].
 
+mod audit;
 mod contract;
 mod evidence;
 mod key;
+mod notarisation;
+mod retrieval;
 mod seal;
+#[cfg(test)]
+mod spec_table;
 
 use crate::overlay::{Overlay, Refusal};
 use crate::reject::Reject;
@@ -81,6 +86,11 @@ pub(crate) fn apply<V: View>(
         Payload::ContractCompleted(fields) => contract::completed(&context, fields),
         Payload::ContractAmended(fields) => contract::amended(&context, fields),
         Payload::ContractFulfilment(fields) => contract::fulfilment(&context, fields),
+        Payload::ContractTerminated(fields) => contract::terminated(&context, fields),
+        Payload::ContractVoided(fields) => contract::voided(&context, fields),
+        Payload::ContractDisputed(fields) => contract::disputed(&context, fields),
+        Payload::ContractRuled(fields) => contract::ruled(&context, fields),
+        Payload::ContractArchived(fields) => contract::archived(&context, fields),
         Payload::SealMade(fields) => seal::made(&context, fields),
         Payload::SealAuthorised(fields) => seal::authorised(&context, fields),
         Payload::SealRevoked(fields) => seal::revoked(&context, fields),
@@ -91,15 +101,10 @@ pub(crate) fn apply<V: View>(
         Payload::KeyRotated(fields) => key::rotated(&context, fields),
         Payload::KeyRevoked(fields) => key::revoked(&context, fields),
         Payload::EvidenceDeposited(fields) => evidence::deposited(&context, fields),
-        Payload::ContractTerminated(_)
-        | Payload::ContractVoided(_)
-        | Payload::ContractDisputed(_)
-        | Payload::ContractRuled(_)
-        | Payload::ContractArchived(_)
-        | Payload::NotarisationRegistered(_)
-        | Payload::RetrievalMade(_)
-        | Payload::AuditAnchored(_)
-        | Payload::GovernanceChanged(_) => Err(Reject::KindNotYet { kind: body.payload.kind().name }.into()),
+        Payload::NotarisationRegistered(fields) => notarisation::registered(&context, fields),
+        Payload::RetrievalMade(fields) => retrieval::made(&context, fields),
+        Payload::AuditAnchored(fields) => audit::anchored(&context, fields),
+        Payload::GovernanceChanged(_) => Err(Reject::KindNotYet { kind: body.payload.kind().name }.into()),
     }
 }
 
@@ -136,11 +141,13 @@ fn check_replay<V: View>(
 fn relaying<V: View>(overlay: &Overlay<'_, V>, relay: &OrgId, key: &Hash32) -> Result<OrganisationState, Refusal> {
     match overlay.organisation(relay)? {
         Some(organisation) if organisation.status == Status::Active => {
-            if organisation.relay_key == *key {
-                Ok(organisation)
-            } else {
-                Err(Reject::RelayKey { relay: relay.clone() }.into())
+            if organisation.relay_key != *key {
+                return Err(Reject::RelayKey { relay: relay.clone() }.into());
             }
+            if organisation.roles == [Role::Observer] {
+                return Err(Reject::RelayObserver { relay: relay.clone() }.into());
+            }
+            Ok(organisation)
         }
         _ => Err(Reject::RelayUnknown { relay: relay.clone() }.into()),
     }
@@ -168,6 +175,29 @@ impl<V: View> Context<'_, '_, V> {
             return Err(Reject::ActorNotEntitled { subject: actor.subject }.into());
         }
         Ok(vec![self.active_key(expected)?])
+    }
+
+    /// The only actor is the office of a member with this role; gives its key.
+    fn sole_office(&self, role: Role) -> Result<Vec<PublicKey>, Refusal> {
+        let [actor] = self.actors()?;
+        match self.overlay.find(&actor.subject)?.map(|subject| subject.state) {
+            Some(SubjectState::Organisation(office)) if office.has(role) => Ok(vec![office.office()]),
+            _ => Err(Reject::OfficeRole { subject: actor.subject, role }.into()),
+        }
+    }
+
+    /// The only actor is the office of this organisation, a member; gives its key.
+    fn office_of(&self, organisation: &OrgId) -> Result<(OrganisationState, Vec<PublicKey>), Refusal> {
+        let [actor] = self.actors()?;
+        let office = match self.overlay.organisation(organisation)? {
+            Some(office) if office.status == Status::Active => office,
+            _ => return Err(Reject::OfficeUnknown { organisation: organisation.clone() }.into()),
+        };
+        if actor.subject != SubjectId::of_organisation(&self.overlay.chain_id, organisation) {
+            return Err(Reject::ActorNotEntitled { subject: actor.subject }.into());
+        }
+        let key = office.office();
+        Ok((office, vec![key]))
     }
 
     /// Subject and office key of an organisation with the attestor role.

@@ -144,11 +144,23 @@ pub struct Obligation {
     pub by: SubjectId,
 }
 
+/// A pending dispute.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Dispute {
+    /// The court or arbitration body that it went to.
+    #[n(0)]
+    pub forum: OrgId,
+    /// The contract's state before.
+    #[n(1)]
+    pub before: Status,
+}
+
 /// A contract.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct ContractState {
-    /// Opened, Signing, Signed, Completed, Declined and later ones.
+    /// From [`Status::Opened`] to [`Status::Disputed`].
     #[n(0)]
     pub status: Status,
     /// The initiator's key subject.
@@ -181,6 +193,12 @@ pub struct ContractState {
     /// Amendments that took effect, in their order.
     #[n(10)]
     pub amendments: Vec<SubjectId>,
+    /// The dispute, while it is [`Status::Disputed`].
+    #[n(11)]
+    pub dispute: Option<Dispute>,
+    /// The `document.sha256` commitment of the package that was archived last.
+    #[n(12)]
+    pub archived: Option<Hash32>,
 }
 
 impl ContractState {
@@ -216,6 +234,21 @@ pub struct EvidenceState {
     pub about: Option<SubjectId>,
 }
 
+/// The audit log of an organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct AuditLogState {
+    /// Whose it is.
+    #[n(0)]
+    pub organisation: OrgId,
+    /// Entries at the last anchor.
+    #[n(1)]
+    pub size: u64,
+    /// Their root (RFC 9162, SHA-256).
+    #[n(2)]
+    pub root: Hash32,
+}
+
 /// What the rules know about a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum SubjectState {
@@ -234,6 +267,9 @@ pub enum SubjectState {
     /// A deposit.
     #[n(5)]
     Evidence(#[n(0)] EvidenceState),
+    /// An audit log.
+    #[n(6)]
+    AuditLog(#[n(0)] AuditLogState),
 }
 
 impl SubjectState {
@@ -245,6 +281,7 @@ impl SubjectState {
             Self::Seal(_) => SubjectType::Seal,
             Self::Contract(_) => SubjectType::Contract,
             Self::Evidence(_) => SubjectType::Evidence,
+            Self::AuditLog(_) => SubjectType::AuditLog,
         }
     }
 
@@ -255,7 +292,7 @@ impl SubjectState {
             Self::Key(state) => state.status,
             Self::Seal(state) => state.status,
             Self::Contract(state) => state.status,
-            Self::Evidence(_) => Status::Recorded,
+            Self::Evidence(_) | Self::AuditLog(_) => Status::Recorded,
         }
     }
 

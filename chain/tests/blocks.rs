@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use qz_chain::{Block, BlockError, ExecuteError, MemoryView, SubjectState, Verified, View, admit, execute, propose};
 use qz_evidence::codec::Bytes;
 use qz_evidence::keys::{Algorithm, PublicKey};
-use qz_evidence::payload::{ContractRef, EvidenceDeposited, KeyRef, KeyRegistered, KeyRotated, Payload};
+use qz_evidence::payload::{EvidenceDeposited, KeyRef, KeyRegistered, KeyRotated, Payload};
 use qz_evidence::state_proof::Status;
 use qz_evidence::submission::{Actor, Body, Parsed};
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, decode_strict, encode};
@@ -49,9 +49,6 @@ fn expiry_chain_relay_and_kind_are_checked() {
     assert_eq!(ledger.refusal(&forged), "relay.signature");
     let extra = relay(&body, vec![Actor { subject: SubjectId(Hash32([1; 32])), signature: Bytes(vec![]) }], "platform");
     assert_eq!(ledger.refusal(&extra), "actor.count");
-    let later =
-        ledger.submission(Payload::ContractArchived(ContractRef { contract: SubjectId::default() }), vec![], &[]);
-    assert_eq!(ledger.refusal(&later), "kind.not_yet");
 }
 
 #[test]

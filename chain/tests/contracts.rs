@@ -4,72 +4,15 @@
 
 mod ledger;
 
-use ledger::{Ledger, actor, commitment, commitments, key, key_slot, relay, seal_slot};
+use ledger::story::Story;
+use ledger::{actor, commitment, commitments, key, key_slot, relay, seal_slot};
 use qz_chain::{SubjectState, View};
+use qz_evidence::Height;
 use qz_evidence::payload::{
     ContractAmended, ContractFulfilment, ContractRef, ContractSlotRef, FulfilmentStep, GroupRule, KeyRef, Payload,
-    SealAuthorised, SealKeyRef, SealRef, Slot,
+    SealAuthorised, SealKeyRef, SealRef,
 };
 use qz_evidence::state_proof::Status;
-use qz_evidence::{Height, SubjectId};
-
-/// Two companies with seals, a person, and a clerk of company A.
-struct Story {
-    ledger: Ledger,
-    a: SubjectId,
-    b: SubjectId,
-    person: SubjectId,
-    clerk: SubjectId,
-    seal_a: SubjectId,
-    seal_b: SubjectId,
-}
-
-impl Story {
-    fn new() -> Self {
-        let mut ledger = Ledger::new();
-        let [a, b, person, clerk] = ["a", "b", "person", "clerk"].map(|name| ledger.register(name));
-        let seal_a = ledger.make_seal(a, "a");
-        let seal_b = ledger.make_seal(b, "b");
-        Self { ledger, a, b, person, clerk, seal_a, seal_b }
-    }
-
-    /// Party A's and B's seals, then the person.
-    fn slots(&self) -> Vec<Slot> {
-        vec![seal_slot(self.seal_a, 1, 1), seal_slot(self.seal_b, 2, 1), key_slot(self.person, 3, 2)]
-    }
-
-    /// A contract with its version fixed.
-    fn contract(&mut self, slots: Vec<Slot>, rules: Vec<GroupRule>, amends: Option<SubjectId>) -> SubjectId {
-        let opening = self.ledger.opening((self.a, "a"), slots, rules, amends);
-        self.ledger.record(&opening);
-        let contract = self.ledger.created(&opening);
-        let fixing = self.ledger.fixing((self.a, "a"), contract, 1);
-        self.ledger.record(&fixing);
-        contract
-    }
-
-    fn complete(&mut self, amends: Option<SubjectId>) -> SubjectId {
-        let contract = self.contract(self.slots(), vec![], amends);
-        let (seal_a, seal_b) = (Some(self.seal_a), Some(self.seal_b));
-        let signatures = [
-            self.ledger.signing(contract, 0, (self.a, "a"), seal_a),
-            self.ledger.signing(contract, 1, (self.b, "b"), seal_b),
-            self.ledger.signing(contract, 2, (self.person, "person"), None),
-            self.ledger.completion(contract),
-        ];
-        assert_eq!(self.ledger.block(&signatures), [], "one block, each sees those before it");
-        contract
-    }
-
-    fn status(&self, subject: SubjectId) -> Status {
-        self.ledger.state(subject).status()
-    }
-
-    fn seal_command(&mut self, payload: Payload) {
-        let submission = self.ledger.submission(payload, vec![], &[(self.a, &key("a"))]);
-        self.ledger.record(&submission);
-    }
-}
 
 #[test]
 fn a_contract_is_signed_completed_amended_and_fulfilled() {

@@ -8,7 +8,8 @@ mod ledger;
 use ledger::{Ledger, commitment, key_slot, org};
 use proptest::prelude::*;
 use qz_chain::state::{
-    Authorisation, ContractState, EvidenceState, KeyState, Obligation, OrganisationState, SealState, SignedSlot,
+    AuditLogState, Authorisation, ContractState, Dispute, EvidenceState, KeyState, Obligation, OrganisationState,
+    SealState, SignedSlot,
 };
 use qz_chain::{Subject, SubjectState, View};
 use qz_evidence::genesis::Role;
@@ -63,6 +64,8 @@ fn contract() -> SubjectState {
         final_document: Some(Hash32([13; 32])),
         obligations: vec![Obligation { number: 300, step: FulfilmentStep::Performed, by: id(9) }],
         amendments: vec![id(14)],
+        dispute: None,
+        archived: None,
     })
 }
 
@@ -70,10 +73,31 @@ fn evidence() -> SubjectState {
     SubjectState::Evidence(EvidenceState { document: Hash32([15; 32]), about: None })
 }
 
+fn audit_log() -> SubjectState {
+    SubjectState::AuditLog(AuditLogState { organisation: org("court"), size: 300, root: Hash32([16; 32]) })
+}
+
+/// In dispute, and archived before that.
+fn disputed() -> SubjectState {
+    let SubjectState::Contract(completed) = contract() else { unreachable!() };
+    SubjectState::Contract(ContractState {
+        status: Status::Disputed,
+        dispute: Some(Dispute { forum: org("arbitration"), before: Status::Completed }),
+        archived: Some(Hash32([17; 32])),
+        ..completed
+    })
+}
+
 fn lines() -> Vec<String> {
-    let states = [organisation(), key_state(), seal(), contract(), evidence()];
+    let mut lines = state_lines(&[organisation(), key_state(), seal(), contract(), evidence()]);
+    lines.extend(whole_ledger());
+    lines.extend(state_lines(&[audit_log(), disputed()]));
+    lines
+}
+
+fn state_lines(states: &[SubjectState]) -> Vec<String> {
     let mut lines = vec![];
-    for state in &states {
+    for state in states {
         let name = format!("{:?}", state.subject_type()).to_lowercase();
         let subject = Subject::new(3, Hash32([1; 32]), state.clone());
         lines.push(format!("state {name} {}", hex::encode(encode(state))));
@@ -81,7 +105,6 @@ fn lines() -> Vec<String> {
         lines.push(format!("head {name} {}", hex::encode(encode(&subject.head()))));
         lines.push(format!("stored-subject {name} {}", hex::encode(subject.to_bytes())));
     }
-    lines.extend(whole_ledger());
     lines
 }
 
@@ -171,6 +194,9 @@ fn any_contract() -> impl Strategy<Value = SubjectState> {
                 final_document: document.map(Hash32),
                 obligations,
                 amendments,
+                dispute: document
+                    .map(|_| Dispute { forum: org("an-organisation-with-a-long-id-0"), before: Status::Terminated }),
+                archived: document.map(Hash32),
             })
         })
 }

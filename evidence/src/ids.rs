@@ -104,6 +104,11 @@ impl SubjectId {
     pub fn of_organisation(chain_id: &Hash32, org: &OrgId) -> Self {
         Self(sha256(&[tag::ORG_SUBJECT, &chain_id.0, org.as_str().as_bytes()]))
     }
+
+    /// The audit log of an organisation: one for each, for as long as the ledger lasts.
+    pub fn of_audit_log(chain_id: &Hash32, org: &OrgId) -> Self {
+        Self(sha256(&[tag::AUDIT_LOG, &chain_id.0, org.as_str().as_bytes()]))
+    }
 }
 
 impl fmt::Display for SubjectId {

@@ -36,19 +36,19 @@ pub enum Payload {
     /// A step of fulfilment 履约. Actor: a party's key.
     #[n(7)]
     ContractFulfilment(#[n(0)] ContractFulfilment),
-    /// Terminated 解除. Actors: every party.
+    /// Terminated 解除. Actors: every party, each once.
     #[n(8)]
     ContractTerminated(#[n(0)] ContractRef),
-    /// Voided by agreement 作废. Actors: every party.
+    /// Voided by agreement 作废. Actors: every party, each once.
     #[n(9)]
     ContractVoided(#[n(0)] ContractRef),
     /// A dispute is raised. Actor: a party's key.
     #[n(10)]
     ContractDisputed(#[n(0)] ContractDisputed),
-    /// A ruling 判决/裁定/调解书/裁决书. Actor: office of a court or an arbitration body.
+    /// A ruling 判决/裁定/调解书/裁决书. Actor: office of the court or arbitration body in charge.
     #[n(11)]
     ContractRuled(#[n(0)] ContractRuled),
-    /// Archived. Relay: a platform.
+    /// Archived 归档; commits the archived package. Relay: a platform.
     #[n(12)]
     ContractArchived(#[n(0)] ContractRef),
     /// A seal is made. Actor: the owner's key. Creates the seal.
@@ -330,7 +330,37 @@ pub enum RulingForm {
     Award,
 }
 
-/// Fields of `contract.ruled`.
+impl RulingForm {
+    /// Chinese and English words for this form.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Judgment => ("判决书", "judgment"),
+            Self::Order => ("裁定书", "order"),
+            Self::Mediation => ("调解书", "mediation document"),
+            Self::Award => ("裁决书", "award"),
+        }
+    }
+}
+
+/// What a ruling says about the contract as a whole; all else stands in its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum RulingEffect {
+    /// Procedural 程序性: the dispute goes on.
+    #[n(1)]
+    Interim,
+    /// The dispute is over, the contract is in force 有效.
+    #[n(2)]
+    InForce,
+    /// The dispute is over, the contract is terminated 解除.
+    #[n(3)]
+    Terminated,
+    /// The dispute is over, the contract is void 无效, 撤销.
+    #[n(4)]
+    Void,
+}
+
+/// Fields of `contract.ruled`; the body commits `number` (of the case) and `document.sha256`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct ContractRuled {
@@ -340,6 +370,9 @@ pub struct ContractRuled {
     /// The form.
     #[n(1)]
     pub form: RulingForm,
+    /// What it says about the contract.
+    #[n(2)]
+    pub effect: RulingEffect,
 }
 
 /// Kind of a seal.
@@ -478,7 +511,7 @@ pub struct RetrievalMade {
     pub contracts: Vec<SubjectId>,
 }
 
-/// Fields of `audit.anchored`.
+/// Fields of `audit.anchored`. The subject is [`SubjectId::of_audit_log`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct AuditAnchored {

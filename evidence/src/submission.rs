@@ -22,8 +22,8 @@ format_tag!(
     SubmissionTag = "qz/submission/v1"
 );
 
-/// Most actors of one submission.
-pub const MAX_ACTORS: usize = 16;
+/// Most actors of one submission: every party of a contract with the most slots.
+pub const MAX_ACTORS: usize = 32;
 /// Most commitments of one body.
 pub const MAX_COMMITMENTS: usize = 32;
 /// Most references of one body.

@@ -89,7 +89,10 @@ fn edit<T: qz_evidence::codec::Format>(bytes: &mut Bytes, change: impl FnOnce(&m
 }
 
 const ATTACKS: &[Attack] = &[
-    ("no record", 1, |_, b| b.entries.clear()),
+    ("neither record nor state", 1, |_, b| {
+        b.entries.clear();
+        b.states.clear();
+    }),
     ("records out of order", 1, |_, b| b.entries.swap(0, 1)),
     ("a record twice", 1, |_, b| {
         let again = b.entries[0].clone();

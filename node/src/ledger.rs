@@ -17,7 +17,7 @@ use qz_evidence::header::Header;
 use qz_evidence::submission::Parsed;
 use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
-use qz_store::{Recovery, Store, StoreError, StoredRecord};
+use qz_store::{HistoryRange, Recovery, Store, StoreError, StoredRecord};
 
 use crate::mempool::pool::Waiting;
 
@@ -319,6 +319,11 @@ impl Ledger {
             }
         }
         Ok(encode(&view.proof(records, &touched, head.map(Height))?))
+    }
+
+    /// A proof bundle of the history of a subject, or of a part of it.
+    pub(crate) fn history(&self, id: &SubjectId, range: HistoryRange) -> Result<Vec<u8>, LedgerError> {
+        Ok(encode(&self.store.history(id, range)?))
     }
 
     /// Writes to the consensus scratch area; synced on return.

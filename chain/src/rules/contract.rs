@@ -1,6 +1,10 @@
-//! Contracts: opened, a version fixed, signed slot by slot, completed; then amended and fulfilled.
+//! Contracts: opened, a version fixed, signed slot by slot, completed; then amended and fulfilled. How
+//! they end, and how others deal with them, stands in [`ending`].
 
+mod ending;
 mod machine;
+
+pub(super) use self::ending::{archived, disputed, note, ruled, terminated, voided};
 
 use self::machine::{Command, check_opening, next, slot};
 use super::{Context, Outcome, seal};
@@ -14,7 +18,7 @@ use qz_evidence::genesis::Role;
 use qz_evidence::keys::PublicKey;
 use qz_evidence::payload::{
     ContractAmended, ContractFulfilment, ContractOpened, ContractRef, ContractSigned, ContractSlotRef,
-    ContractVersionFixed, SlotKind,
+    ContractVersionFixed, Slot, SlotKind,
 };
 use qz_evidence::state_proof::Status;
 use std::collections::BTreeSet;
@@ -50,6 +54,8 @@ pub(super) fn opened<V: View>(c: &Context<'_, '_, V>, fields: &ContractOpened) -
         final_document: None,
         obligations: vec![],
         amendments: vec![],
+        dispute: None,
+        archived: None,
     };
     Ok(Outcome::creates(keys, c.created, SubjectState::Contract(state)))
 }
@@ -113,12 +119,18 @@ pub(super) fn declined<V: View>(c: &Context<'_, '_, V>, fields: &ContractSlotRef
 /// No actors; the relay is a platform.
 pub(super) fn completed<V: View>(c: &Context<'_, '_, V>, fields: &ContractRef) -> Result<Outcome, Refusal> {
     let state = c.overlay.contract(&fields.contract)?;
+    relayed_by_platform(c)?;
+    let command = Command::Complete { document: c.commitment(name::DOCUMENT)? };
+    one(fields.contract, state, vec![], command)
+}
+
+/// Nobody acts but a member with the platform role, who relays.
+fn relayed_by_platform<V: View>(c: &Context<'_, '_, V>) -> Result<(), Refusal> {
     let [] = c.actors()?;
     if !c.relay.has(Role::Platform) {
         return Err(Reject::RelayRole { relay: c.relay.id.clone(), role: Role::Platform }.into());
     }
-    let command = Command::Complete { document: c.commitment(name::DOCUMENT)? };
-    one(fields.contract, state, vec![], command)
+    Ok(())
 }
 
 /// Actor: the initiator of the original. The amendment is completed and has at least the original's
@@ -156,26 +168,27 @@ fn has_parties_of(amendment: &ContractState, original: &ContractState) -> bool {
 /// Actor: the key of a key slot, or the owner of a seal slot's seal.
 pub(super) fn fulfilment<V: View>(c: &Context<'_, '_, V>, fields: &ContractFulfilment) -> Result<Outcome, Refusal> {
     let state = c.overlay.contract(&fields.contract)?;
-    let [actor] = c.actors()?;
-    if !is_party(c, &state, &actor.subject)? {
-        return Err(Reject::ActorNotEntitled { subject: actor.subject }.into());
-    }
-    let keys = vec![c.active_key(&actor.subject)?];
-    let command = Command::Fulfil { obligation: fields.obligation, step: fields.step, by: actor.subject };
+    let (by, keys) = sole_party(c, &state)?;
+    let command = Command::Fulfil { obligation: fields.obligation, step: fields.step, by };
     one(fields.contract, state, keys, command)
 }
 
-fn is_party<V: View>(c: &Context<'_, '_, V>, state: &ContractState, key: &SubjectId) -> Result<bool, Refusal> {
-    for slot in &state.slots {
-        let holder = match slot.kind {
-            SlotKind::Key => slot.subject,
-            SlotKind::Seal => c.overlay.seal(&slot.subject)?.owner,
-        };
-        if holder == *key {
-            return Ok(true);
-        }
+/// Who holds a slot: its key, or the owner of its seal. Whoever the owner lets use the seal is no party.
+fn parties<V: View>(c: &Context<'_, '_, V>, state: &ContractState) -> Result<BTreeSet<SubjectId>, Refusal> {
+    let holder = |slot: &Slot| match slot.kind {
+        SlotKind::Key => Ok(slot.subject),
+        SlotKind::Seal => Ok(c.overlay.seal(&slot.subject)?.owner),
+    };
+    state.slots.iter().map(holder).collect()
+}
+
+/// The only actor is a party; gives it with its key.
+fn sole_party<V: View>(c: &Context<'_, '_, V>, state: &ContractState) -> Result<(SubjectId, Vec<PublicKey>), Refusal> {
+    let [actor] = c.actors()?;
+    if !parties(c, state)?.contains(&actor.subject) {
+        return Err(Reject::ActorNotEntitled { subject: actor.subject }.into());
     }
-    Ok(false)
+    Ok((actor.subject, vec![c.active_key(&actor.subject)?]))
 }
 
 /// A command that touches the contract only.

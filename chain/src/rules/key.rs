@@ -97,6 +97,7 @@ fn holder_or_attestor<V: View>(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::rules::spec_table;
     use qz_evidence::{Hash32, OrgId};
 
     #[test]
@@ -118,5 +119,15 @@ mod tests {
         for (state, command, expected) in table {
             assert_eq!(next(subject, state, command), expected);
         }
+        let states = [Status::Active, Status::Revoked];
+        let mut found = spec_table::Transitions::new();
+        for status in states {
+            for (kind, command) in [("key.rotated", rotate(9)), ("key.revoked", Command::Revoke)] {
+                let after = next(subject, state(status, 1), command).map(|state| state.status);
+                let after = after.into_iter().map(spec_table::name).collect();
+                found.insert((kind.to_owned(), spec_table::name(status)), after);
+            }
+        }
+        spec_table::compare(&spec_table::read("key", &states), &found);
     }
 }

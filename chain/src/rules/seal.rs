@@ -132,6 +132,7 @@ fn by_owner<V: View>(c: &Context<'_, '_, V>, seal: &SubjectId, command: Command)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::spec_table;
     use qz_evidence::Hash32;
     use qz_evidence::payload::SealKind;
 
@@ -193,6 +194,29 @@ mod tests {
         for (before, command, expected) in table {
             assert_eq!(next(SEAL, before.clone(), command.clone()), expected, "{before:?} {command:?}");
         }
+    }
+
+    #[test]
+    fn every_state_takes_the_kinds_of_the_specification() {
+        let states = [Status::Active, Status::Suspended, Status::Destroyed];
+        let commands = [
+            ("seal.authorised", Command::Authorise(clerk(None, None))),
+            ("seal.revoked", Command::Revoke { key: CLERK }),
+            ("seal.suspended", Command::Suspend),
+            ("seal.resumed", Command::Resume),
+            ("seal.destroyed", Command::Destroy),
+            ("contract.signed", Command::Use { key: CLERK, height: Height(1) }),
+        ];
+        let mut found = spec_table::Transitions::new();
+        for status in states {
+            for (kind, command) in &commands {
+                let authorisations = [clerk(Some(2), Some(9))];
+                let after = next(SEAL, state(status, &authorisations), command.clone()).map(|state| state.status);
+                let after = after.into_iter().map(spec_table::name).collect();
+                found.insert(((*kind).to_owned(), spec_table::name(status)), after);
+            }
+        }
+        spec_table::compare(&spec_table::read("seal", &states), &found);
     }
 
     #[test]

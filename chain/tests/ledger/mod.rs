@@ -3,8 +3,11 @@
 
 #![allow(dead_code, clippy::unwrap_used, missing_docs, reason = "test support, not every test uses all of it")]
 
+pub mod random;
+pub mod story;
+
 use ed25519_dalek::{Signer, SigningKey};
-use qz_chain::{Block, MemoryView, Proposed, Reject, SubjectState, Verified, View, execute, propose};
+use qz_chain::{Block, MemoryView, Proposed, Reject, Subject, SubjectState, Verified, View, execute, propose};
 use qz_evidence::codec::Bytes;
 use qz_evidence::commit::{CommitCertificate, CommitSignature, VoteType, vote_message};
 use qz_evidence::commitment::Commitment;
@@ -207,8 +210,12 @@ impl Ledger {
         }
     }
 
+    pub fn subject(&self, subject: SubjectId) -> Subject {
+        self.view.subject(&subject).unwrap().unwrap()
+    }
+
     pub fn state(&self, subject: SubjectId) -> SubjectState {
-        self.view.subject(&subject).unwrap().unwrap().state
+        self.subject(subject).state
     }
 
     pub fn created(&self, submission: &Parsed) -> SubjectId {

@@ -7,6 +7,7 @@
 
 mod content;
 mod finality;
+pub mod history;
 mod report;
 
 pub use report::*;
@@ -250,8 +251,11 @@ fn decode(bytes: &[u8]) -> Result<(Decoded, Note), Failure> {
         Failure::new(format!("{what}：格式不合规（{error}）"), format!("{what}: {error}"))
     };
     let bundle: Bundle = decode_strict(bytes).map_err(|e| bad("proof", &e))?;
-    if bundle.entries.is_empty() || bundle.entries.len() > MAX_ENTRIES {
-        return Err(Failure::new("证明中的记录数为零或过多", "the bundle has no record, or too many"));
+    if bundle.entries.len() > MAX_ENTRIES {
+        return Err(Failure::new("证明中的记录过多", "the bundle has too many records"));
+    }
+    if bundle.entries.is_empty() && bundle.states.is_empty() {
+        return Err(Failure::new("证明中既无记录也无状态", "the bundle has neither record nor state"));
     }
     let head: Header = decode_strict(&bundle.head).map_err(|e| bad("head header", &e))?;
     let commit: CommitCertificate = decode_strict(&bundle.commit).map_err(|e| bad("commit certificate", &e))?;

@@ -11,6 +11,7 @@
 mod client;
 pub mod config;
 pub mod error;
+mod history;
 pub mod relay;
 mod submit;
 mod tls;
@@ -21,6 +22,7 @@ pub use client::Client;
 pub use config::{ClientConfig, ConfigError, NodeEndpoint};
 pub use error::{Attempt, ClientError, Failure};
 // What a caller that may import only this crate needs to open its organisation's folder.
+pub use history::{HistoryFailure, SubjectHistory};
 pub use qz_genesis::{Home, HomeError};
 pub use relay::{Relay, RelayError, SignedSubmission};
 pub use wire::{

@@ -45,6 +45,13 @@ impl Problem {
             StoreError::RecordAfterHead { .. } | StoreError::Pruned { .. } | StoreError::TooManyRecords { .. } => {
                 Some(Self::malformed(&error.to_string()))
             }
+            StoreError::HistoryRange { .. } => Some(Self::malformed(&error.to_string())),
+            StoreError::HistoryTooLarge { from, fits, .. } => Some(Self::new(
+                413,
+                "history.too_large",
+                format!("记录过多，一份证明放不下；请分段获取，例如 from={from}&to={fits}"),
+                error.to_string(),
+            )),
             _ => None,
         }
     }

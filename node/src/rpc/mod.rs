@@ -9,6 +9,7 @@
 //! | `GET /v1/records/{hash}` | `{"hash","height","index","time_ms","record"}` |
 //! | `GET /v1/subjects/{id}` | `{"subject","kind","status","seq","records","last_record","state_digest","height","state","cbor"}` |
 //! | `GET /v1/subjects/{id}/records?after=SEQ&limit=N` | `{"records":[{"seq","hash","height","index","kind","time_ms"}],"next"}` |
+//! | `GET /v1/subjects/{id}/history?from=SEQ&to=SEQ&head=HEIGHT` | a proof bundle (`application/cbor`) of all records of the subject or of this range, or of its absence; 413 `history.too_large` asks for parts |
 //! | `POST /v1/proof` | body `{"records":[…],"subjects":[…],"head":HEIGHT?}`; a proof bundle (`application/cbor`) |
 //! | `GET /v1/blocks/{height}` | `{"height","header_hash","header","commit","records":[…]}` |
 //! | `GET /v1/genesis` | the genesis document's bytes |
@@ -17,6 +18,7 @@
 //! id with another body, 413 too large, 422 refused by the rules, 429 and 503 try another node, 500.
 
 pub(crate) mod answer;
+mod history;
 mod reads;
 mod server;
 pub(crate) mod status;
@@ -121,6 +123,12 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
         .and(warp::query::<Page>())
         .and(with.clone())
         .map(|id: String, page: Page, api: Api| reads::subject_records(&api, &id, page.after, page.limit));
+    let history = v1()
+        .and(warp::path!("subjects" / String / "history"))
+        .and(warp::get())
+        .and(warp::query::<history::HistoryQuery>())
+        .and(with.clone())
+        .map(|id: String, query: history::HistoryQuery, api: Api| history::history(&api, &id, &query));
     let proof = v1()
         .and(warp::path!("proof"))
         .and(warp::post())
@@ -136,7 +144,7 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
     let genesis = v1().and(warp::path!("genesis")).and(warp::get()).and(with).map(|api: Api| reads::genesis(&api));
 
     let reads = health.or(status).unify().or(submission).unify().or(record).unify();
-    let subjects = subject.or(subject_records).unify().or(block).unify().or(genesis).unify();
+    let subjects = subject.or(subject_records).unify().or(history).unify().or(block).unify().or(genesis).unify();
     reads
         .or(subjects)
         .unify()

@@ -62,11 +62,21 @@ pub(super) fn state_json(state: &SubjectState) -> Value {
                 "final_document": contract.final_document,
                 "obligations": obligations.collect::<Vec<_>>(),
                 "amendments": contract.amendments,
+                "dispute": contract.dispute.as_ref().map(|dispute| json!({
+                    "forum": dispute.forum,
+                    "before": dispute.before,
+                })),
+                "archived": contract.archived,
             })
         }
         SubjectState::Evidence(evidence) => json!({
             "document": evidence.document,
             "about": evidence.about,
+        }),
+        SubjectState::AuditLog(log) => json!({
+            "organisation": log.organisation,
+            "size": log.size,
+            "root": log.root,
         }),
     }
 }

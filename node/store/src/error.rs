@@ -104,6 +104,30 @@ pub enum StoreError {
         /// Allowed.
         limit: usize,
     },
+    /// A part of a history that does not exist.
+    #[error(
+        "subject {subject} has {records} records, numbered from 0, as of that block; {from} to {to} are not among them"
+    )]
+    HistoryRange {
+        /// The subject.
+        subject: SubjectId,
+        /// Its records.
+        records: u64,
+        /// First one asked for.
+        from: u64,
+        /// Last one asked for.
+        to: u64,
+    },
+    /// More than one bundle can hold.
+    #[error("the history from {from} to {to} does not fit one proof, {from} to {fits} does: ask for it in parts")]
+    HistoryTooLarge {
+        /// First record asked for.
+        from: u64,
+        /// Last record asked for.
+        to: u64,
+        /// Last record that fits.
+        fits: u64,
+    },
     /// The state tree gave no proof.
     #[error("the state of subject {subject} cannot be proved")]
     StateProof {

@@ -8,6 +8,7 @@
 mod commit;
 mod consensus;
 mod error;
+mod history;
 mod keys;
 mod open;
 mod proof;
@@ -16,6 +17,7 @@ mod read;
 mod view;
 
 pub use error::StoreError;
+pub use history::HistoryRange;
 pub use keys::KeyValue;
 pub use open::{Recovery, Store};
 pub use read::{StoreView, StoredRecord};

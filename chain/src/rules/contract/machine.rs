@@ -1,10 +1,10 @@
 //! The state machine of contracts, apart from who may give which command.
 
 use crate::reject::Reject;
-use crate::state::{ContractState, MAX_AMENDMENTS, MAX_OBLIGATIONS, Obligation, SignedSlot};
-use qz_evidence::payload::{ContractOpened, FulfilmentStep, Slot};
+use crate::state::{ContractState, Dispute, MAX_AMENDMENTS, MAX_OBLIGATIONS, Obligation, SignedSlot};
+use qz_evidence::payload::{ContractOpened, FulfilmentStep, RulingEffect, Slot};
 use qz_evidence::state_proof::Status;
-use qz_evidence::{Hash32, SubjectId};
+use qz_evidence::{Hash32, OrgId, SubjectId};
 
 /// Most slots of a contract.
 const MAX_SLOTS: usize = 32;
@@ -14,12 +14,44 @@ const SLOT_ROLES: [u8; 5] = [1, 2, 3, 4, 9];
 /// What may happen to a contract after its opening.
 #[derive(Clone, Debug)]
 pub(super) enum Command {
-    FixVersion { number: u32, document: Hash32 },
-    Sign { slot: u8, version: Hash32, key: SubjectId },
-    Decline { slot: u8 },
-    Complete { document: Hash32 },
-    Amend { amendment: SubjectId },
-    Fulfil { obligation: u16, step: FulfilmentStep, by: SubjectId },
+    FixVersion {
+        number: u32,
+        document: Hash32,
+    },
+    Sign {
+        slot: u8,
+        version: Hash32,
+        key: SubjectId,
+    },
+    Decline {
+        slot: u8,
+    },
+    Complete {
+        document: Hash32,
+    },
+    Amend {
+        amendment: SubjectId,
+    },
+    Fulfil {
+        obligation: u16,
+        step: FulfilmentStep,
+        by: SubjectId,
+    },
+    Terminate,
+    Void,
+    /// `vacant`: the forum of a pending dispute is no longer a court or arbitration body of the ledger.
+    Dispute {
+        forum: OrgId,
+        vacant: bool,
+    },
+    Rule {
+        effect: RulingEffect,
+    },
+    Archive {
+        package: Hash32,
+    },
+    /// A fact about the contract that changes nothing.
+    Note,
 }
 
 /// The state machine.
@@ -42,6 +74,30 @@ pub(super) fn next(contract: SubjectId, state: ContractState, command: Command) 
         (Status::Completed, Command::Fulfil { obligation, step, by }) => {
             fulfil(contract, state, Obligation { number: obligation, step, by })
         }
+        // Performance goes on until the forum says otherwise, if there was something to perform.
+        (Status::Disputed, Command::Fulfil { obligation, step, by }) if was_in_force(&state) => {
+            fulfil(contract, state, Obligation { number: obligation, step, by })
+        }
+        // What all agree on ends a dispute too.
+        (Status::Signed | Status::Completed | Status::Disputed, Command::Terminate) => {
+            Ok(ContractState { status: Status::Terminated, dispute: None, ..state })
+        }
+        (Status::Opened | Status::Signing | Status::Signed | Status::Completed | Status::Disputed, Command::Void) => {
+            Ok(ContractState { status: Status::Voided, dispute: None, ..state })
+        }
+        (before @ (Status::Signed | Status::Completed | Status::Terminated), Command::Dispute { forum, .. }) => {
+            Ok(dispute(state, forum, before))
+        }
+        // What was voided before all had signed never was a contract: no ruling can put it in force.
+        (before @ Status::Voided, Command::Dispute { forum, .. }) if state.is_fully_signed() => {
+            Ok(dispute(state, forum, before))
+        }
+        (Status::Disputed, Command::Dispute { forum, vacant }) => move_dispute(contract, state, forum, vacant),
+        (Status::Disputed, Command::Rule { effect }) => Ok(rule(state, effect)),
+        (Status::Completed | Status::Declined | Status::Terminated | Status::Voided, Command::Archive { package }) => {
+            Ok(ContractState { archived: Some(package), ..state })
+        }
+        (_, Command::Note) => Ok(state),
         (status, _) => Err(Reject::ContractStatus { contract, status }),
     }
 }
@@ -117,6 +173,36 @@ fn fulfil(contract: SubjectId, mut state: ContractState, recorded: Obligation) -
     Ok(state)
 }
 
+fn dispute(state: ContractState, forum: OrgId, before: Status) -> ContractState {
+    ContractState { status: Status::Disputed, dispute: Some(Dispute { forum, before }), ..state }
+}
+
+fn was_in_force(state: &ContractState) -> bool {
+    state.dispute.as_ref().is_some_and(|dispute| dispute.before == Status::Completed)
+}
+
+/// Another forum takes a pending dispute only when the first cannot rule any more.
+fn move_dispute(
+    contract: SubjectId, state: ContractState, forum: OrgId, vacant: bool,
+) -> Result<ContractState, Reject> {
+    match state.dispute {
+        Some(Dispute { before, .. }) if vacant => Ok(dispute(state, forum, before)),
+        _ => Err(Reject::ContractDisputePending { contract }),
+    }
+}
+
+fn rule(state: ContractState, effect: RulingEffect) -> ContractState {
+    let status = match effect {
+        RulingEffect::Interim => return state,
+        // It may have been disputed before its final file was committed.
+        RulingEffect::InForce if state.final_document.is_none() => Status::Signed,
+        RulingEffect::InForce => Status::Completed,
+        RulingEffect::Terminated => Status::Terminated,
+        RulingEffect::Void => Status::Voided,
+    };
+    ContractState { status, dispute: None, ..state }
+}
+
 /// The form of an opening: slots and n-of-m rules.
 pub(super) fn check_opening(fields: &ContractOpened) -> Result<(), Reject> {
     let ContractOpened { slots, rules, .. } = fields;
@@ -142,147 +228,4 @@ pub(super) fn check_opening(fields: &ContractOpened) -> Result<(), Reject> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use Status::{Completed, Declined, Opened, Signed, Signing, Terminated};
-    use qz_evidence::payload::{GroupRule, SlotKind};
-
-    const CONTRACT: SubjectId = SubjectId(Hash32([9; 32]));
-    const V1: Hash32 = Hash32([1; 32]);
-    const V2: Hash32 = Hash32([2; 32]);
-
-    fn id(n: u8) -> SubjectId {
-        SubjectId(Hash32([n; 32]))
-    }
-
-    /// Slots 0 and 1 in group 1 (one of two is enough), slots 2 and 3 in group 2 (all).
-    fn contract(status: Status, version: u32, signed: &[u8]) -> ContractState {
-        let slot = |n, group| Slot { kind: SlotKind::Key, subject: id(n), role: 1, group };
-        ContractState {
-            status,
-            initiator: id(0),
-            slots: vec![slot(0, 1), slot(1, 1), slot(2, 2), slot(3, 2)],
-            rules: vec![GroupRule { group: 1, required: 1 }],
-            amends: None,
-            version,
-            document: (version > 0).then_some(V1),
-            signed: signed.iter().map(|n| SignedSlot { slot: *n, key: id(*n) }).collect(),
-            final_document: None,
-            obligations: vec![],
-            amendments: vec![],
-        }
-    }
-
-    #[test]
-    fn transitions() {
-        let fix = |number| Command::FixVersion { number, document: V1 };
-        let sign = |slot| Command::Sign { slot, version: V1, key: id(slot) };
-        let refused = |status| Err(Reject::ContractStatus { contract: CONTRACT, status });
-        let complete = || Command::Complete { document: V2 };
-        let done = ContractState { final_document: Some(V2), ..contract(Completed, 1, &[0, 2, 3]) };
-        let table = [
-            (contract(Opened, 0, &[]), fix(1), Ok(contract(Signing, 1, &[]))),
-            (contract(Opened, 0, &[]), fix(2), Err(Reject::ContractVersionNumber { expected: 1, found: 2 })),
-            (contract(Signing, 1, &[]), fix(2), Ok(contract(Signing, 2, &[]))),
-            (contract(Signing, 1, &[]), fix(1), Err(Reject::ContractVersionNumber { expected: 2, found: 1 })),
-            (contract(Signing, 1, &[0]), fix(2), Err(Reject::ContractPartlySigned { contract: CONTRACT })),
-            (contract(Signed, 1, &[0, 2, 3]), fix(2), refused(Signed)),
-            (contract(Opened, 0, &[]), sign(0), refused(Opened)),
-            (contract(Signing, 1, &[]), sign(0), Ok(contract(Signing, 1, &[0]))),
-            (contract(Signing, 1, &[1]), sign(0), Ok(contract(Signing, 1, &[0, 1]))),
-            (contract(Signing, 1, &[]), sign(2), Err(Reject::ContractSlotOrder { slot: 2, group: 1 })),
-            (contract(Signing, 1, &[1]), sign(3), Ok(contract(Signing, 1, &[1, 3]))),
-            (contract(Signing, 1, &[1, 3]), sign(2), Ok(contract(Signed, 1, &[1, 2, 3]))),
-            (contract(Signing, 1, &[0]), sign(0), Err(Reject::ContractSlotSigned { slot: 0 })),
-            (contract(Signing, 1, &[]), sign(4), Err(Reject::ContractSlotUnknown { slot: 4 })),
-            (
-                contract(Signing, 1, &[]),
-                Command::Sign { slot: 0, version: V2, key: id(0) },
-                Err(Reject::ContractVersionOther),
-            ),
-            (contract(Signed, 1, &[0, 2, 3]), sign(1), refused(Signed)),
-            (contract(Declined, 1, &[]), sign(0), refused(Declined)),
-            (contract(Signing, 1, &[0]), Command::Decline { slot: 3 }, Ok(contract(Declined, 1, &[0]))),
-            (contract(Signing, 1, &[0]), Command::Decline { slot: 0 }, Err(Reject::ContractSlotSigned { slot: 0 })),
-            (contract(Opened, 0, &[]), Command::Decline { slot: 0 }, refused(Opened)),
-            (contract(Completed, 1, &[]), Command::Decline { slot: 0 }, refused(Completed)),
-            (contract(Signed, 1, &[0, 2, 3]), complete(), Ok(done.clone())),
-            (contract(Signing, 1, &[0]), complete(), refused(Signing)),
-            (done.clone(), complete(), refused(Completed)),
-            (
-                done.clone(),
-                Command::Amend { amendment: id(7) },
-                Ok(ContractState { amendments: vec![id(7)], ..done.clone() }),
-            ),
-            (
-                ContractState { amendments: vec![id(7)], ..done.clone() },
-                Command::Amend { amendment: id(7) },
-                Err(Reject::ContractAmendmentRepeated { amendment: id(7) }),
-            ),
-            (contract(Signed, 1, &[]), Command::Amend { amendment: id(7) }, refused(Signed)),
-            (contract(Terminated, 1, &[]), Command::Amend { amendment: id(7) }, refused(Terminated)),
-            (
-                contract(Signed, 1, &[]),
-                Command::Fulfil { obligation: 1, step: FulfilmentStep::Performed, by: id(1) },
-                refused(Signed),
-            ),
-        ];
-        for (before, command, expected) in table {
-            assert_eq!(next(CONTRACT, before.clone(), command.clone()), expected, "{before:?} {command:?}");
-        }
-    }
-
-    #[test]
-    fn fulfilment_steps() {
-        use FulfilmentStep::{Accepted, Due, Overdue, Performed};
-        let allowed = [
-            (None, Due),
-            (None, Performed),
-            (Some(Due), Overdue),
-            (Some(Due), Performed),
-            (Some(Overdue), Performed),
-            (Some(Performed), Accepted),
-        ];
-        for current in [None, Some(Due), Some(Overdue), Some(Performed), Some(Accepted)] {
-            for step in [Due, Overdue, Performed, Accepted] {
-                let mut before = contract(Completed, 1, &[]);
-                before.obligations =
-                    current.map(|step| Obligation { number: 5, step, by: id(1) }).into_iter().collect();
-                let after = next(CONTRACT, before.clone(), Command::Fulfil { obligation: 5, step, by: id(2) });
-                if allowed.contains(&(current, step)) {
-                    assert_eq!(after.unwrap().obligations, [Obligation { number: 5, step, by: id(2) }]);
-                    if step == Accepted {
-                        let own = next(CONTRACT, before, Command::Fulfil { obligation: 5, step, by: id(1) });
-                        assert_eq!(own, Err(Reject::ContractFulfilmentSelf { obligation: 5 }));
-                    }
-                } else {
-                    assert_eq!(after, Err(Reject::ContractFulfilmentStep { obligation: 5 }), "{current:?} {step:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn forms_of_openings() {
-        let slot = |n, role, group| Slot { kind: SlotKind::Key, subject: id(n), role, group };
-        let check = |slots: Vec<Slot>, rules: &[(u8, u8)]| {
-            let rules =
-                rules.iter().map(|(group, required)| GroupRule { group: *group, required: *required }).collect();
-            check_opening(&ContractOpened { initiator: id(0), slots, rules, amends: None }).map_err(|r| r.code())
-        };
-        let many = |n: u8| (0..n).map(|i| slot(i, 9, 1)).collect::<Vec<_>>();
-        assert_eq!(check(many(1), &[]), Ok(()));
-        assert_eq!(check(many(32), &[(1, 32)]), Ok(()));
-        assert_eq!(check(vec![], &[]), Err("contract.slot_count"));
-        assert_eq!(check(many(33), &[]), Err("contract.slot_count"));
-        assert_eq!(check(vec![slot(1, 1, 1), slot(1, 2, 2)], &[]), Err("contract.slot_repeated"));
-        assert_eq!(check(vec![slot(1, 5, 1)], &[]), Err("contract.slot_role"));
-        for rules in [&[(1, 0)][..], &[(1, 3)], &[(2, 1)], &[(1, 1), (1, 1)]] {
-            assert_eq!(check(many(2), rules), Err("contract.group_rule"), "{rules:?}");
-        }
-        let two_groups = vec![slot(1, 1, 1), slot(2, 2, 2)];
-        assert_eq!(check(two_groups.clone(), &[(1, 1), (2, 1)]), Ok(()));
-        assert_eq!(check(two_groups, &[(2, 1), (1, 1)]), Err("contract.group_rule"));
-    }
-}
+mod tests;
