@@ -3,8 +3,11 @@
 //!
 //! No disk, no clock, no network: the caller reads files and gives the time.
 
+mod complete;
 mod revisions;
 pub mod show;
+
+pub use complete::complete;
 
 use qz_evidence::Hash32;
 use qz_evidence::commitment::name;

@@ -4,8 +4,11 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use qz_evidence::verify::{Report, StepStatus, Verdict};
+use qz_evidence::verify::history::{History, HistoryError};
+use qz_evidence::verify::{Report, StepStatus, TrustInputs, Verdict};
+use qz_evidence::{Hash32, SubjectId};
 use qz_verify::Input;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,9 +32,20 @@ struct Cli {
     /// Refuse a proof whose state is older than this many seconds.
     #[arg(long)]
     max_age: Option<u64>,
+    /// Also check that the proof shows every record of this subject as of its block, or that there is no
+    /// such subject; fails if one record is missing.
+    #[arg(long, value_name = "SUBJECT", value_parser = subject)]
+    complete: Option<SubjectId>,
+    /// A further part of the same history, under the same block, with --complete.
+    #[arg(long, value_name = "FILE", requires = "complete")]
+    part: Vec<PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn subject(text: &str) -> Result<SubjectId, String> {
+    Hash32::from_hex(text).map(SubjectId).ok_or_else(|| "a subject is 64 hexadecimal digits".to_owned())
 }
 
 #[derive(Subcommand)]
@@ -80,16 +94,58 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         bail!("give a file and the genesis: qz-verify FILE --genesis genesis.qz [--proof FILE.qzproof]");
     };
     let proof = cli.proof.as_deref().map(read).transpose()?;
+    let parts = match (&cli.complete, &cli.proof) {
+        (None, _) => vec![],
+        (Some(_), Some(_)) => cli.proof.iter().chain(&cli.part).map(|path| proof_of(path)).collect::<Result<_, _>>()?,
+        (Some(_), None) => [file].into_iter().chain(&cli.part).map(|path| proof_of(path)).collect::<Result<_, _>>()?,
+    };
     let (file, genesis) = (read(file)?, read(genesis)?);
     let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).context("the clock is before 1970")?;
     let input = Input { file: &file, genesis: &genesis, proof: proof.as_deref(), now_ms };
-    let report = qz_verify::verify_with(&input, cli.max_age.map(|seconds| seconds.saturating_mul(1000)));
+    let max_age_ms = cli.max_age.map(|seconds| seconds.saturating_mul(1000));
+    let report = qz_verify::verify_with(&input, max_age_ms);
+    let trust = TrustInputs { genesis: &genesis, as_of_ms: now_ms, max_age_ms };
+    let history = cli.complete.map(|subject| qz_verify::complete(&parts, &trust, &subject));
     if cli.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        println!("{}", serde_json::to_string_pretty(&with_history(&report, history.as_ref())?)?);
     } else {
         print(&report);
+        if let Some(history) = &history {
+            print_history(history);
+        }
     }
-    Ok(if report.verdict == Verdict::Invalid { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let holds = report.verdict != Verdict::Invalid && history.is_none_or(|history| history.is_ok());
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The report, with a member `history` if a complete one was asked for.
+fn with_history(report: &Report, history: Option<&Result<History, HistoryError>>) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(report)?;
+    let shown = match history {
+        None => return Ok(value),
+        Some(Ok(history)) => json!({"complete": true, "note": history.words(), "proven": history}),
+        Some(Err(error)) => json!({"complete": false, "note": error.note()}),
+    };
+    value["history"] = shown;
+    Ok(value)
+}
+
+fn print_history(history: &Result<History, HistoryError>) {
+    println!("\n全部记录 / complete history:");
+    let note = match history {
+        Ok(history) => {
+            for record in &history.shown {
+                println!(
+                    "  [{}] {} · {}.{} · {}",
+                    record.sequence, record.kind, record.height, record.index, record.hash
+                );
+            }
+            history.words()
+        }
+        Err(error) => error.note(),
+    };
+    let mark = if history.is_ok() { "✓" } else { "✗" };
+    println!("  {mark} {}\n    {}", note.zh, note.en);
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
