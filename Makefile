@@ -8,12 +8,13 @@ BIN := $(TARGET)/debug
 TOOLS := $(or $(QZ_TOOLS),$(HOME)/.cache/qizheng/tools)
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit e2e deny
+.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit e2e deny chaos
 
 help:
 	@echo "make demo        build everything and play a contract on four nodes (ONCE=1: exit after the last check; PDF=file: sign your own)"
 	@echo "make test        everything that CI runs"
 	@echo "make build       verifier for the browser, web pages, all programs"
+	@echo "make chaos       SEEDS=1..20: break a network of real nodes on purpose and compare everything (SECONDS_EACH=40)"
 	@echo "make unit | lint | doc | deny | e2e   parts of make test"
 
 demo: setup build
@@ -68,3 +69,9 @@ unit: build
 e2e: build
 	$(call say,portal in Chromium)
 	@$(BIN)/qz-testnet e2e --data $(TARGET)/e2e --web gateway/web --out $(abspath $(TARGET))/e2e/screenshots
+
+# Needs root: every run makes network namespaces of its own.
+chaos: build
+	@testnet/setup.sh chaos
+	$(call say,chaos)
+	@$(BIN)/qz-testnet chaos --seeds $(or $(SEEDS),1..20) --seconds $(or $(SECONDS_EACH),40) --data $(TARGET)/chaos

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing on Debian 12: `setup.sh demo` what building and the demo need, `setup.sh test`
-# what the tests need besides. Installs nothing that is there; one clear line for what it cannot install.
+# Installs what is missing on Debian 12: `setup.sh demo` what building and the demo need, `setup.sh chaos`
+# what chaos runs need besides, `setup.sh test` what the tests need (chaos included). Installs nothing that is there; one clear line for what it cannot install.
 set -euo pipefail
 
 die() { echo "setup: $*" >&2; exit 1; }
@@ -15,6 +15,12 @@ has_file() { compgen -G "$1" >/dev/null; }
 want build-essential sh -c 'command -v cc && command -v c++ && command -v make'
 want libclang-dev has_file '/usr/lib/llvm-*/lib/libclang*.so*'
 want fonts-noto-cjk has_file '/usr/share/fonts/opentype/noto/NotoSerifCJK*'
+if [ "${1:-demo}" != demo ]; then
+    want iproute2 sh -c 'PATH=$PATH:/usr/sbin:/sbin command -v ip'
+    want nftables sh -c 'PATH=$PATH:/usr/sbin:/sbin command -v nft'
+    want util-linux sh -c 'command -v unshare && command -v nsenter && command -v setpriv'
+    want faketime has_file '/usr/lib/*/faketime/libfaketimeMT.so.1'
+fi
 if [ "${1:-demo}" = test ]; then
     want chromium sh -c 'command -v chromium'
     want qpdf sh -c 'command -v qpdf'

@@ -1,10 +1,11 @@
-//! The genesis ceremony of the four organisations, by the real `qz-genesis` program: each makes its keys
-//! in its own folder; only cards, the body and signatures travel.
+//! The genesis ceremony of the organisations, by the real `qz-genesis` program: each makes its keys in
+//! its own folder; only cards, the body and signatures travel.
 
 use crate::binaries::{Binaries, run};
 use crate::folder::Folder;
-use crate::ports::Ports;
+use crate::ports::{NodePorts, Ports};
 use anyhow::{Context, Result};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// An organisation of the consortium.
@@ -33,6 +34,24 @@ pub const MEMBERS: [Member; 4] = [
     },
 ];
 
+/// A member with the place of its node.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    /// Who.
+    pub member: Member,
+    /// The host that its node listens on.
+    pub host: Ipv4Addr,
+    /// The ports there.
+    pub ports: NodePorts,
+}
+
+/// The default consortium on loopback.
+pub fn on_loopback(ports: &Ports) -> Vec<Seat> {
+    let seat =
+        |(member, index): (&Member, u16)| Seat { member: *member, host: Ipv4Addr::LOCALHOST, ports: ports.node(index) };
+    MEMBERS.iter().zip(0u16..).map(seat).collect()
+}
+
 const NAME: &str = "契证演示联盟 Qizheng Demo Consortium";
 
 /// What came out.
@@ -45,10 +64,9 @@ pub struct Outcome {
 }
 
 /// Holds the whole ceremony; `progress` hears a line per step.
-pub fn hold(binaries: &Binaries, folder: &Folder, ports: &Ports, mut progress: impl FnMut(&str)) -> Result<Outcome> {
+pub fn hold(binaries: &Binaries, folder: &Folder, seats: &[Seat], mut progress: impl FnMut(&str)) -> Result<Outcome> {
     let table = folder.ceremony();
-    for (member, index) in MEMBERS.iter().zip(0u16..) {
-        let ports = ports.node(index);
+    for Seat { member, host, ports } in seats {
         let home = folder.organisation(member.id);
         run(
             &binaries.genesis,
@@ -66,11 +84,11 @@ pub fn hold(binaries: &Binaries, folder: &Folder, ports: &Ports, mut progress: i
                 "--roles",
                 member.roles,
                 "--consensus-addr",
-                &format!("/ip4/127.0.0.1/tcp/{}", ports.consensus),
+                &format!("/ip4/{host}/tcp/{}", ports.consensus),
                 "--mempool-addr",
-                &format!("/ip4/127.0.0.1/tcp/{}", ports.mempool),
+                &format!("/ip4/{host}/tcp/{}", ports.mempool),
                 "--rpc-url",
-                &format!("https://127.0.0.1:{}", ports.rpc),
+                &format!("https://{host}:{}", ports.rpc),
             ],
         )?;
         run(&binaries.genesis, &["card", "--home", text(&home)?, "-o", text(&card(&table, member))?])?;
@@ -80,25 +98,25 @@ pub fn hold(binaries: &Binaries, folder: &Folder, ports: &Ports, mut progress: i
         ));
     }
     let body = table.join("genesis.body");
-    let cards: Vec<PathBuf> = MEMBERS.iter().map(|member| card(&table, member)).collect();
+    let cards: Vec<PathBuf> = seats.iter().map(|seat| card(&table, &seat.member)).collect();
     let mut arguments = vec!["assemble", "--name", NAME, "-o", text(&body)?];
     for card in &cards {
         arguments.push(text(card)?);
     }
     run(&binaries.genesis, &arguments)?;
-    let signatures: Vec<PathBuf> = MEMBERS.iter().map(|m| table.join(format!("{}.signature", m.id))).collect();
-    for (member, signature) in MEMBERS.iter().zip(&signatures) {
+    let signatures: Vec<PathBuf> = seats.iter().map(|s| table.join(format!("{}.signature", s.member.id))).collect();
+    for (Seat { member, .. }, signature) in seats.iter().zip(&signatures) {
         let home = folder.organisation(member.id);
         run(&binaries.genesis, &["sign", "--home", text(&home)?, text(&body)?, "-o", text(signature)?])?;
     }
-    progress("四家机构各自签署同一份创世文件 · every organisation signed the same genesis body");
+    progress("各机构分别签署同一份创世文件 · every organisation signed the same genesis body");
     let genesis = folder.genesis();
     let mut arguments = vec!["finish", text(&body)?, "-o", text(&genesis)?];
     for signature in &signatures {
         arguments.push(text(signature)?);
     }
     run(&binaries.genesis, &arguments)?;
-    for member in &MEMBERS {
+    for Seat { member, .. } in seats {
         let own = folder.organisation(member.id).join("genesis.qz");
         std::fs::copy(&genesis, &own).with_context(|| format!("cannot write {}", own.display()))?;
     }

@@ -84,6 +84,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// The folder that another process has made ([`Folder::new_run`]) for this one.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// Opens the folder of an earlier run, if it is one.
     pub fn open(root: &Path) -> Result<Option<Self>> {
         let Ok(root) = root.canonicalize() else { return Ok(None) };
@@ -93,6 +98,16 @@ impl Folder {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", folder.description_path().display())),
         }
+    }
+
+    /// Removes the run's folder, and the link `latest` if it points to it.
+    pub fn remove(self) -> Result<()> {
+        let link = self.root.with_file_name("latest");
+        if link.read_link().is_ok_and(|target| Some(target.as_os_str()) == self.root.file_name()) {
+            // Without its target it would only mislead; if it cannot be removed, it does that.
+            let _ = std::fs::remove_file(&link);
+        }
+        std::fs::remove_dir_all(&self.root).with_context(|| format!("cannot remove {}", self.root.display()))
     }
 
     fn make_inner(&self) -> Result<()> {

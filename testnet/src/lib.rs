@@ -9,6 +9,7 @@
 pub mod api;
 pub mod binaries;
 pub mod ceremony;
+pub mod chaos;
 pub mod folder;
 pub mod gateway;
 pub mod member;
@@ -16,6 +17,7 @@ pub mod network;
 pub mod party;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod screen;
 pub mod story;
 pub mod tamper;

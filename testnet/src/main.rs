@@ -1,5 +1,6 @@
 //! `qz-testnet`: a whole consortium on one machine. `demo` plays the story, `up`, `status` and `down`
-//! run a network for one's own experiments, `e2e` plays the story and then the portal's browser tests.
+//! run a network for one's own experiments, `chaos` breaks one on purpose, `e2e` plays the story and then
+//! the portal's browser tests.
 //!
 //! Exit codes: 0 everything held, 1 a check or the command failed, 130 ended by Ctrl-C or SIGTERM.
 
@@ -8,6 +9,8 @@ mod e2e;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use qz_testnet::binaries::Binaries;
+use qz_testnet::chaos::plan::Plan;
+use qz_testnet::chaos::seclude::{self, Options as ChaosOptions, parse_seeds};
 use qz_testnet::folder::Folder;
 use qz_testnet::network::Network;
 use qz_testnet::ports::{DEFAULT_START, Ports};
@@ -60,6 +63,8 @@ enum Command {
         #[arg(long, default_value = DEFAULT_DATA)]
         data: PathBuf,
     },
+    /// 随机故障演练 Kill, pause, cut off, slow down and fill up real nodes under load, then compare everything.
+    Chaos(Chaos),
     /// 演示后运行门户浏览器测试 Play the story, then run the portal's browser tests against it.
     E2e {
         #[command(flatten)]
@@ -71,6 +76,37 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+}
+
+#[derive(Args)]
+struct Chaos {
+    /// 种子或种子范围 A seed such as 7, or seeds such as 1..20; the same seed gives the same plan.
+    #[arg(long, alias = "seed", value_parser = parse_seeds, default_value = "1")]
+    seeds: (u64, u64),
+    /// Validators, 4 to 7.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=7))]
+    validators: u8,
+    /// About how many seconds each run takes, founding and comparing apart.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Submissions a second.
+    #[arg(long, default_value_t = 16.0)]
+    rate: f64,
+    /// Where runs make their folders; those in which everything held are removed.
+    #[arg(long, default_value = "chaos-data")]
+    data: PathBuf,
+    /// Keep every folder.
+    #[arg(long)]
+    keep: bool,
+    /// Print each report as a line of JSON too.
+    #[arg(long)]
+    json: bool,
+    /// Only print the plans.
+    #[arg(long)]
+    plan: bool,
+    /// Set by the program itself: we are in namespaces of our own.
+    #[arg(long, hide = true)]
+    inside: bool,
 }
 
 const DEFAULT_DATA: &str = "demo-data";
@@ -121,8 +157,25 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Up { place, nodes_only } => up(&place, nodes_only).await,
         Command::Status { data } => status(&data).await,
         Command::Down { data } => down(&data),
+        Command::Chaos(arguments) => chaos(arguments).await,
         Command::E2e { place, web, out } => e2e::run(&place, &web, out).await,
     }
+}
+
+async fn chaos(arguments: Chaos) -> Result<ExitCode> {
+    let Chaos { seeds, validators, seconds, rate, data, keep, json, plan, inside } = arguments;
+    let options = ChaosOptions { seeds, validators: usize::from(validators), seconds, rate, data, keep, json };
+    if plan {
+        for seed in seeds.0..=seeds.1 {
+            print!("{}", Plan::new(seed, options.validators, seconds));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let held = match inside {
+        true => seclude::run_inside(&options, &options.data).await?,
+        false => seclude::run_all(&options).await?,
+    };
+    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Waits for Ctrl-C or SIGTERM.

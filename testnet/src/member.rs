@@ -43,6 +43,11 @@ impl MemberClient {
         self.client.genesis()
     }
 
+    /// The client of its node.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// State of its node.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.client.status_of(&self.org).await

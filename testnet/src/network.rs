@@ -49,7 +49,7 @@ pub struct Network {
 impl Network {
     /// Holds the ceremony; starts nothing. `progress` hears a line per step.
     pub fn found(binaries: Binaries, folder: Folder, ports: Ports, progress: &mut dyn FnMut(&str)) -> Result<Self> {
-        ceremony::hold(&binaries, &folder, &ports, &mut *progress)?;
+        ceremony::hold(&binaries, &folder, &ceremony::on_loopback(&ports), &mut *progress)?;
         Self::of_folder(binaries, folder, ports)
     }
 

@@ -96,6 +96,16 @@ impl Process {
         self.kill9()
     }
 
+    /// Stops it in its tracks (SIGSTOP), as a machine that hangs; [`Process::resume`] lets it go on.
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a paused process go on (SIGCONT).
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
     /// kill -9.
     pub fn kill9(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::KILL);
