@@ -146,7 +146,7 @@ async fn register(shared: &Arc<Shared>, ground: &Ground<'_>, number: usize) -> R
     let digest = body.digest();
     let subject = SubjectId::created_by(&shared.chain_id, &digest);
     party.registered_as(subject);
-    let office = ground.attestor.sign(&digest);
+    let office = ground.attestor.sign(&digest)?;
     let actors =
         vec![party.actor(&body)?, Actor { subject: ground.attestor.subject(), signature: office.to_vec().into() }];
     let relay = shared.carriers.iter().position(|carrier| carrier.relay.org().as_str() != ground.attestor_id);
