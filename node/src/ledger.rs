@@ -19,6 +19,7 @@ use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
 use qz_store::{HistoryRange, Recovery, Store, StoreError, StoredRecord};
 
+use crate::members::Membership;
 use crate::mempool::pool::Waiting;
 
 /// Executed blocks that are kept for the decision.
@@ -111,6 +112,7 @@ pub(crate) type ScratchEntry = (Vec<u8>, Vec<u8>);
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
+    genesis: Genesis,
     head: RwLock<Head>,
     verified: RwLock<Verified>,
     executed: Mutex<VecDeque<(Hash32, ChangeSet)>>,
@@ -123,6 +125,7 @@ impl Ledger {
         let head = head_of(store.view()?.tip_header()?);
         Ok(Self {
             store,
+            genesis: genesis.clone(),
             head: RwLock::new(head),
             verified: RwLock::new(Verified::default()),
             executed: Mutex::new(VecDeque::new()),
@@ -243,6 +246,11 @@ impl Ledger {
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head_of(header);
         self.kept().clear();
         Ok(Committed { bodies: changes.records.iter().map(|record| record.body_digest).collect() })
+    }
+
+    /// The members as of the head, and the validators that decide the height after it.
+    pub(crate) fn membership(&self) -> Result<Membership, LedgerError> {
+        Ok(Membership::new(self.genesis.organisations().to_vec(), self.next_validators()?))
     }
 
     /// The validators that decide the height after the head.

@@ -6,10 +6,14 @@
 mod clock;
 mod config;
 mod consensus;
+mod credit;
 mod health;
 mod ledger;
+mod members;
 mod mempool;
 mod node;
+mod peering;
+mod peers;
 mod refusal;
 mod rpc;
 #[doc(hidden)]

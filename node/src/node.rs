@@ -1,18 +1,15 @@
 //! Puts a node together from its home folder and keeps it running until it is told to stop or can no
 //! longer be trusted to go on.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId};
 use qz_evidence::genesis::{Genesis, ValidatorCard};
-use qz_evidence::{Hash32, OrgId, validators};
+use qz_evidence::validators;
 use qz_genesis::{Home, Purpose, SecretKey, peer};
 use qz_store::Recovery;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,13 +20,17 @@ use crate::consensus::conduct::Conduct;
 use crate::consensus::context::Address;
 use crate::consensus::driver::{Driver, Parts, Stopped};
 use crate::consensus::engine::{self, Engine};
+use crate::consensus::gate::Gatekeeper;
 use crate::consensus::journal::Journal;
 use crate::health::Health;
 use crate::ledger::Ledger;
+use crate::members::Members;
 use crate::mempool::Mempool;
 use crate::mempool::pool::Limits;
 use crate::mempool::swarm::{self, SubmissionSwarm};
 use crate::mempool::tips::Tips;
+use crate::peering::Peering;
+use crate::peers::{self, PeerStats};
 use crate::rpc;
 
 /// How long a failed node still answers `/health` before the process ends.
@@ -60,13 +61,6 @@ pub(crate) struct PortBusy {
     purpose: &'static str,
 }
 
-/// Another validator of the genesis.
-struct Peer {
-    id: PeerId,
-    consensus: Multiaddr,
-    mempool: Multiaddr,
-}
-
 /// Runs a node until a signal or a failure. `accept_loss`: open a store whose log was torn, without
 /// what follows the damage; this validator then only observes until its peers have given it back.
 pub(crate) async fn run(
@@ -81,7 +75,6 @@ pub(crate) async fn run(
         .ok_or_else(|| anyhow!("{} runs no validator according to the genesis", organisation.id))?;
     let listen = config.listen(card)?;
     let rpc_listener = bind(&listen)?;
-    let peers = peers(&genesis, &organisation.id, config)?;
     let network_key = peer::keypair(&home.key(Purpose::Network)?)?;
     let consensus_key = Arc::new(home.key(Purpose::Consensus)?);
 
@@ -107,11 +100,18 @@ pub(crate) async fn run(
         engine::abstain_after_loss(journal, head.height + 1)?;
     }
 
+    let stats = peers::stats();
+    let keeper = Arc::new(Gatekeeper::new(stats.clone()));
+    let members = Arc::new(Members::new(ledger.membership()?));
+    let own_peer = network_key.public().to_peer_id();
+    let peering = Peering::new(own_peer, config, members.clone(), keeper.clone());
+
     let swarm = SubmissionSwarm::start(swarm::Setup {
         chain_id: genesis.chain_id(),
         key: network_key.clone(),
         listen: listen.mempool,
-        peers: peers.iter().map(|peer| (peer.id, peer.mempool.clone())).collect(),
+        peers: peering.submissions(),
+        stats: stats.clone(),
         mempool: mempool.clone(),
         tips: tips.clone(),
         outgoing,
@@ -136,7 +136,10 @@ pub(crate) async fn run(
         moniker: organisation.id.to_string(),
         card,
         listen: listen.consensus,
-        peers: &peers,
+        members,
+        keeper,
+        stats,
+        peering: Mutex::new(Some(peering)),
         network_key,
         consensus_key,
         wal: &wal,
@@ -189,7 +192,10 @@ struct Consensus<'a> {
     moniker: String,
     card: &'a ValidatorCard,
     listen: SocketAddr,
-    peers: &'a [Peer],
+    members: Arc<Members>,
+    keeper: Arc<Gatekeeper>,
+    stats: Arc<PeerStats>,
+    peering: Mutex<Option<Peering>>,
     network_key: libp2p::identity::Keypair,
     consensus_key: Arc<SecretKey>,
     wal: &'a Path,
@@ -219,11 +225,19 @@ impl Consensus<'_> {
         if let Some(height) = observe {
             tracing::warn!(through = height, "observing without a vote");
         }
+        let mut peering = self
+            .peering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .ok_or_else(|| anyhow!("consensus was started twice"))?;
+        let peers = peering.apply();
         let mut engine = Engine::start(engine::Setup {
             chain_id: self.genesis.chain_id(),
             moniker: self.moniker.clone(),
             listen: self.listen,
-            peers: self.peers.iter().map(Peer::consensus_address).collect(),
+            peers: peers.iter().cloned().collect(),
+            keeper: self.keeper.clone(),
             network_key: self.network_key.clone(),
             consensus_key: self.consensus_key.clone(),
             wal: self.wal,
@@ -233,20 +247,25 @@ impl Consensus<'_> {
         })
         .await
         .map_err(|error| anyhow!("cannot start the consensus engine: {error:#}"))?;
+        let following = tokio::spawn(peering.run(engine.channels.net_requests.clone(), peers));
         let driver = Driver::new(Parts {
             ledger: self.ledger.clone(),
             mempool: self.mempool.clone(),
             tips: self.tips.clone(),
             pace: self.config.pace()?,
+            chain_id: self.genesis.chain_id(),
             me: Address(validators::address(&self.card.consensus_key).0),
             conduct: self.conduct.clone(),
-            publishers: self.publishers()?,
+            members: self.members.clone(),
+            keeper: self.keeper.clone(),
+            stats: self.stats.clone(),
             observe_through: observe,
         });
         let outcome = tokio::select! {
             outcome = driver.run(&mut engine.channels) => outcome.map(Some),
             () = &mut stop => Ok(None),
         };
+        following.abort();
         engine.stop().await;
         Ok(outcome?)
     }
@@ -258,46 +277,24 @@ impl Consensus<'_> {
         if !engine::was_created(journal) {
             return Ok(());
         }
-        let faulty = self.peers.len() / 3;
+        let members = self.members.now();
+        let own = |key| key == &self.card.consensus_key;
+        let others = members.validators().validators().iter().filter(|validator| !own(&validator.key)).count();
+        let faulty = members.faulty();
         let heard = |enough: usize| async move {
             while self.tips.count() < enough {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         // Nothing can be decided before a quorum is here; the others get a moment more.
-        heard(self.peers.len() - faulty).await;
-        let _ = tokio::time::timeout(LISTEN_FIRST, heard(self.peers.len())).await;
+        heard(others.saturating_sub(faulty)).await;
+        let _ = tokio::time::timeout(LISTEN_FIRST, heard(others)).await;
         let highest = self.tips.reached_by_more_than(faulty);
         if highest > 0 {
             engine::abstain_after_loss(journal, highest.saturating_add(1))?;
         }
         Ok(())
     }
-
-    fn publishers(&self) -> anyhow::Result<HashMap<malachitebft_app_channel::app::types::PeerId, Address>> {
-        let cards = self.genesis.organisations().iter().filter_map(|o| o.validator.as_ref());
-        let named = cards.map(|card| -> anyhow::Result<(PeerId, Hash32)> {
-            Ok((peer::peer_id(&card.network_key)?, validators::address(&card.consensus_key)))
-        });
-        Ok(engine::publishers(named.collect::<Result<Vec<_>, _>>()?))
-    }
-}
-
-impl Peer {
-    fn consensus_address(&self) -> Multiaddr {
-        self.consensus.clone().with(Protocol::P2p(self.id))
-    }
-}
-
-fn peers(genesis: &Genesis, own: &OrgId, config: &NodeConfig) -> anyhow::Result<Vec<Peer>> {
-    let others = genesis.organisations().iter().filter(|organisation| organisation.id != *own);
-    others
-        .filter_map(|organisation| Some((&organisation.id, organisation.validator.as_ref()?)))
-        .map(|(id, card)| {
-            let (consensus, mempool) = config.peer(id.as_str(), card)?;
-            Ok(Peer { id: peer::peer_id(&card.network_key)?, consensus, mempool })
-        })
-        .collect()
 }
 
 /// Tries all three ports, so that a busy one gives one clear line; keeps the RPC's.

@@ -10,6 +10,7 @@ use malachitebft_app_channel::app::types::PeerId;
 use malachitebft_core_types::Round;
 
 use super::context::{Address, BlockId, Height, Part};
+use crate::peers::Offence;
 
 /// Block bytes in one part; well below the engine's pubsub limit of 4 MiB.
 pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
@@ -52,12 +53,14 @@ impl Assembler {
     }
 
     /// Takes one part; returns the block when it was the last missing one. Streams that break a
-    /// bound or the order init, data…, fin are dropped silently: nobody honest sends them.
-    pub(crate) fn push(&mut self, publisher: PeerId, message: StreamMessage<Part>) -> Option<StreamedBlock> {
+    /// bound or the order init, data…, fin are dropped: nobody honest sends them.
+    pub(crate) fn push(
+        &mut self, publisher: PeerId, message: StreamMessage<Part>,
+    ) -> Result<Option<StreamedBlock>, Offence> {
         let id = message.stream_id.to_bytes();
         let max_parts = self.max_block_bytes.div_ceil(CHUNK_BYTES) as u64 + 3;
         if id.len() > MAX_STREAM_ID_BYTES || message.sequence >= max_parts {
-            return None;
+            return Err(Offence::Oversized);
         }
         let streams = self.streams.entry(publisher).or_default();
         let index = match streams.iter().position(|(open, _)| *open == id) {
@@ -79,13 +82,13 @@ impl Assembler {
         }
         if stream.bytes > self.max_block_bytes {
             streams.remove(index);
-            return None;
+            return Err(Offence::Oversized);
         }
         if !stream.is_complete() {
-            return None;
+            return Ok(None);
         }
         let (_, stream) = streams.remove(index);
-        stream.into_block(publisher)
+        stream.into_block(publisher).map(Some).ok_or(Offence::Malformed)
     }
 }
 
@@ -181,10 +184,10 @@ mod tests {
             parts.reverse();
             let last = parts.pop().unwrap();
             for part in parts {
-                assert_eq!(assembler.push(publisher, part.clone()), None);
-                assert_eq!(assembler.push(publisher, part), None, "repeated parts change nothing");
+                assert_eq!(assembler.push(publisher, part.clone()), Ok(None));
+                assert_eq!(assembler.push(publisher, part), Ok(None), "repeated parts change nothing");
             }
-            let back = assembler.push(publisher, last).unwrap();
+            let back = assembler.push(publisher, last).unwrap().unwrap();
             assert_eq!((back.bytes, back.height), (block, Height(3)));
         }
     }
@@ -194,17 +197,18 @@ mod tests {
         let publisher = peer();
         let mut assembler = Assembler::new(CHUNK_BYTES);
         let too_large = parts_of(&vec![0; 2 * CHUNK_BYTES], 0);
-        assert!(too_large.into_iter().all(|part| assembler.push(publisher, part).is_none()));
+        let offences: Vec<_> = too_large.into_iter().filter_map(|part| assembler.push(publisher, part).err()).collect();
+        assert!(!offences.is_empty() && offences.iter().all(|offence| *offence == Offence::Oversized));
 
         for stream in 0..100 {
             let first = parts_of(b"block", stream).swap_remove(0);
-            assert_eq!(assembler.push(publisher, first), None);
+            assert_eq!(assembler.push(publisher, first), Ok(None));
         }
         assert_eq!(assembler.streams[&publisher].len(), MAX_STREAMS_PER_PUBLISHER);
 
         let mut far = parts_of(b"block", 200).swap_remove(1);
         far.sequence = 1 << 40;
-        assert_eq!(assembler.push(publisher, far), None);
+        assert_eq!(assembler.push(publisher, far), Err(Offence::Oversized));
     }
 
     #[test]
@@ -215,7 +219,8 @@ mod tests {
         parts[0].content = data;
         parts[1].content = init;
         let mut assembler = Assembler::new(CHUNK_BYTES);
-        assert!(parts.into_iter().all(|part| assembler.push(publisher, part).is_none()));
+        let outcomes: Vec<_> = parts.into_iter().map(|part| assembler.push(publisher, part)).collect();
+        assert_eq!(outcomes.last(), Some(&Err(Offence::Malformed)));
         assert!(assembler.streams[&publisher].is_empty());
     }
 }

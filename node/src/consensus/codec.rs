@@ -2,6 +2,7 @@
 //! that the engine cannot encode itself.
 
 use std::io;
+use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use malachitebft_core_types::{
 use malachitebft_sync::{RawDecidedValue, Request, Response, Status, ValueResponse};
 
 use super::context::{Ctx, Height, Part, Signature};
+use crate::peers::{Network, Offence, PeerStats};
 
 /// Borsh for everything on the wire and in the engine's WAL.
 #[derive(Copy, Clone, Debug)]
@@ -97,6 +99,39 @@ impl Codec<ValidatorProof<Ctx>> for BorshCodec {
     }
 }
 
+/// The same, and counts what peers send that does not decode. The engine drops such messages and tells
+/// only its log who delivered them; they may have been passed on, so nobody is refused for them.
+#[derive(Clone, Debug)]
+pub(crate) struct CountingCodec(pub Arc<PeerStats>);
+
+impl<T> Codec<T> for CountingCodec
+where
+    BorshCodec: Codec<T, Error = io::Error>,
+{
+    type Error = io::Error;
+
+    fn decode(&self, bytes: Bytes) -> io::Result<T> {
+        let decoded = BorshCodec.decode(bytes);
+        if decoded.is_err() {
+            self.0.count(Network::Consensus, Offence::Malformed);
+        }
+        decoded
+    }
+
+    fn encode(&self, message: &T) -> io::Result<Bytes> {
+        BorshCodec.encode(message)
+    }
+}
+
+impl<T> HasEncodedLen<T> for CountingCodec
+where
+    BorshCodec: Codec<T, Error = io::Error> + HasEncodedLen<T>,
+{
+    fn encoded_len(&self, message: &T) -> io::Result<usize> {
+        BorshCodec.encoded_len(message)
+    }
+}
+
 /// The extended form that the engine's sync wants of a certificate without extensions.
 pub fn without_extensions(certificate: CommitCertificate<Ctx>) -> ExtendedCommitCertificate<Ctx> {
     ExtendedCommitCertificate::from_commit_certificate_and_extensions(certificate, VoteExtensions::new(Vec::new()))
@@ -154,6 +189,16 @@ mod tests {
 
         let proof: ValidatorProof<Ctx> = ValidatorProof::new(vec![1; 32], vec![2; 38], Signature([3; 64]));
         assert_eq!(round_trip(&proof), proof);
+    }
+
+    #[test]
+    fn what_does_not_decode_is_counted() {
+        let stats = Arc::new(PeerStats::default());
+        let codec = CountingCodec(stats.clone());
+        let garbage = Bytes::from_static(b"no message");
+        assert!(Codec::<SignedConsensusMsg<Ctx>>::decode(&codec, garbage.clone()).is_err());
+        assert!(Codec::<Response<Ctx>>::decode(&codec, garbage).is_err());
+        assert!(stats.snapshot().contains(&("qz_peer_malformed_total", "consensus", 2)));
     }
 
     #[test]

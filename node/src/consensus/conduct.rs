@@ -14,10 +14,11 @@ use malachitebft_engine::network::NetworkRef;
 use qz_evidence::Hash32;
 use tokio::sync::mpsc;
 
-use super::codec::BorshCodec;
+use super::codec::CountingCodec;
 use super::context::Ctx;
 use crate::ledger::{Built, Ledger, LedgerError};
 use crate::mempool::pool::Waiting;
+use crate::peers;
 
 /// The engine's network, and where the parts of own proposals go.
 pub type Network = (NetworkRef<Ctx>, mpsc::Sender<NetworkMsg<Ctx>>);
@@ -37,7 +38,7 @@ pub trait Conduct: Send + Sync + 'static {
         &self, identity: NetworkIdentity, consensus: &ConsensusConfig, sync: &ValueSyncConfig,
     ) -> eyre::Result<Network> {
         let registry = SharedRegistry::global().with_moniker(&identity.moniker);
-        spawn_network_actor(identity, consensus, sync, &registry, BorshCodec).await
+        spawn_network_actor(identity, consensus, sync, &registry, CountingCodec(peers::stats())).await
     }
 }
 

@@ -1,7 +1,6 @@
-//! Starts and stops the engine: network restricted to the genesis' peers, WAL, sync, signer; and
-//! watches it, because on some failures it hangs on purpose with the process alive.
+//! Starts and stops the engine: network restricted to members' nodes, WAL, sync, signer; and watches
+//! it, because on some failures it hangs on purpose with the process alive.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +11,12 @@ use eyre::WrapErr;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use malachitebft_app_channel::app::config::{ConsensusConfig, NodeConfig, ValuePayload, ValueSyncConfig};
-use malachitebft_app_channel::app::types::PeerId;
 use malachitebft_app_channel::app::types::codec::Codec;
 use malachitebft_app_channel::{
     Channels, ConsensusContext, ConsensusRequest, EngineBuilder, EngineHandle, NetworkIdentity, NetworkRequest,
     RequestContext, Signer, SyncContext, WalContext,
 };
+use malachitebft_engine::network::NetworkRef;
 use malachitebft_engine::util::events::{Event, RxEvent};
 use qz_evidence::Hash32;
 use qz_genesis::SecretKey;
@@ -26,6 +25,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::codec::BorshCodec;
 use super::conduct::Conduct;
 use super::context::{Address, Ctx};
+use super::gate::{self, Gatekeeper};
 use super::journal::{Journal, JournalError};
 use super::signer::GuardedSigner;
 use super::verifier::StrictVerifier;
@@ -38,6 +38,8 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the engine must show that it answers, and how long it may take.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for the network to close its connections.
+const NETWORK_SHUTDOWN: Duration = Duration::from_secs(2);
 /// Longest wait for peers before the first height starts anyway.
 const PEERS_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -49,6 +51,8 @@ pub(crate) struct Setup<'a> {
     pub listen: SocketAddr,
     /// Multiaddresses with peer ids; nobody else may connect.
     pub peers: Vec<Multiaddr>,
+    /// Who may speak; follows the members.
+    pub keeper: Arc<Gatekeeper>,
     pub network_key: Keypair,
     pub consensus_key: Arc<SecretKey>,
     /// Folder of the WAL; never deleted.
@@ -62,6 +66,7 @@ pub(crate) struct Setup<'a> {
 /// A running engine.
 pub(crate) struct Engine {
     pub channels: Channels<Ctx>,
+    network: NetworkRef<Ctx>,
     handle: EngineHandle,
     watch: tokio::task::JoinHandle<()>,
 }
@@ -162,22 +167,25 @@ impl Engine {
                 ConsensusContext::new_full_node(Address([0; 32]), verifier),
             ),
         };
-        let (network, parts) = setup.conduct.network(identity, &config.consensus, &config.sync).await?;
+        let (network, publish) = setup.conduct.network(identity, &config.consensus, &config.sync).await?;
+        let gate = gate::install(network.clone(), setup.keeper).await?;
         let (channels, handle) = EngineBuilder::new(Ctx, config)
             .with_default_wal(WalContext::new(wal, BorshCodec))
-            .with_custom_network(network, parts)
+            .with_custom_network(gate, publish)
             .with_default_sync(SyncContext::new(BorshCodec))
             .with_default_consensus(context)
             .with_default_request(RequestContext::new(100))
             .build()
             .await?;
         let watch = tokio::spawn(watch(channels.requests.clone(), channels.events.subscribe(), setup.health));
-        Ok(Self { channels, handle, watch })
+        Ok(Self { channels, network, handle, watch })
     }
 
     /// Stops the engine and waits until its ports are free.
     pub(crate) async fn stop(self) {
         self.watch.abort();
+        // First the network, in order, so that its connections end.
+        let _ = self.network.stop_and_wait(None, Some(NETWORK_SHUTDOWN)).await;
         self.handle.actor.stop(None);
         drop(self.channels);
         if tokio::time::timeout(Duration::from_secs(5), self.handle.handle).await.is_err() {
@@ -251,15 +259,4 @@ pub(crate) async fn await_peers(channels: &Channels<Ctx>, wanted: usize) {
     if tokio::time::timeout(PEERS_TIMEOUT, meshed).await.is_err() {
         tracing::warn!(wanted, "starting consensus without a quorum of connected peers");
     }
-}
-
-/// Peers as the engine names them, by the validator address that streams from them.
-pub(crate) fn publishers(validators: impl IntoIterator<Item = (libp2p::PeerId, Hash32)>) -> HashMap<PeerId, Address> {
-    validators
-        .into_iter()
-        .filter_map(|(peer, address)| {
-            // Both are multihashes of the same key; an Ed25519 peer id always converts.
-            Some((PeerId::from_bytes(&peer.to_bytes()).ok()?, Address(address.0)))
-        })
-        .collect()
 }

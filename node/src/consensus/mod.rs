@@ -9,6 +9,8 @@ pub(crate) mod conduct;
 pub(crate) mod context;
 pub(crate) mod driver;
 pub(crate) mod engine;
+mod future;
+pub(crate) mod gate;
 pub(crate) mod journal;
 pub(crate) mod proposals;
 pub(crate) mod signer;

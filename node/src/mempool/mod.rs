@@ -2,6 +2,7 @@
 //! bounds, gossiped, offered to the block builder, and followed until they are final or refused.
 //! Nothing that was let in disappears without its submitter being able to learn why.
 
+mod early;
 pub(crate) mod pool;
 pub(crate) mod swarm;
 pub(crate) mod tips;
@@ -10,6 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use libp2p::PeerId;
 use qz_chain::Reject;
 use qz_evidence::Hash32;
 use qz_evidence::submission::Parsed;
@@ -17,13 +19,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::ledger::{Committed, Ledger, LedgerError};
 use crate::refusal::Refusal;
+use early::Early;
 use pool::{Entry, Limits, Pool, Waiting};
 
-/// Gossiped submissions that the current state refuses are tried again for so long: the sender may
-/// be one block ahead of this node.
-const EARLY_TTL: Duration = Duration::from_secs(15);
-/// How many of those are kept.
-const MAX_EARLY: usize = 1024;
 /// Recent refusals that are remembered for those who ask later.
 const MAX_REFUSED: usize = 16_384;
 /// Waiting submissions that are checked again after each block.
@@ -72,7 +70,7 @@ pub(crate) struct Mempool {
 #[derive(Debug)]
 struct Inner {
     pool: Pool,
-    early: VecDeque<(Arc<[u8]>, Instant)>,
+    early: Early,
     refused: HashMap<Hash32, Refusal>,
     refused_order: VecDeque<Hash32>,
     waiters: HashMap<Hash32, Vec<oneshot::Sender<Fate>>>,
@@ -84,7 +82,7 @@ impl Mempool {
         let (outgoing, spread) = mpsc::channel(1024);
         let inner = Inner {
             pool: Pool::new(limits),
-            early: VecDeque::new(),
+            early: Early::default(),
             refused: HashMap::new(),
             refused_order: VecDeque::new(),
             waiters: HashMap::new(),
@@ -114,13 +112,18 @@ impl Mempool {
         Ok(digest)
     }
 
-    /// Takes a gossiped submission.
-    pub(crate) fn receive(&self, bytes: &[u8]) -> GossipVerdict {
+    /// Takes a submission that this peer gossips.
+    pub(crate) fn receive(&self, from: &PeerId, bytes: &[u8]) -> GossipVerdict {
         let Ok(parsed) = Parsed::without_relay_check(bytes) else {
             return GossipVerdict::Malformed;
         };
         let digest = parsed.digest();
         if self.lock().pool.get(&digest).is_some() || !matches!(self.ledger.record_of_body(&digest), Ok(None)) {
+            return GossipVerdict::Useless;
+        }
+        // The same body may come with other, valid signatures: what waits here is known by its bytes.
+        let hash = Hash32(*blake3::hash(bytes).as_bytes());
+        if !self.lock().early.is_worth_a_check(from, &hash, Instant::now()) {
             return GossipVerdict::Useless;
         }
         let bytes: Arc<[u8]> = bytes.into();
@@ -129,10 +132,7 @@ impl Mempool {
             Ok(Entry::Already) => GossipVerdict::Useless,
             Err(SubmitError::Refused(Refusal::Malformed(_))) => GossipVerdict::Malformed,
             Err(SubmitError::Refused(Refusal::Rules(_))) => {
-                let mut inner = self.lock();
-                if inner.early.len() < MAX_EARLY {
-                    inner.early.push_back((bytes, Instant::now()));
-                }
+                self.lock().early.refused(*from, hash, bytes, Instant::now());
                 GossipVerdict::Useless
             }
             Err(SubmitError::Refused(Refusal::Pool(_)) | SubmitError::Ledger(_)) => GossipVerdict::Useless,
@@ -195,8 +195,7 @@ impl Mempool {
             for digest in &block.bodies {
                 inner.resolve_final(digest);
             }
-            inner.early.retain(|(_, since)| since.elapsed() < EARLY_TTL);
-            let early = std::mem::take(&mut inner.early);
+            let early = inner.early.take(Instant::now());
             let waiting: Vec<_> = inner.pool.iter().take(RECHECK_PER_BLOCK).cloned().collect();
             (waiting, early)
         };
@@ -205,12 +204,12 @@ impl Mempool {
             Some((waiting.digest(), verdict.err()?))
         });
         self.refuse(refused.collect());
-        for (bytes, since) in early {
-            let Ok(parsed) = Parsed::without_relay_check(&bytes) else { continue };
-            if let Err(SubmitError::Refused(Refusal::Rules(reject))) = self.enter(&bytes, parsed)
+        for early in early {
+            let Ok(parsed) = Parsed::without_relay_check(&early.bytes) else { continue };
+            if let Err(SubmitError::Refused(Refusal::Rules(reject))) = self.enter(&early.bytes, parsed)
                 && !matches!(reject, Reject::Duplicate { .. })
             {
-                self.lock().early.push_back((bytes, since));
+                self.lock().early.put_back(early);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The submission network: a gossip swarm of its own, next to the engine's, restricted to the peers
-//! that the genesis names. It spreads submissions, so that the next proposer and a quorum know that
+//! The submission network: a gossip swarm of its own, next to the engine's, restricted to the nodes of
+//! active members. It spreads submissions, so that the next proposer and a quorum know that
 //! there is work, and tells the peers every second how far this node is.
 //!
 //! Nothing that arrives here is trusted: submissions pass the same checks as those from clients.
@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use libp2p::allow_block_list::{self, AllowedPeers};
@@ -17,15 +17,16 @@ use libp2p::gossipsub::{
 };
 use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
 use qz_evidence::Hash32;
 use qz_evidence::codec::Format;
 use qz_evidence::submission::Submission;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::tips::Tips;
 use super::{GossipVerdict, Mempool};
+use crate::peers::{Network, Offence, PeerStats, Rate, Roster};
 
 /// A gossip message: a submission and its attempt number.
 const MAX_MESSAGE_BYTES: usize = <Submission as Format>::MAX_BYTES + 1024;
@@ -38,13 +39,22 @@ const RETELL_INTERVAL: Duration = Duration::from_secs(3);
 /// How many of them at most.
 const RETELL_COUNT: usize = 128;
 
+/// Messages of one peer; far more than gossip at full speed needs.
+const RATE: Rate = Rate { per_second: 5_000, burst: 20_000 };
+/// Nodes of all members that there can be, each connected twice for a moment.
+const MAX_CONNECTIONS: u32 = 160;
+
+/// Peers that may connect, and where they listen.
+pub(crate) type Peers = Arc<HashMap<PeerId, Multiaddr>>;
+
 /// What a swarm needs.
 pub(crate) struct Setup {
     pub chain_id: Hash32,
     pub key: Keypair,
     pub listen: SocketAddr,
-    /// Everybody who may connect, and where they listen.
-    pub peers: HashMap<PeerId, Multiaddr>,
+    /// Everybody who may connect, and where they listen; follows the members.
+    pub peers: watch::Receiver<Peers>,
+    pub stats: Arc<PeerStats>,
     pub mempool: Arc<Mempool>,
     pub tips: Arc<Tips>,
     /// Submissions that entered here and that the peers should have.
@@ -74,7 +84,10 @@ pub(crate) struct SubmissionSwarm {
     swarm: Swarm<Behaviour>,
     submissions: IdentTopic,
     tip_topic: IdentTopic,
-    peers: HashMap<PeerId, Multiaddr>,
+    peers: watch::Receiver<Peers>,
+    allowed: Peers,
+    roster: Roster<PeerId>,
+    stats: Arc<PeerStats>,
     mempool: Arc<Mempool>,
     tips: Arc<Tips>,
     outgoing: mpsc::Receiver<Arc<[u8]>>,
@@ -84,22 +97,18 @@ pub(crate) struct SubmissionSwarm {
 impl SubmissionSwarm {
     /// Binds the port and prepares everything; [`SubmissionSwarm::run`] does the work.
     pub(crate) fn start(setup: Setup) -> Result<Self, SwarmError> {
-        let Setup { chain_id, key, listen, peers, mempool, tips, outgoing } = setup;
+        let Setup { chain_id, key, listen, peers, stats, mempool, tips, outgoing } = setup;
         let chain = chain_id.to_string()[..16].to_owned();
         let submissions = IdentTopic::new(format!("/qz/{chain}/submissions/1"));
         let tip_topic = IdentTopic::new(format!("/qz/{chain}/tips/1"));
         let gossip = gossip(&key, &chain, &submissions, &tip_topic)?;
 
-        let mut allowed = allow_block_list::Behaviour::<AllowedPeers>::default();
-        for peer in peers.keys() {
-            allowed.allow_peer(*peer);
-        }
-        let room = u32::try_from(peers.len()).unwrap_or(u32::MAX).saturating_mul(2);
         let limits = ConnectionLimits::default()
-            .with_max_pending_incoming(Some(room.saturating_add(16)))
-            .with_max_pending_outgoing(Some(room.saturating_add(16)))
+            .with_max_pending_incoming(Some(MAX_CONNECTIONS))
+            .with_max_pending_outgoing(Some(MAX_CONNECTIONS))
             .with_max_established_per_peer(Some(2))
-            .with_max_established(Some(room.saturating_add(16)));
+            .with_max_established(Some(MAX_CONNECTIONS));
+        let allowed = allow_block_list::Behaviour::<AllowedPeers>::default();
         let behaviour = Behaviour { allowed, limits: connection_limits::Behaviour::new(limits), gossip };
 
         let mut swarm = SwarmBuilder::with_existing_identity(key)
@@ -116,7 +125,12 @@ impl SubmissionSwarm {
         };
         let address: Multiaddr = address.parse().map_err(SwarmError::new)?;
         swarm.listen_on(address).map_err(SwarmError::new)?;
-        Ok(Self { swarm, submissions, tip_topic, peers, mempool, tips, outgoing, attempt: 0 })
+        let roster = Roster::new(Network::Submissions, RATE, stats.clone());
+        let allowed = Peers::default();
+        let mut this =
+            Self { swarm, submissions, tip_topic, peers, allowed, roster, stats, mempool, tips, outgoing, attempt: 0 };
+        this.follow_members();
+        Ok(this)
     }
 
     /// Gossips until the mempool is dropped.
@@ -140,7 +154,14 @@ impl SubmissionSwarm {
                     let height = *own.borrow();
                     self.tell_tip(height);
                 }
-                _ = dial.tick() => self.dial_missing(),
+                changed = self.peers.changed() => match changed {
+                    Ok(()) => self.follow_members(),
+                    Err(_) => return,
+                },
+                _ = dial.tick() => {
+                    self.readmit();
+                    self.dial_missing();
+                }
                 _ = retell.tick() => {
                     self.attempt = self.attempt.wrapping_add(1).max(1);
                     for submission in self.mempool.waiting_since(RETELL_INTERVAL, RETELL_COUNT) {
@@ -151,8 +172,31 @@ impl SubmissionSwarm {
         }
     }
 
+    /// Allows exactly the nodes of the members; the connections of others end.
+    fn follow_members(&mut self) {
+        let peers = self.peers.borrow_and_update().clone();
+        let now = Instant::now();
+        self.roster.set_members(peers.keys().copied(), now);
+        for gone in self.allowed.keys().filter(|peer| !peers.contains_key(peer)) {
+            self.swarm.behaviour_mut().allowed.disallow_peer(*gone);
+            self.tips.lost(gone);
+        }
+        for peer in peers.keys().filter(|peer| self.roster.admits(peer, now)) {
+            self.swarm.behaviour_mut().allowed.allow_peer(*peer);
+        }
+        self.allowed = peers;
+    }
+
+    /// A peer whose refusal is over may connect again.
+    fn readmit(&mut self) {
+        for peer in self.roster.released(Instant::now()) {
+            self.swarm.behaviour_mut().allowed.allow_peer(peer);
+        }
+    }
+
     fn dial_missing(&mut self) {
-        for (peer, address) in &self.peers {
+        let now = Instant::now();
+        for (peer, address) in self.allowed.iter().filter(|(peer, _)| self.roster.admits(peer, now)) {
             let options = DialOpts::peer_id(*peer)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
                 .addresses(vec![address.clone()])
@@ -188,11 +232,7 @@ impl SubmissionSwarm {
                 message_id,
                 message,
             })) => {
-                let acceptance = if message.topic == self.submissions.hash() {
-                    self.on_submission(&message.data)
-                } else {
-                    self.on_tip(message.source, &message.data)
-                };
+                let acceptance = self.on_message(&propagation_source, &message);
                 self.swarm.behaviour_mut().gossip.report_message_validation_result(
                     &message_id,
                     &propagation_source,
@@ -206,6 +246,13 @@ impl SubmissionSwarm {
                 tracing::info!(peer = %peer_id, "submission peer disconnected");
                 self.tips.lost(&peer_id);
             }
+            SwarmEvent::IncomingConnectionError { peer_id, error: ListenError::Denied { .. }, send_back_addr, .. } => {
+                // A member that is refused for a while was counted when that began.
+                if peer_id.is_none_or(|peer| !self.roster.is_member(&peer)) {
+                    self.stats.count(Network::Submissions, Offence::Unlisted);
+                    tracing::debug!(peer = ?peer_id, address = %send_back_addr, "not a member's node");
+                }
+            }
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "submission network listens");
             }
@@ -213,11 +260,38 @@ impl SubmissionSwarm {
         }
     }
 
-    fn on_submission(&self, message: &[u8]) -> MessageAcceptance {
+    /// Takes a message within the bounds of the peer that delivered it. Messages are checked before they
+    /// are passed on, so what is wrong with one is the fault of who delivered it.
+    fn on_message(&mut self, from: &PeerId, message: &gossipsub::Message) -> MessageAcceptance {
+        let now = Instant::now();
+        let acceptance = if !self.roster.message(from, now) {
+            MessageAcceptance::Ignore
+        } else if message.data.len() > MAX_MESSAGE_BYTES {
+            self.roster.offend(from, Offence::Oversized, now);
+            MessageAcceptance::Reject
+        } else {
+            let acceptance = if message.topic == self.submissions.hash() {
+                self.on_submission(from, &message.data)
+            } else {
+                self.on_tip(message.source, &message.data)
+            };
+            if matches!(acceptance, MessageAcceptance::Reject) {
+                self.roster.offend(from, Offence::Malformed, now);
+            }
+            acceptance
+        };
+        if !self.roster.admits(from, now) {
+            tracing::warn!(peer = %from, "peer refused on the submission network");
+            self.swarm.behaviour_mut().allowed.disallow_peer(*from);
+        }
+        acceptance
+    }
+
+    fn on_submission(&self, from: &PeerId, message: &[u8]) -> MessageAcceptance {
         let Some((_attempt, submission)) = message.split_at_checked(4) else {
             return MessageAcceptance::Reject;
         };
-        match tokio::task::block_in_place(|| self.mempool.receive(submission)) {
+        match tokio::task::block_in_place(|| self.mempool.receive(from, submission)) {
             GossipVerdict::Useful => MessageAcceptance::Accept,
             GossipVerdict::Useless => MessageAcceptance::Ignore,
             GossipVerdict::Malformed => MessageAcceptance::Reject,
@@ -226,10 +300,12 @@ impl SubmissionSwarm {
 
     fn on_tip(&self, source: Option<PeerId>, message: &[u8]) -> MessageAcceptance {
         match (source, <[u8; 8]>::try_from(message)) {
-            (Some(peer), Ok(height)) if self.peers.contains_key(&peer) => {
+            (Some(peer), Ok(height)) if self.allowed.contains_key(&peer) => {
                 self.tips.heard(peer, u64::from_be_bytes(height));
                 MessageAcceptance::Accept
             }
+            // Perhaps of a member that was admitted in a block that is not here yet.
+            (Some(_), Ok(_)) => MessageAcceptance::Ignore,
             _ => MessageAcceptance::Reject,
         }
     }
@@ -244,7 +320,8 @@ fn gossip(
         .heartbeat_interval(Duration::from_millis(700))
         .validation_mode(ValidationMode::Strict)
         .validate_messages()
-        .max_transmit_size(MAX_MESSAGE_BYTES)
+        // Twice, so that what is too large is seen and counted; beyond this the stream is closed unread.
+        .max_transmit_size(2 * MAX_MESSAGE_BYTES)
         .flood_publish(true)
         .message_id_fn(move |message| {
             if message.topic == content_addressed {

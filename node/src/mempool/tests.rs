@@ -28,7 +28,7 @@ fn a_submission_is_followed_until_it_is_final_and_repeats_are_no_error() {
     assert_eq!(spread.try_recv().unwrap().as_ref(), bytes, "told to the peers");
     assert_eq!(mempool.submit(&bytes).unwrap(), digest);
     assert!(spread.try_recv().is_err(), "once");
-    assert_eq!(mempool.receive(&bytes), GossipVerdict::Useless);
+    assert_eq!(mempool.receive(&PeerId::random(), &bytes), GossipVerdict::Useless);
 
     let mut fate = mempool.fate(digest);
     assert!(fate.try_recv().is_err());
@@ -54,7 +54,7 @@ fn what_the_state_refuses_is_refused_at_the_door() {
     let SubmitError::Refused(Refusal::Rules(Reject::RelaySignature { .. })) = error else { panic!("{error}") };
     damaged.push(0);
     assert!(matches!(mempool.submit(&damaged).unwrap_err(), SubmitError::Refused(Refusal::Malformed(_))));
-    assert_eq!(mempool.receive(&damaged), GossipVerdict::Malformed);
+    assert_eq!(mempool.receive(&PeerId::random(), &damaged), GossipVerdict::Malformed);
     assert_eq!(mempool.len(), 0);
 }
 
@@ -78,7 +78,7 @@ fn gossip_that_is_one_block_ahead_is_kept_until_the_block_is_here() {
     let parsed = Parsed::new(&first).unwrap();
     let subject = SubjectId::created_by(&consortium.genesis.chain_id(), &parsed.digest());
     let second = consortium.deposit(2, Some(subject));
-    assert_eq!(mempool.receive(&second), GossipVerdict::Useless);
+    assert_eq!(mempool.receive(&PeerId::random(), &second), GossipVerdict::Useless);
     assert_eq!(mempool.len(), 0, "not before its parent");
     mempool.committed(&consortium.decide(&ledger, &[first]));
     assert_eq!(mempool.len(), 1);

@@ -2,16 +2,26 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use libp2p::PeerId;
 use tokio::sync::{Notify, watch};
 
-/// Heights of all nodes. Peers' claims decide only whether this node waits, never what it accepts.
+use crate::credit::Credit;
+
+/// Heights of all nodes. Peers' claims decide only whether this node waits, never what it accepts; and
+/// a peer whose claims turned out false is not believed alone for a while.
 #[derive(Debug)]
 pub(crate) struct Tips {
-    peers: Mutex<HashMap<PeerId, u64>>,
+    peers: Mutex<Claims>,
     changed: Notify,
     own: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Claims {
+    heights: HashMap<PeerId, u64>,
+    credit: Credit<PeerId>,
 }
 
 impl Tips {
@@ -30,9 +40,9 @@ impl Tips {
         self.own.subscribe()
     }
 
-    /// A connected peer says where it is.
+    /// A connected member's node says where it is.
     pub(crate) fn heard(&self, peer: PeerId, height: u64) {
-        let before = self.lock().insert(peer, height);
+        let before = self.lock().heights.insert(peer, height);
         if before != Some(height) {
             self.changed.notify_one();
         }
@@ -40,22 +50,42 @@ impl Tips {
 
     /// A peer is gone; its word no longer counts.
     pub(crate) fn lost(&self, peer: &PeerId) {
-        self.lock().remove(peer);
+        self.lock().heights.remove(peer);
     }
 
-    /// How many connected peers claim a height above `height`.
+    /// How many connected peers that are believed claim a height above `height`.
     pub(crate) fn ahead_of(&self, height: u64) -> usize {
-        self.lock().values().filter(|tip| **tip > height).count()
+        self.lock().claimants(height).count()
+    }
+
+    /// A height was fetched from a peer: those who claimed it told the truth.
+    pub(crate) fn proved(&self, height: u64) {
+        let mut claims = self.lock();
+        let honest: Vec<_> = claims.heights.iter().filter(|(_, tip)| **tip >= height).map(|(peer, _)| *peer).collect();
+        for peer in honest {
+            claims.credit.restore(&peer);
+        }
+    }
+
+    /// Nobody had anything above `height`: those who said so are not believed for a while. Gives their
+    /// number.
+    pub(crate) fn disproved(&self, height: u64) -> usize {
+        let mut claims = self.lock();
+        let liars: Vec<_> = claims.claimants(height).collect();
+        for peer in &liars {
+            claims.credit.lose(*peer, Instant::now());
+        }
+        liars.len()
     }
 
     /// Peers that have said where they are.
     pub(crate) fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().heights.len()
     }
 
     /// The highest height that more than `faulty` connected peers claim to have reached; 0 if no height is.
     pub(crate) fn reached_by_more_than(&self, faulty: usize) -> u64 {
-        let mut heights: Vec<_> = self.lock().values().copied().collect();
+        let mut heights: Vec<_> = self.lock().heights.values().copied().collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
         heights.get(faulty).copied().unwrap_or(0)
     }
@@ -65,7 +95,37 @@ impl Tips {
         self.changed.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, u64>> {
+    fn lock(&self) -> MutexGuard<'_, Claims> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claims {
+    fn claimants(&self, height: u64) -> impl Iterator<Item = PeerId> {
+        let now = Instant::now();
+        let above = self.heights.iter().filter(move |(_, tip)| **tip > height);
+        above.filter(move |(peer, _)| self.credit.has(peer, now)).map(|(peer, _)| *peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_false_claim_counts_once_and_a_true_one_restores_the_peer() {
+        let tips = Tips::new(5);
+        let (honest, liar) = (PeerId::random(), PeerId::random());
+        tips.heard(honest, 5);
+        tips.heard(liar, u64::MAX);
+        assert_eq!(tips.ahead_of(5), 1);
+        assert_eq!(tips.disproved(5), 1);
+        assert_eq!(tips.ahead_of(5), 0, "not believed");
+        tips.heard(liar, 7);
+        assert_eq!(tips.ahead_of(5), 0, "whatever it says next");
+        tips.heard(honest, 6);
+        assert_eq!(tips.ahead_of(5), 1, "the others are");
+        tips.proved(6);
+        assert_eq!(tips.ahead_of(5), 2);
     }
 }

@@ -23,17 +23,21 @@ fn proposer(consortium: &Consortium, round: u32) -> (Driver, PeerId) {
 
 fn driver(ledger: Arc<Ledger>, consortium: &Consortium, me: Address) -> Driver {
     let (mempool, _) = Mempool::new(ledger.clone(), Limits::default());
-    let cards = consortium.genesis.organisations().iter().map(|o| o.validator.as_ref().unwrap());
-    let publishers =
-        cards.map(|card| (peer::peer_id(&card.network_key).unwrap(), validators::address(&card.consensus_key)));
+    let stats = Arc::new(PeerStats::default());
+    let members = Arc::new(Members::new(ledger.membership().unwrap()));
+    let keeper = Arc::new(Gatekeeper::new(stats.clone()));
+    keeper.set_members(members.now().nodes().filter_map(|node| engine_peer(&node.id)));
     Driver::new(Parts {
         tips: Arc::new(Tips::new(ledger.head().height)),
         ledger,
         mempool,
+        chain_id: consortium.genesis.chain_id(),
+        members,
+        keeper,
+        stats,
         pace: Pace { timeouts: LinearTimeouts::default(), heartbeat: Duration::from_secs(5) },
         me,
         conduct: Arc::new(Honest),
-        publishers: super::super::engine::publishers(publishers),
         observe_through: None,
     })
 }
