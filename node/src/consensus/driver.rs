@@ -359,7 +359,6 @@ impl Driver {
         self.proposals.forget_through(*height)?;
         Ok(())
     }
-
 }
 
 /// Runs store and execution work without stalling the runtime's other tasks.

@@ -246,7 +246,9 @@ impl SubmissionSwarm {
                 tracing::info!(peer = %peer_id, "submission peer disconnected");
                 self.tips.lost(&peer_id);
             }
-            SwarmEvent::IncomingConnectionError { peer_id, error: ListenError::Denied { .. }, send_back_addr, .. } => {
+            SwarmEvent::IncomingConnectionError {
+                peer_id, error: ListenError::Denied { .. }, send_back_addr, ..
+            } => {
                 // A member that is refused for a while was counted when that began.
                 if peer_id.is_none_or(|peer| !self.roster.is_member(&peer)) {
                     self.stats.count(Network::Submissions, Offence::Unlisted);

@@ -174,7 +174,9 @@ impl Driver {
 
     /// A block that a peer says was decided; the engine has checked the certificate and will compare
     /// the block id with it.
-    pub(super) fn on_synced(&mut self, height: Height, round: Round, bytes: &Bytes) -> Result<SyncedValueOutcome<Ctx>, DriverError> {
+    pub(super) fn on_synced(
+        &mut self, height: Height, round: Round, bytes: &Bytes,
+    ) -> Result<SyncedValueOutcome<Ctx>, DriverError> {
         if height.0 > self.tip().0 + 1 {
             return Ok(SyncedValueOutcome::LocalTransientError);
         }
