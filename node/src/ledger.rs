@@ -103,6 +103,8 @@ pub struct Built {
 pub(crate) struct Committed {
     /// Digests of the bodies, in order.
     pub bodies: Vec<Hash32>,
+    /// Members, validators or parameters are others from the next height on.
+    pub governance: bool,
 }
 
 /// Key and value of the consensus scratch area.
@@ -245,12 +247,15 @@ impl Ledger {
         let header = self.store.view()?.tip_header()?;
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head_of(header);
         self.kept().clear();
-        Ok(Committed { bodies: changes.records.iter().map(|record| record.body_digest).collect() })
+        Ok(Committed {
+            bodies: changes.records.iter().map(|record| record.body_digest).collect(),
+            governance: changes.validators.is_some() || changes.params.is_some(),
+        })
     }
 
     /// The members as of the head, and the validators that decide the height after it.
     pub(crate) fn membership(&self) -> Result<Membership, LedgerError> {
-        Ok(Membership::new(self.genesis.organisations().to_vec(), self.next_validators()?))
+        Ok(Membership::new(self.genesis.organisations().to_vec(), Vec::new(), self.next_validators()?))
     }
 
     /// The validators that decide the height after the head.

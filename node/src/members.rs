@@ -16,7 +16,47 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
     organisations: Vec<Organisation>,
+    /// Organisations that governance has removed.
+    former: Vec<OrgId>,
     validators: ValidatorSet,
+}
+
+/// Who this node is.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnNode {
+    pub organisation: OrgId,
+    pub id: PeerId,
+    pub consensus_key: Hash32,
+}
+
+/// What a node is to the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It decides the next height.
+    Validator,
+    /// A member's node that follows the ledger without a vote.
+    Observer,
+    /// Not admitted yet, as far as this node knows.
+    Candidate,
+    /// Its organisation was removed, or has no node any more.
+    Removed,
+}
+
+impl Standing {
+    /// As the status calls it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Validator => "validator",
+            Self::Observer => "observer",
+            Self::Candidate => "candidate",
+            Self::Removed => "removed",
+        }
+    }
+
+    /// Whether the members' nodes speak with it.
+    pub(crate) fn is_listed(self) -> bool {
+        matches!(self, Self::Validator | Self::Observer)
+    }
 }
 
 /// A member's node.
@@ -28,19 +68,29 @@ pub(crate) struct MemberNode<'a> {
 }
 
 impl Membership {
-    /// These active organisations, with these validators of the next height.
-    pub(crate) fn new(organisations: Vec<Organisation>, validators: ValidatorSet) -> Self {
-        Self { organisations, validators }
+    /// These active and these former organisations, with these validators of the next height.
+    pub(crate) fn new(organisations: Vec<Organisation>, former: Vec<OrgId>, validators: ValidatorSet) -> Self {
+        Self { organisations, former, validators }
+    }
+
+    /// What this node is to the ledger.
+    pub(crate) fn standing(&self, own: &OwnNode) -> Standing {
+        if self.nodes().any(|node| node.id == own.id) {
+            return if self.is_validator(&own.consensus_key) { Standing::Validator } else { Standing::Observer };
+        }
+        let listed = self.organisations.iter().find(|organisation| organisation.id == own.organisation);
+        match listed {
+            // With another key in its card, this node may be the next one of its organisation.
+            Some(organisation) if organisation.validator.is_some() => Standing::Candidate,
+            Some(_) => Standing::Removed,
+            None if self.former.contains(&own.organisation) => Standing::Removed,
+            None => Standing::Candidate,
+        }
     }
 
     /// The active organisations, ascending by id.
     pub(crate) fn organisations(&self) -> &[Organisation] {
         &self.organisations
-    }
-
-    /// An active organisation.
-    pub(crate) fn organisation(&self, id: &OrgId) -> Option<&Organisation> {
-        self.organisations.iter().find(|organisation| organisation.id == *id)
     }
 
     /// The validators of the next height.

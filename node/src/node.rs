@@ -24,7 +24,7 @@ use crate::consensus::gate::Gatekeeper;
 use crate::consensus::journal::Journal;
 use crate::health::Health;
 use crate::ledger::Ledger;
-use crate::members::Members;
+use crate::members::{Members, OwnNode};
 use crate::mempool::Mempool;
 use crate::mempool::pool::Limits;
 use crate::mempool::swarm::{self, SubmissionSwarm};
@@ -103,8 +103,14 @@ pub(crate) async fn run(
     let stats = peers::stats();
     let keeper = Arc::new(Gatekeeper::new(stats.clone()));
     let members = Arc::new(Members::new(ledger.membership()?));
-    let own_peer = network_key.public().to_peer_id();
-    let peering = Peering::new(own_peer, config, members.clone(), keeper.clone());
+    let own = OwnNode {
+        organisation: organisation.id.clone(),
+        id: network_key.public().to_peer_id(),
+        consensus_key: card.consensus_key,
+    };
+    let tls_identity = home.tls_server()?;
+    let tls = rpc::tls::MutualTls::new(organisation, &tls_identity.certificate_pem, &tls_identity.key_pem)?;
+    let peering = Peering::new(own.id, config, members.clone(), keeper.clone(), tls.clone());
 
     let swarm = SubmissionSwarm::start(swarm::Setup {
         chain_id: genesis.chain_id(),
@@ -119,14 +125,15 @@ pub(crate) async fn run(
     let swarm = tokio::spawn(swarm.run());
 
     let (stop, stopped) = watch::channel(false);
-    let tls_identity = home.tls_server()?;
-    let tls = rpc::tls::MutualTls::new(&genesis, &tls_identity.certificate_pem, &tls_identity.key_pem)?;
     let api = rpc::Api {
         organisation: organisation.id.clone(),
         genesis: Arc::new(genesis.clone()),
         ledger: ledger.clone(),
         mempool: mempool.clone(),
         tips: tips.clone(),
+        members: members.clone(),
+        own: Arc::new(own),
+        stats: stats.clone(),
         health: health.clone(),
     };
     let rpc = tokio::spawn(rpc::serve(rpc_listener, tls, api, until(stopped.clone())));

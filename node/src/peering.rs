@@ -1,5 +1,5 @@
-//! Keeps this node's peers in line with the members: who may connect on both networks, and where they
-//! are found. A member's card says where its node listens; this node's configuration may know better.
+//! Keeps this node's peers in line with the members: who may connect on both networks and to the RPC, and
+//! where peers are found. A member's card says where its node listens; this node's configuration may know better.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::config::NodeConfig;
 use crate::consensus::gate::Gatekeeper;
 use crate::members::{Members, Membership, engine_peer};
 use crate::mempool::swarm::Peers;
+use crate::rpc::tls::MutualTls;
 
 /// The engine may be busy; a change of peers is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -25,6 +26,7 @@ pub(crate) struct Peering {
     config: NodeConfig,
     members: Arc<Members>,
     keeper: Arc<Gatekeeper>,
+    tls: MutualTls,
     submissions: watch::Sender<Peers>,
     told: BTreeSet<OrgId>,
 }
@@ -38,10 +40,12 @@ struct Peer {
 
 impl Peering {
     /// For the node with this network key; already in line with the members.
-    pub(crate) fn new(own: PeerId, config: &NodeConfig, members: Arc<Members>, keeper: Arc<Gatekeeper>) -> Self {
+    pub(crate) fn new(
+        own: PeerId, config: &NodeConfig, members: Arc<Members>, keeper: Arc<Gatekeeper>, tls: MutualTls,
+    ) -> Self {
         let submissions = watch::Sender::default();
         let config = config.clone();
-        let mut this = Self { own, config, members, keeper, submissions, told: BTreeSet::new() };
+        let mut this = Self { own, config, members, keeper, tls, submissions, told: BTreeSet::new() };
         this.apply();
         this
     }
@@ -51,10 +55,11 @@ impl Peering {
         self.submissions.subscribe()
     }
 
-    /// Lets exactly the members' nodes speak; gives their addresses on the consensus network.
+    /// Lets exactly the members' nodes and clients speak; gives their addresses on the consensus network.
     pub(crate) fn apply(&mut self) -> BTreeSet<Multiaddr> {
         let members = self.members.now();
         let peers = self.peers(&members);
+        self.tls.trust(members.organisations());
         self.keeper.set_members(peers.iter().filter_map(|peer| engine_peer(&peer.id)));
         let by_id: HashMap<_, _> = peers.iter().map(|peer| (peer.id, peer.mempool.clone())).collect();
         self.submissions.send_if_modified(|current| {

@@ -356,6 +356,10 @@ impl Driver {
         self.mempool.committed(&outcome);
         self.tips.announce(height.0);
         self.settle_words(*height, records);
+        if outcome.governance {
+            self.members.set(self.ledger.membership()?);
+            self.publishers = publishers(&self.members);
+        }
         self.proposals.forget_through(*height)?;
         Ok(())
     }

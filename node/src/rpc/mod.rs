@@ -3,7 +3,7 @@
 //! | route | answer |
 //! | --- | --- |
 //! | `GET /health` | 200 or 503 `{"healthy"}` |
-//! | `GET /v1/status` | `{"organisation","caller","chain_id","height","header_hash","block_id","time_ms","epoch","state_root","syncing","healthy","peers","mempool","version"}` |
+//! | `GET /v1/status` | `{"organisation","caller","chain_id","height","header_hash","block_id","time_ms","epoch","validators","validators_hash","params_hash","role","state_root","syncing","healthy","peers","mempool","version"}` |
 //! | `POST /v1/submissions?wait=SECONDS` | body: a submission's bytes. 200 `{"state":"final","digest","record_hash","height","index","time_ms","subjects"}`, 202 `{"state":"pending","digest"}`, or an error |
 //! | `GET /v1/submissions/{digest}` | the same, or 200 `{"state":"rejected","digest","error"}`; also by the caller's own submission id (32 digits) |
 //! | `GET /v1/records/{hash}` | `{"hash","height","index","time_ms","record"}` |
@@ -41,8 +41,10 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::health::Health;
 use crate::ledger::Ledger;
+use crate::members::{Members, OwnNode};
 use crate::mempool::Mempool;
 use crate::mempool::tips::Tips;
+use crate::peers::PeerStats;
 use answer::Problem;
 use server::Caller;
 
@@ -59,6 +61,9 @@ pub(crate) struct Api {
     pub ledger: Arc<Ledger>,
     pub mempool: Arc<Mempool>,
     pub tips: Arc<Tips>,
+    pub members: Arc<Members>,
+    pub own: Arc<OwnNode>,
+    pub stats: Arc<PeerStats>,
     pub health: Health,
 }
 

@@ -41,8 +41,21 @@ pub(super) fn health(api: Api) -> Response {
 /// `GET /v1/status`.
 pub(super) fn status(caller: &OrgId, api: &Api) -> Response {
     let head = api.ledger.head();
+    let members = api.members.now();
+    let validators = members.validators().validators().iter().map(|validator| {
+        json!({ "organisation": validator.organisation, "address": validator.address(), "power": validator.power })
+    });
+    // What was counted about peers' conduct; empty as long as all behave.
+    let seen = api.stats.snapshot().into_iter().filter(|(_, _, value)| *value > 0);
+    let conduct: serde_json::Map<_, _> =
+        seen.map(|(name, network, value)| (format!("{name}{{{network}}}"), value.into())).collect();
     let body = json!({
         "organisation": api.organisation,
+        "role": members.standing(&api.own).as_str(),
+        "validators": validators.collect::<Vec<_>>(),
+        "validators_hash": members.validators().hash(),
+        "params_hash": head.header.params_hash,
+        "peer_conduct": conduct,
         "caller": caller,
         "chain_id": api.genesis.chain_id(),
         "height": head.height,
@@ -51,8 +64,8 @@ pub(super) fn status(caller: &OrgId, api: &Api) -> Response {
         "time_ms": head.header.time_ms,
         "epoch": head.header.epoch,
         "state_root": head.header.state_root,
-        // One block behind is the normal state for a moment after each block.
-        "syncing": api.tips.ahead_of(head.height + 1) > 0,
+        // Of more peers than can be faulty; one block behind is the normal state for a moment after each block.
+        "syncing": api.tips.reached_by_more_than(members.faulty()) > head.height + 1,
         "healthy": api.health.is_healthy(),
         "peers": api.tips.count(),
         "mempool": api.mempool.len(),

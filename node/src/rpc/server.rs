@@ -90,9 +90,10 @@ impl Connection {
             Err(_) => return tracing::info!(%address, "TLS handshake took too long"),
         };
         let peer = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let Some(caller) = tls.organisation(peer).map(Caller) else {
+        let Some(organisation) = tls.organisation(peer) else {
             return tracing::warn!(%address, "client certificate belongs to no organisation");
         };
+        let caller = Caller(organisation.clone());
         let service = TowerToHyperService::new(warp::service(routes));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(caller.clone());
@@ -105,6 +106,9 @@ impl Connection {
         tokio::pin!(connection);
         let ended = tokio::select! {
             outcome = &mut connection => Some(outcome),
+            () = tls.distrusts(&organisation) => {
+                return tracing::warn!(%address, %organisation, "connection ended: no active member any more");
+            }
             // Its value borrows from the channel and must not live across the next await.
             () = async { drop(self.stopped.wait_for(|stopped| *stopped).await) } => None,
         };

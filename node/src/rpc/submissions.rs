@@ -45,7 +45,7 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
 
 /// A node that is behind refuses by an old state: the client is to ask another one, or later.
 fn unless_behind(api: &Api, refusal: Refusal) -> Problem {
-    let faulty = api.genesis.validators().validators().len().saturating_sub(1) / 3;
+    let faulty = api.members.now().faulty();
     if matches!(refusal, Refusal::Rules(_)) && api.tips.ahead_of(api.ledger.head().height) > faulty {
         return Problem::new(
             503,
