@@ -91,6 +91,8 @@ mod tests {
         ) {
             let mut nodes = MemoryTree::default();
             let first = [(SubjectId(Hash32([9; 32])), head(0))];
+            let hash_of = |head: &SubjectHead| qz_evidence::hash::blake3(&[&encode(head)]);
+            let mut latest: std::collections::BTreeMap<_, _> = first.iter().map(|(id, head)| (*id, hash_of(head))).collect();
             nodes.apply(&put(&nodes, Height(0), &first).unwrap().1).unwrap();
             for (height, block) in (1u64..).zip(blocks) {
                 let heads: Vec<_> = block.into_iter().map(|(id, n)| (id, head(n))).collect();
@@ -98,6 +100,9 @@ mod tests {
                 let values = heads.iter().map(|(id, head)| (key_of(id), Some(encode(head))));
                 let (roots, one_by_one) = tree(&nodes).put_value_sets([values], height).unwrap();
                 prop_assert_eq!(root.0, roots[0].0);
+                latest.extend(heads.iter().map(|(id, head)| (*id, hash_of(head))));
+                let whole: Vec<_> = latest.clone().into_iter().collect();
+                prop_assert_eq!(qz_evidence::state_proof::whole_root(&whole), Some(root));
                 prop_assert_eq!(&batch.node_batch, &one_by_one.node_batch);
                 nodes.apply(&batch).unwrap();
                 // Forgetting what is stale at once leaves exactly the current tree.

@@ -178,6 +178,25 @@ fn bit(key: &Hash32, depth: usize) -> bool {
     key.0[depth / 8] >> (7 - depth % 8) & 1 == 1
 }
 
+/// The root of a whole state: (subject, BLAKE3 of its encoded [`SubjectHead`]), strictly ascending by subject;
+/// nothing if the order is another.
+pub fn whole_root(heads: &[(SubjectId, Hash32)]) -> Option<Hash32> {
+    let ascending = heads.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    ascending.then(|| subtree_root(heads, 0))
+}
+
+/// All of `heads` share the first `depth` bits; the recursion ends, because no two share all 256.
+fn subtree_root(heads: &[(SubjectId, Hash32)], depth: usize) -> Hash32 {
+    match heads {
+        [] => EMPTY,
+        [(subject, value_hash)] => leaf_hash(&subject.0, value_hash),
+        _ => {
+            let (left, right) = heads.split_at(heads.partition_point(|(subject, _)| !bit(&subject.0, depth)));
+            blake3(&[INNER, &subtree_root(left, depth + 1).0, &subtree_root(right, depth + 1).0])
+        }
+    }
+}
+
 impl StateProof {
     /// The root under which this proof holds; nothing if its shape cannot hold under any root.
     pub fn root(&self) -> Option<Hash32> {

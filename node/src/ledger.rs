@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use qz_chain::execute::{BlockError, ExecuteError, Refusal};
@@ -17,8 +18,9 @@ use qz_evidence::header::Header;
 use qz_evidence::submission::Parsed;
 use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
-use qz_store::{HistoryRange, Recovery, Store, StoreError, StoredRecord};
+use qz_store::{HistoryRange, Store, StoreError, StoredRecord, failpoint};
 
+use crate::high_water::{HighWater, Mark, MarkError};
 use crate::members::Membership;
 use crate::mempool::pool::Waiting;
 
@@ -40,6 +42,27 @@ pub enum LedgerError {
         /// What the decoder says.
         #[source]
         source: std::io::Error,
+    },
+    /// The high-water mark cannot be used.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
+    /// This node has had another block of this height: somebody exchanged the database.
+    #[error("block {height} is {found} in the database, but this node has had {had}")]
+    OtherHistory {
+        /// The height.
+        height: u64,
+        /// The block in the database.
+        found: Hash32,
+        /// The block that was here.
+        had: Hash32,
+    },
+    /// The ledger is shorter than it was, so that what it says of later blocks would be wrong.
+    #[error("the ledger is at height {head}, but this node has had {had}: it is catching up")]
+    Behind {
+        /// Where the ledger ends.
+        head: u64,
+        /// The highest block that was here.
+        had: u64,
     },
     /// A header that must be stored is not.
     #[error("the store lacks the header of height {0}")]
@@ -116,22 +139,61 @@ pub struct Ledger {
     store: Store,
     genesis: Genesis,
     head: RwLock<Head>,
+    high_water: Mutex<HighWater>,
+    /// The highest block that this node is known to have had.
+    had: AtomicU64,
     verified: RwLock<Verified>,
     executed: Mutex<VecDeque<(Hash32, ChangeSet)>>,
 }
 
 impl Ledger {
-    /// Opens the ledger in this folder, starting it from the genesis if it is new.
-    pub(crate) fn open(folder: &Path, genesis: &Genesis, recovery: Recovery) -> Result<Self, LedgerError> {
-        let store = Store::open_with(folder, genesis, recovery)?;
+    /// Opens the ledger in this folder, starting it from the genesis if it is new. Its high-water mark stands
+    /// beside the folder.
+    pub(crate) fn open(folder: &Path, genesis: &Genesis) -> Result<Self, LedgerError> {
+        let store = Store::open(folder, genesis)?;
         let head = head_of(store.view()?.tip_header()?);
+        let mut high_water = HighWater::open(&HighWater::path_of(folder), genesis.chain_id())?;
+        if let Some(Mark { height, block_id: had }) = high_water.mark()
+            && let Some(header) = store.header(Height(height))?
+            && header.block_id() != had
+        {
+            return Err(LedgerError::OtherHistory { height, found: header.block_id(), had });
+        }
+        let had = high_water.mark().map_or(0, |mark| mark.height);
+        high_water.raise(Mark { height: head.height, block_id: head.block_id })?;
         Ok(Self {
             store,
             genesis: genesis.clone(),
+            had: AtomicU64::new(had.max(head.height)),
             head: RwLock::new(head),
+            high_water: Mutex::new(high_water),
             verified: RwLock::new(Verified::default()),
             executed: Mutex::new(VecDeque::new()),
         })
+    }
+
+    /// Has this node never had a block?
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.had.load(Ordering::Relaxed) == 0
+    }
+
+    /// Something else than the mark shows that this node has had a block of this height.
+    pub(crate) fn has_had(&self, height: u64) {
+        self.had.fetch_max(height, Ordering::Relaxed);
+    }
+
+    /// The highest block that this node has had, if its ledger ends before.
+    pub(crate) fn behind(&self) -> Option<u64> {
+        let had = self.had.load(Ordering::Relaxed);
+        (self.head().height < had).then_some(had)
+    }
+
+    /// An error while the ledger is shorter than it was: absent is then not the same as never recorded.
+    pub(crate) fn whole(&self) -> Result<(), LedgerError> {
+        match self.behind() {
+            None => Ok(()),
+            Some(had) => Err(LedgerError::Behind { head: self.head().height, had }),
+        }
     }
 
     /// The last committed block.
@@ -222,8 +284,9 @@ impl Ledger {
         self.executed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the decided block on top of the head, in one synced batch. A crash before it leaves the
-    /// old head, after it the new one; there is nothing between.
+    /// Writes the decided block on top of the head, in one synced batch, then raises the high-water mark. A
+    /// crash before the batch leaves the old head, after it the new one; there is nothing between. A crash
+    /// before the mark leaves it one block low, until the ledger is opened.
     pub(crate) fn commit(&self, bytes: &[u8], certificate: &CommitCertificate) -> Result<Committed, LedgerError> {
         let height = certificate.height.0;
         let key = Hash32(*blake3::hash(bytes).as_bytes());
@@ -245,7 +308,11 @@ impl Ledger {
         }
         self.store.commit(&changes, certificate, bytes)?;
         let header = self.store.view()?.tip_header()?;
-        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head_of(header);
+        let head = head_of(header);
+        let mark = Mark { height: head.height, block_id: head.block_id };
+        self.high_water.lock().unwrap_or_else(PoisonError::into_inner).raise(mark)?;
+        failpoint::reached("commit.marked");
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
         self.kept().clear();
         Ok(Committed {
             bodies: changes.records.iter().map(|record| record.body_digest).collect(),
@@ -354,9 +421,9 @@ impl Ledger {
         Ok(self.store.consensus_scan(prefix)?)
     }
 
-    /// Drops everything in the scratch area below a key.
-    pub(crate) fn scratch_delete_below(&self, end: &[u8]) -> Result<(), LedgerError> {
-        Ok(self.store.consensus_delete_range(&[], end)?)
+    /// Drops the keys `from ≤ key < to` of the scratch area.
+    pub(crate) fn scratch_delete(&self, from: &[u8], to: &[u8]) -> Result<(), LedgerError> {
+        Ok(self.store.consensus_delete_range(from, to)?)
     }
 }
 

@@ -7,17 +7,23 @@ mod clock;
 mod config;
 mod consensus;
 mod credit;
+mod doctor;
 mod health;
+mod high_water;
+mod home_lock;
 mod ledger;
 mod members;
 mod mempool;
 mod node;
+mod paths;
 mod peering;
 mod peers;
+mod recovery;
 mod refusal;
 mod rpc;
 #[doc(hidden)]
 pub mod seam;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 
@@ -32,10 +38,11 @@ use tracing_subscriber::EnvFilter;
 
 use config::NodeConfig;
 use consensus::conduct::{Conduct, Honest};
+use home_lock::LockError;
 use node::{Ending, PortBusy};
 
-/// Exit code when a port is in use.
-const PORT_BUSY: u8 = 2;
+/// Exit code when a port or the folder is in use.
+const BUSY: u8 = 2;
 /// What is logged unless the configuration or `RUST_LOG` says otherwise. The engine is talkative, and
 /// its network logs every failed call of a peer that is down; the submission network says that once.
 const DEFAULT_LOG: &str = "info,arc_malachitebft=warn,arc_malachitebft_network=off,\
@@ -58,10 +65,31 @@ enum Command {
         /// 组织目录 · the organisation's folder, with genesis.qz
         #[arg(long)]
         home: PathBuf,
-        /// 断电损坏日志后仍打开 · open the store although its log was torn by a power failure; lost
-        /// blocks are fetched from the peers, and until then this validator does not vote
+    },
+    /// 检查已停止节点的全部数据 · check everything that a stopped node keeps; exit code 1: something is wrong,
+    /// 2: nothing could be checked
+    Doctor {
+        /// 组织目录 · the organisation's folder
         #[arg(long)]
-        accept_loss: bool,
+        home: PathBuf,
+        /// 从创世起重新执行全部区块 · also execute all blocks again from the genesis
+        #[arg(long)]
+        replay: bool,
+        /// 输出 JSON · print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 修复已停止的节点：损坏的部分移到一旁，启动后从其他成员获取 · repair a stopped node: what is damaged is set aside
+    /// and fetched from the peers at the next start
+    Repair {
+        /// 组织目录 · the organisation's folder
+        #[arg(long)]
+        home: PathBuf,
+    },
+    /// 快照：把账本导出为一个文件，或由文件导入 · a ledger as one file
+    Snapshot {
+        #[command(subcommand)]
+        action: snapshot::Action,
     },
     /// 查看运行中节点的状态 · show the state of the running node
     Status {
@@ -74,26 +102,30 @@ enum Command {
 /// The program `qz-node`.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Run { home, accept_loss } => run(&home, accept_loss, Arc::new(Honest)),
+        Command::Run { home } => run(&home, Arc::new(Honest)),
+        Command::Doctor { home, replay, json } => return doctor::run(&home, doctor::Options { replay, json }),
+        Command::Snapshot { action } => snapshot::run(&action),
+        Command::Repair { home } => recovery::repair(&home),
         Command::Status { home } => status(&home),
     };
     match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("qz-node: {error:#}");
-            let busy = error.downcast_ref::<PortBusy>().is_some();
-            ExitCode::from(if busy { PORT_BUSY } else { 1 })
+            let busy = error.downcast_ref::<PortBusy>().is_some()
+                || matches!(error.downcast_ref::<LockError>(), Some(LockError::Held { .. }));
+            ExitCode::from(if busy { BUSY } else { 1 })
         }
     }
 }
 
-fn run(home: &std::path::Path, accept_loss: bool, conduct: Arc<dyn Conduct>) -> anyhow::Result<ExitCode> {
+fn run(home: &std::path::Path, conduct: Arc<dyn Conduct>) -> anyhow::Result<ExitCode> {
     let config = NodeConfig::load(home)?;
     let filter =
         EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(config.log().unwrap_or(DEFAULT_LOG)))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
-    let ending = runtime.block_on(node::run(home, &config, accept_loss, conduct))?;
+    let ending = runtime.block_on(node::run(home, &config, conduct)).map_err(|error| with_advice(error, home))?;
     // All tasks must be gone, and with them the database, before the process ends.
     runtime.shutdown_timeout(SHUTDOWN);
     match ending {
@@ -101,11 +133,17 @@ fn run(home: &std::path::Path, accept_loss: bool, conduct: Arc<dyn Conduct>) -> 
         Ending::Failed => Ok(ExitCode::FAILURE),
         Ending::Restart => {
             let program = std::env::current_exe()?;
-            // Same process id, so that a supervisor notices nothing. Returns only if it fails; the
-            // loss that was accepted for this start must not be accepted again unasked.
+            // Same process id, so that a supervisor notices nothing. Returns only if it fails.
             let error = std::process::Command::new(program).args(["run", "--home"]).arg(home).exec();
             Err(error.into())
         }
+    }
+}
+
+fn with_advice(error: anyhow::Error, home: &std::path::Path) -> anyhow::Error {
+    match recovery::advice(error.as_ref(), home) {
+        Some(advice) => error.context(advice),
+        None => error,
     }
 }
 

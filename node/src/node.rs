@@ -11,7 +11,6 @@ use anyhow::{Context, anyhow};
 use qz_evidence::genesis::{Genesis, ValidatorCard};
 use qz_evidence::validators;
 use qz_genesis::{Home, Purpose, SecretKey, peer};
-use qz_store::Recovery;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -23,15 +22,19 @@ use crate::consensus::engine::{self, Engine};
 use crate::consensus::gate::Gatekeeper;
 use crate::consensus::journal::Journal;
 use crate::health::Health;
+use crate::home_lock::HomeLock;
 use crate::ledger::Ledger;
 use crate::members::{Members, OwnNode};
 use crate::mempool::Mempool;
 use crate::mempool::pool::Limits;
 use crate::mempool::swarm::{self, SubmissionSwarm};
 use crate::mempool::tips::Tips;
+use crate::paths;
 use crate::peering::Peering;
 use crate::peers::{self, PeerStats};
+use crate::recovery;
 use crate::rpc;
+use crate::snapshot;
 
 /// How long a failed node still answers `/health` before the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -61,11 +64,10 @@ pub(crate) struct PortBusy {
     purpose: &'static str,
 }
 
-/// Runs a node until a signal or a failure. `accept_loss`: open a store whose log was torn, without
-/// what follows the damage; this validator then only observes until its peers have given it back.
-pub(crate) async fn run(
-    home_path: &Path, config: &NodeConfig, accept_loss: bool, conduct: Arc<dyn Conduct>,
-) -> anyhow::Result<Ending> {
+/// Runs a node until a signal or a failure.
+pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn Conduct>) -> anyhow::Result<Ending> {
+    // First, so that no command works on the folder meanwhile; held until this returns.
+    let _lock = HomeLock::take(home_path)?;
     let home = Home::open(home_path).context("cannot open the organisation's folder")?;
     let genesis = home.genesis().context("cannot use the genesis")?;
     let organisation = home.organisation();
@@ -79,8 +81,7 @@ pub(crate) async fn run(
     let consensus_key = Arc::new(home.key(Purpose::Consensus)?);
 
     let health = Health::new();
-    let recovery = if accept_loss { Recovery::AcceptLoss } else { Recovery::Strict };
-    let ledger = Ledger::open(&home_path.join("data"), &genesis, recovery).context("cannot open the ledger")?;
+    let ledger = Ledger::open(&paths::data(home_path), &genesis).context("cannot open the ledger")?;
     let ledger = Arc::new(ledger);
     let head = ledger.head();
     tracing::info!(
@@ -89,15 +90,20 @@ pub(crate) async fn run(
     );
     let (mempool, outgoing) = Mempool::new(ledger.clone(), Limits::default());
     let tips = Arc::new(Tips::new(head.height));
-    let wal = home_path.join("wal");
-    let fresh = head.height == 0 && !wal.join("consensus.wal").exists();
-    let journal_path = home_path.join("signer.journal");
-    let journal = engine::open_journal(&journal_path, &genesis.chain_id(), &consensus_key, fresh)?;
-    if let Some(journal) = &journal
-        && accept_loss
-    {
-        // What was lost may have been decided with this validator's votes.
-        engine::abstain_after_loss(journal, head.height + 1)?;
+    let wal = paths::wal(home_path);
+    let fresh = (ledger.is_fresh() || snapshot::is_as_imported(home_path, head.height))
+        && !paths::engine_log(home_path).exists();
+    let journal = engine::open_journal(&paths::journal(home_path), &genesis.chain_id(), &consensus_key, fresh)?;
+    if let Some(journal) = &journal {
+        // A validator signs at a height only when it has the block before.
+        ledger.has_had(engine::newest_signed(journal).saturating_sub(1));
+    }
+    if let Some(had) = ledger.behind() {
+        tracing::warn!(
+            height = head.height,
+            had,
+            "the ledger is shorter than it was: catching up from the peers; reads are refused until then"
+        );
     }
 
     let stats = peers::stats();
@@ -165,7 +171,8 @@ pub(crate) async fn run(
             Ok(Some(Stopped::MaySign)) => Ending::Restart,
             Ok(None) => Ending::Stopped,
             Err(error) => {
-                health.fail(format!("consensus: {error:#}"));
+                let advice = recovery::advice(error.as_ref(), home_path);
+                health.fail(advice.map_or(format!("consensus: {error:#}"), |advice| format!("{advice} ({error:#})")));
                 Ending::Failed
             }
         },
@@ -227,7 +234,8 @@ impl Consensus<'_> {
         let start = self.ledger.head().height + 1;
         let observe = match &self.journal {
             None => Some(u64::MAX),
-            Some(journal) => engine::observe_through(journal, start),
+            Some(journal) => engine::clearance(journal, start, self.wal)
+                .map_err(|error| anyhow!("cannot tell what may be signed: {error:#}"))?,
         };
         if let Some(height) = observe {
             tracing::warn!(through = height, "observing without a vote");
@@ -277,11 +285,11 @@ impl Consensus<'_> {
         Ok(outcome?)
     }
 
-    /// A validator with a new journal may have lost its disk, and with it what it signed. If the
+    /// A validator with an empty journal may have lost its disk, and with it what it signed. If the
     /// peers are ahead, it abstains through the height that they are deciding now.
     async fn listen_first(&self) -> anyhow::Result<()> {
         let Some(journal) = &self.journal else { return Ok(()) };
-        if !engine::was_created(journal) {
+        if !engine::knows_nothing(journal) {
             return Ok(());
         }
         let members = self.members.now();

@@ -12,7 +12,6 @@ use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId, encode};
 use qz_genesis::description::ValidatorDescription;
 use qz_genesis::home::NewOrganisation;
 use qz_genesis::{Home, Purpose, ceremony};
-use qz_store::Recovery;
 
 use crate::ledger::Ledger;
 
@@ -59,7 +58,7 @@ impl Consortium {
     pub(crate) fn ledger(&self, name: &str) -> Arc<Ledger> {
         let path = self.folder.path().join("ledgers").join(name);
         std::fs::create_dir_all(&path).unwrap();
-        Arc::new(Ledger::open(&path, &self.genesis, Recovery::Strict).unwrap())
+        Arc::new(Ledger::open(&path, &self.genesis).unwrap())
     }
 
     /// A deposit of evidence relayed by the platform.

@@ -16,6 +16,7 @@ use malachitebft_app_channel::app::types::{LocallyProposedValue, PeerId, Propose
 use malachitebft_app_channel::{AppMsg, Channels, NetworkMsg};
 use malachitebft_core_types::{CommitCertificate, HeightParams, LinearTimeouts, Round, Validity};
 use qz_evidence::Hash32;
+use qz_store::failpoint;
 use tokio::time::Instant;
 
 use self::hold::{Held, Release, signed_above};
@@ -312,6 +313,8 @@ impl Driver {
             validity: Validity::Valid,
         };
         self.proposals.save(&proposed, &built.bytes)?;
+        // Crash: nobody has seen the block; the same one is proposed again for this round.
+        failpoint::reached("proposal.own_saved");
         Ok(Some((proposed, built.bytes)))
     }
 
@@ -336,12 +339,18 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes a decided block; repeating it is harmless.
+    /// Writes a decided block; repeating it is harmless. Steps, and what a crash leaves:
+    /// 1. The engine has decided. Crash: its log or the peers decide the same again.
+    /// 2. The ledger commits ([`Ledger::commit`], [`qz_store::Store::commit`]). Crash: the old head or the new.
+    /// 3. The mempool and the peers hear of it. Crash: the mempool is empty anyway, peers hear at the start.
+    /// 4. The height's proposals are forgotten. Crash: they stay until the next height is forgotten.
+    /// 5. The engine hears that it is done. Crash: it starts at the height after the ledger's head.
     fn commit(&mut self, certificate: &CommitCertificate<Ctx>) -> Result<(), DriverError> {
         let CommitCertificate { height, value_id, .. } = certificate;
         if *height <= self.tip() {
             return Ok(());
         }
+        failpoint::reached("commit.decided");
         let block = self
             .proposals
             .block(*height, value_id)?
@@ -361,7 +370,9 @@ impl Driver {
             self.members.set(self.ledger.membership()?);
             self.publishers = publishers(&self.members);
         }
+        failpoint::reached("commit.announced");
         self.proposals.forget_through(*height)?;
+        failpoint::reached("commit.forgotten");
         Ok(())
     }
 }

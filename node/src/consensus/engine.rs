@@ -22,17 +22,22 @@ use qz_evidence::Hash32;
 use qz_genesis::SecretKey;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::clearance;
 use super::codec::BorshCodec;
 use super::conduct::Conduct;
 use super::context::{Address, Ctx};
+use super::engine_log::{self, EngineLog};
 use super::gate::{self, Gatekeeper};
 use super::journal::{Journal, JournalError};
 use super::signer::GuardedSigner;
 use super::verifier::StrictVerifier;
 use crate::health::Health;
+use crate::recovery::set_aside;
 
 /// Largest message on a pubsub topic: the engine's default, named because blocks are chunked for it.
 const PUBSUB_MAX: ByteSize = ByteSize::mib(4);
+/// Name of the engine's log.
+pub(crate) const WAL_FILE: &str = "consensus.wal";
 /// How often peers tell each other their height.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the engine must show that it answers, and how long it may take.
@@ -115,18 +120,30 @@ pub(crate) fn open_journal(
     }
 }
 
-/// Up to which height a node that starts at `start` must only observe.
-pub(crate) fn observe_through(journal: &Mutex<Journal>, start: u64) -> Option<u64> {
-    journal.lock().unwrap_or_else(PoisonError::into_inner).observe_through(start)
+/// Up to which height a node that starts at `start` must only observe, given the engine's log as the
+/// last run left it; the log is set aside if it is damaged.
+pub(crate) fn clearance(journal: &Mutex<Journal>, start: u64, wal: &Path) -> eyre::Result<Option<u64>> {
+    let path = wal.join(WAL_FILE);
+    let log = engine_log::inspect(&path).wrap_err("cannot read the consensus WAL")?;
+    if let EngineLog::Damaged { offset } = log {
+        let aside = set_aside(&path).wrap_err("cannot set the damaged consensus WAL aside")?;
+        tracing::error!(offset, aside = %aside.display(), "the consensus WAL was damaged and is set aside");
+    }
+    Ok(clearance::judge(&mut journal.lock().unwrap_or_else(PoisonError::into_inner), start, &log)?)
 }
 
-/// Whether the journal was made just now, so that nothing is known of earlier signatures.
-pub(crate) fn was_created(journal: &Mutex<Journal>) -> bool {
-    journal.lock().unwrap_or_else(PoisonError::into_inner).was_created()
+/// The highest height at which this validator has signed.
+pub(crate) fn newest_signed(journal: &Mutex<Journal>) -> u64 {
+    journal.lock().unwrap_or_else(PoisonError::into_inner).newest()
 }
 
-/// Signs nothing up to and including a height, nor at any height that was signed already: blocks or
-/// signatures that this validator once knew may be lost.
+/// Whether the journal is empty, so that nothing is known of earlier signatures.
+pub(crate) fn knows_nothing(journal: &Mutex<Journal>) -> bool {
+    journal.lock().unwrap_or_else(PoisonError::into_inner).knows_nothing()
+}
+
+/// Signs nothing up to and including a height, nor at any height that was signed already: this validator
+/// has no past on this machine, but may have one elsewhere.
 pub(crate) fn abstain_after_loss(journal: &Mutex<Journal>, height: u64) -> Result<(), JournalError> {
     let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
     let height = height.max(journal.newest());
@@ -144,7 +161,7 @@ impl Engine {
             sync: sync_config(),
         };
         std::fs::create_dir_all(setup.wal).wrap_err("cannot create the WAL folder")?;
-        let wal = setup.wal.join("consensus.wal");
+        let wal = setup.wal.join(WAL_FILE);
         let verifier = Box::new(StrictVerifier { chain_id });
 
         let (identity, context) = match setup.journal {

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 12] = b"qz/signer/v1";
@@ -61,9 +61,16 @@ pub(crate) enum JournalError {
     /// The file belongs to another chain or key.
     #[error("signer journal {} belongs to another chain or key", .0.display())]
     Foreign(PathBuf),
-    /// Bytes that no crash explains.
-    #[error("signer journal {path} is corrupt at byte {offset}", path = .path.display())]
+    /// Bytes that no crash explains, or none at all: the file is replaced whole, so it is never empty.
+    #[error(
+        "签名日志已损坏，请运行 qz-node repair · signer journal {path} is corrupt at byte {offset}; \
+         run `qz-node repair`, after which this validator observes until its consensus key is rotated",
+        path = .path.display()
+    )]
     Corrupt { path: PathBuf, offset: usize },
+    /// An earlier write failed, so that it is not known what the file holds.
+    #[error("signer journal {} could not be written earlier: nothing more is signed before a restart", .0.display())]
+    Poisoned(PathBuf),
     /// Something else was signed for this step.
     #[error("refused to sign a second {kind:?} for height {height} round {round}")]
     Conflict { kind: Kind, height: u64, round: i64 },
@@ -87,7 +94,41 @@ pub(crate) struct Journal {
     steps: BTreeMap<(u64, i64, Kind), [u8; 32]>,
     newest: u64,
     abstain: Option<u64>,
-    created: bool,
+    /// A write failed: no signature may follow, since the file may end in half a record.
+    poisoned: bool,
+}
+
+/// What a journal file holds, for somebody who only looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// Records in it.
+    pub records: usize,
+    /// The highest height at which anything was signed.
+    pub newest: u64,
+    /// Nothing is signed up to and including this height.
+    pub abstain: Option<u64>,
+    /// The last record was cut short by a crash; nothing was signed under it.
+    pub torn: bool,
+    /// Steps for which two different contents stand in the file, which must never be.
+    pub conflicts: Vec<(u64, i64, Kind)>,
+}
+
+/// Reads a journal without touching it; `None` if there is none.
+pub(crate) fn inspect(
+    path: &Path, chain_id: &[u8; 32], public_key: &[u8; 32],
+) -> Result<Option<Contents>, JournalError> {
+    let Some(bytes) = read_file(path)? else { return Ok(None) };
+    let (records, torn) = parse(path, &bytes, &header(chain_id, public_key))?;
+    let mut steps = BTreeMap::new();
+    let mut conflicts = vec![];
+    for intent in records.iter().filter(|intent| intent.kind != Kind::Abstain) {
+        let step = (intent.height, intent.round, intent.kind);
+        if *steps.entry(step).or_insert(intent.digest) != intent.digest {
+            conflicts.push(step);
+        }
+    }
+    let (newest, abstain) = limits(&records);
+    Ok(Some(Contents { records: records.len(), newest, abstain, torn, conflicts }))
 }
 
 impl Journal {
@@ -97,30 +138,13 @@ impl Journal {
         path: &Path, chain_id: &[u8; 32], public_key: &[u8; 32], fresh: bool,
     ) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        match File::open(path) {
-            Ok(mut file) => {
-                file.read_to_end(&mut bytes).map_err(io)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if !fresh {
-                    return Err(JournalError::Missing(path.to_owned()));
-                }
-            }
-            Err(error) => return Err(io(error)),
-        }
-        let created = bytes.is_empty();
-        let header = [MAGIC.as_slice(), chain_id, public_key].concat();
-        let records = if created {
-            Vec::new()
-        } else {
-            let body = bytes.strip_prefix(header.as_slice()).ok_or_else(|| JournalError::Foreign(path.to_owned()))?;
-            read_records(body)
-                .map_err(|offset| JournalError::Corrupt { path: path.to_owned(), offset: HEADER_LEN + offset })?
+        let header = header(chain_id, public_key);
+        let records = match read_file(path)? {
+            Some(bytes) => parse(path, &bytes, &header)?.0,
+            None if fresh => vec![],
+            None => return Err(JournalError::Missing(path.to_owned())),
         };
-        let newest =
-            records.iter().filter(|intent| intent.kind != Kind::Abstain).map(|intent| intent.height).max().unwrap_or(0);
-        let abstain = records.iter().filter(|intent| intent.kind == Kind::Abstain).map(|intent| intent.height).max();
+        let (newest, abstain) = limits(&records);
         let kept: Vec<_> = records
             .into_iter()
             .filter(|intent| intent.height == newest || intent.kind == Kind::Abstain && Some(intent.height) == abstain)
@@ -131,7 +155,7 @@ impl Journal {
             .filter(|intent| intent.kind != Kind::Abstain)
             .map(|intent| ((intent.height, intent.round, intent.kind), intent.digest))
             .collect();
-        Ok(Self { path: path.to_owned(), file, steps, newest, abstain, created })
+        Ok(Self { path: path.to_owned(), file, steps, newest, abstain, poisoned: false })
     }
 
     /// The height up to which a node that starts at `start` must only observe, if any: it signed
@@ -142,9 +166,14 @@ impl Journal {
         beyond.max(given_up)
     }
 
-    /// Whether this opening made the file: nothing is known of what was signed before.
-    pub(crate) fn was_created(&self) -> bool {
-        self.created
+    /// Whether nothing is signed at this height any more.
+    pub(crate) fn abstains_from(&self, height: u64) -> bool {
+        self.abstain.is_some_and(|up_to| height <= up_to)
+    }
+
+    /// Whether it is empty: nothing is known of what was signed before.
+    pub(crate) fn knows_nothing(&self) -> bool {
+        self.newest == 0 && self.abstain.is_none()
     }
 
     /// The highest height at which anything was signed.
@@ -161,6 +190,9 @@ impl Journal {
 
     /// Records an intent, synced, or refuses it. On `Ok` the caller may sign.
     pub(crate) fn admit(&mut self, intent: &Intent) -> Result<(), JournalError> {
+        if self.poisoned {
+            return Err(JournalError::Poisoned(self.path.clone()));
+        }
         let step = (intent.height, intent.round, intent.kind);
         match self.steps.get(&step) {
             Some(digest) if *digest == intent.digest => return Ok(()),
@@ -170,7 +202,7 @@ impl Journal {
             }
             None => {}
         }
-        if intent.height < self.newest || self.abstain.is_some_and(|up_to| intent.height <= up_to) {
+        if intent.height < self.newest || self.abstains_from(intent.height) {
             return Err(JournalError::Passed { height: intent.height, newest: self.newest, abstain: self.abstain });
         }
         self.append(intent)?;
@@ -183,11 +215,46 @@ impl Journal {
     }
 
     fn append(&mut self, intent: &Intent) -> Result<(), JournalError> {
-        self.file
-            .write_all(&encode(intent))
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| JournalError::Io { path: self.path.clone(), source })
+        if self.poisoned {
+            return Err(JournalError::Poisoned(self.path.clone()));
+        }
+        self.file.write_all(&encode(intent)).and_then(|()| self.file.sync_data()).map_err(|source| {
+            self.poisoned = true;
+            JournalError::Io { path: self.path.clone(), source }
+        })
     }
+}
+
+fn header(chain_id: &[u8; 32], public_key: &[u8; 32]) -> Vec<u8> {
+    [MAGIC.as_slice(), chain_id, public_key].concat()
+}
+
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, JournalError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(JournalError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// The records of a journal's bytes, and whether the last one was torn.
+fn parse(path: &Path, bytes: &[u8], header: &[u8]) -> Result<(Vec<Intent>, bool), JournalError> {
+    let corrupt = |offset| JournalError::Corrupt { path: path.to_owned(), offset };
+    if bytes.len() < header.len() {
+        return Err(corrupt(0));
+    }
+    let body = bytes.strip_prefix(header).ok_or_else(|| JournalError::Foreign(path.to_owned()))?;
+    let records = read_records(body).map_err(|offset| corrupt(HEADER_LEN + offset))?;
+    let torn = records.len() * RECORD_LEN != body.len();
+    Ok((records, torn))
+}
+
+/// The highest height that was signed at, and up to which height nothing is signed.
+fn limits(records: &[Intent]) -> (u64, Option<u64>) {
+    let (abstained, signed): (Vec<&Intent>, Vec<&Intent>) =
+        records.iter().partition(|intent| intent.kind == Kind::Abstain);
+    let newest = signed.iter().map(|intent| intent.height).max().unwrap_or(0);
+    (newest, abstained.iter().map(|intent| intent.height).max())
 }
 
 fn encode(intent: &Intent) -> [u8; RECORD_LEN] {
@@ -348,6 +415,54 @@ mod tests {
         Journal::open(&path, &CHAIN, &KEY, true).unwrap();
         let other = Journal::open(&path, &[3; 32], &KEY, true);
         assert!(matches!(other, Err(JournalError::Foreign(_))));
+    }
+
+    #[test]
+    fn an_empty_or_cut_journal_is_damage_and_not_a_new_one() {
+        let (_folder, path, journal) = fresh();
+        drop(journal);
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..HEADER_LEN {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let refused = Journal::open(&path, &CHAIN, &KEY, true);
+            assert!(matches!(refused, Err(JournalError::Corrupt { offset: 0, .. })), "{length}");
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), length as u64, "left as it was");
+        }
+    }
+
+    #[test]
+    fn a_failed_write_is_followed_by_no_signature() {
+        let (_folder, path, mut journal) = fresh();
+        journal.admit(&intent(3, 0, Kind::Prevote, 1)).unwrap();
+        // Every write to this device fails for want of space.
+        journal.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let failed = journal.admit(&intent(3, 0, Kind::Precommit, 1));
+        assert!(matches!(failed, Err(JournalError::Io { .. })), "{failed:?}");
+        // The disk has room again; what the file holds is not known, so nothing is signed, old or new.
+        journal.file = OpenOptions::new().append(true).open(&path).unwrap();
+        for again in [intent(3, 0, Kind::Prevote, 1), intent(3, 0, Kind::Precommit, 1), intent(4, 0, Kind::Prevote, 1)]
+        {
+            assert!(matches!(journal.admit(&again), Err(JournalError::Poisoned(_))));
+        }
+        assert!(matches!(journal.abstain_through(9), Err(JournalError::Poisoned(_))));
+        open(&path).unwrap().admit(&intent(3, 0, Kind::Precommit, 2)).unwrap();
+    }
+
+    #[test]
+    fn looking_tells_conflicts_and_a_torn_end_and_changes_nothing() {
+        let (_folder, path, mut journal) = fresh();
+        assert_eq!(inspect(Path::new("/nowhere/journal"), &CHAIN, &KEY).unwrap(), None);
+        journal.admit(&intent(8, 0, Kind::Prevote, 1)).unwrap();
+        journal.admit(&intent(9, 0, Kind::Prevote, 1)).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend(encode(&intent(8, 0, Kind::Prevote, 2)));
+        bytes.extend([0; 5]);
+        std::fs::write(&path, &bytes).unwrap();
+        let contents = inspect(&path, &CHAIN, &KEY).unwrap().unwrap();
+        let expected =
+            Contents { records: 3, newest: 9, abstain: None, torn: true, conflicts: vec![(8, 0, Kind::Prevote)] };
+        assert_eq!(contents, expected);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
     #[test]

@@ -4,11 +4,13 @@
 
 pub(crate) mod assembly;
 mod certificate;
+pub(crate) mod clearance;
 pub(crate) mod codec;
 pub(crate) mod conduct;
 pub(crate) mod context;
 pub(crate) mod driver;
 pub(crate) mod engine;
+pub(crate) mod engine_log;
 mod future;
 pub(crate) mod gate;
 pub(crate) mod journal;

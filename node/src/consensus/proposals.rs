@@ -6,6 +6,7 @@
 //! that was called invalid would block the engine for good.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use malachitebft_app_channel::app::types::ProposedValue;
@@ -30,6 +31,8 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug)]
 pub(crate) struct Proposals {
     ledger: Arc<Ledger>,
+    /// Everything below this height is forgotten, so that nobody looks there again.
+    forgotten: Arc<AtomicU64>,
 }
 
 /// What a scratch key leads to; heights come first in the key so that a range ends a height.
@@ -61,7 +64,7 @@ fn verdict_key(height: Height, bytes: &[u8]) -> Vec<u8> {
 impl Proposals {
     /// The proposals kept in `ledger`'s store.
     pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
-        Self { ledger }
+        Self { ledger, forgotten: Arc::default() }
     }
 
     /// Persists a valid block and the proposal that names it; synced on return.
@@ -97,7 +100,11 @@ impl Proposals {
 
     /// Forgets everything up to and including a height.
     pub(crate) fn forget_through(&self, height: Height) -> Result<(), LedgerError> {
-        self.ledger.scratch_delete_below(&height.0.saturating_add(1).to_be_bytes())
+        let end = height.0.saturating_add(1);
+        let from = self.forgotten.load(Ordering::Relaxed);
+        self.ledger.scratch_delete(&from.to_be_bytes(), &end.to_be_bytes())?;
+        self.forgotten.fetch_max(end, Ordering::Relaxed);
+        Ok(())
     }
 }
 

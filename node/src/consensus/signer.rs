@@ -11,6 +11,7 @@ use malachitebft_signing::Error;
 
 use qz_evidence::Hash32;
 use qz_genesis::SecretKey;
+use qz_store::failpoint;
 
 use super::context::{Ctx, Proposal, PublicKey, Signature, Vote};
 use super::journal::{Intent, Journal, JournalError, Kind};
@@ -61,7 +62,11 @@ impl GuardedSigner {
         let admitted: Result<(), JournalError> =
             tokio::task::block_in_place(|| self.journal.lock().unwrap_or_else(PoisonError::into_inner).admit(&intent));
         match admitted {
-            Ok(()) => self.sign(bytes),
+            Ok(()) => {
+                // Crash: the journal holds a vote that nobody has seen; the same one is signed again, or none.
+                failpoint::reached("vote.journalled");
+                self.sign(bytes)
+            }
             Err(error) => {
                 self.health.fail(format!("signer: {error}"));
                 Err(Error::from_source(error))

@@ -35,6 +35,16 @@ impl Problem {
         Self::new(400, "request.malformed", format!("请求格式不正确：{reason}"), reason)
     }
 
+    /// This node's ledger is not as far as it should be.
+    pub(crate) fn behind() -> Self {
+        Self::new(
+            503,
+            "node.behind",
+            "本节点正在追赶区块，请稍后重试或改用其他节点",
+            "this node is catching up: try again later, or another node",
+        )
+    }
+
     /// A proof that cannot be made as asked: the caller's business.
     fn of_proof(error: &StoreError) -> Option<Self> {
         match error {
@@ -85,6 +95,9 @@ impl From<LedgerError> for Problem {
             && let Some(problem) = Self::of_proof(error)
         {
             return problem;
+        }
+        if let LedgerError::Behind { .. } = error {
+            return Self::behind();
         }
         // Callers learn that it is this node's fault; the log has the causes.
         tracing::error!(error = %crate::chain_of(&error), "request failed");

@@ -65,7 +65,8 @@ pub(super) fn status(caller: &OrgId, api: &Api) -> Response {
         "epoch": head.header.epoch,
         "state_root": head.header.state_root,
         // Of more peers than can be faulty; one block behind is the normal state for a moment after each block.
-        "syncing": api.tips.reached_by_more_than(members.faulty()) > head.height + 1,
+        "syncing": api.ledger.behind().is_some()
+            || api.tips.reached_by_more_than(members.faulty()) > head.height + 1,
         "healthy": api.health.is_healthy(),
         "peers": api.tips.count(),
         "mempool": api.mempool.len(),
@@ -77,6 +78,7 @@ pub(super) fn status(caller: &OrgId, api: &Api) -> Response {
 /// `GET /v1/records/{hash}`.
 pub(super) fn record(api: &Api, hash: &str) -> Response {
     settle(blocking(|| {
+        api.ledger.whole()?;
         let hash = hash32(hash)?;
         let stored = api.ledger.record(&hash)?.ok_or_else(|| Problem::not_found("记录", "record"))?;
         let body = json!({
@@ -93,6 +95,7 @@ pub(super) fn record(api: &Api, hash: &str) -> Response {
 /// `GET /v1/subjects/{id}`.
 pub(super) fn subject(api: &Api, id: &str) -> Response {
     settle(blocking(|| {
+        api.ledger.whole()?;
         let id = SubjectId(hash32(id)?);
         let (subject, height) = api.ledger.subject(&id)?;
         let subject = subject.ok_or_else(|| Problem::not_found("对象", "subject"))?;
@@ -115,6 +118,7 @@ pub(super) fn subject(api: &Api, id: &str) -> Response {
 /// `GET /v1/subjects/{id}/records`.
 pub(super) fn subject_records(api: &Api, id: &str, after: Option<u64>, limit: Option<usize>) -> Response {
     settle(blocking(|| {
+        api.ledger.whole()?;
         let id = SubjectId(hash32(id)?);
         let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
         let from = after.map_or(0, |after| after.saturating_add(1));
@@ -153,6 +157,7 @@ fn record_summary(api: &Api, sequence: u64, hash: &Hash32) -> Result<Value, Ledg
 /// `POST /v1/proof`.
 pub(super) fn proof(api: &Api, request: &ProofRequest) -> Response {
     settle(blocking(|| {
+        api.ledger.whole()?;
         let records: Vec<_> = request.records.iter().chain(&request.record).copied().collect();
         if records.is_empty() && request.subjects.is_empty() {
             return Err(Problem::malformed("name at least one record or subject"));
@@ -165,6 +170,7 @@ pub(super) fn proof(api: &Api, request: &ProofRequest) -> Response {
 /// `GET /v1/blocks/{height}`.
 pub(super) fn block(api: &Api, height: u64) -> Response {
     settle(blocking(|| {
+        api.ledger.whole()?;
         let header = api.ledger.header(height)?.ok_or_else(|| Problem::not_found("区块", "block"))?;
         let commit = api.ledger.certificate(height)?;
         let records = api.ledger.records_of_block(height)?;

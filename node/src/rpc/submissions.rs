@@ -23,6 +23,7 @@ pub(super) async fn submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Respon
 }
 
 async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Response, Problem> {
+    api.ledger.whole()?;
     let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
     let digest = parsed.digest();
     let fate = api.mempool.fate(digest);
@@ -47,12 +48,7 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
 fn unless_behind(api: &Api, refusal: Refusal) -> Problem {
     let faulty = api.members.now().faulty();
     if matches!(refusal, Refusal::Rules(_)) && api.tips.ahead_of(api.ledger.head().height) > faulty {
-        return Problem::new(
-            503,
-            "node.behind",
-            "本节点正在追赶区块，请稍后重试或改用其他节点",
-            "this node is catching up: try again later, or another node",
-        );
+        return Problem::behind();
     }
     refusal.into()
 }
@@ -63,6 +59,7 @@ pub(super) fn find(api: &Api, caller: &OrgId, name: &str) -> Response {
 }
 
 fn try_find(api: &Api, caller: &OrgId, name: &str) -> Result<Response, Problem> {
+    api.ledger.whole()?;
     let digest = if name.len() == 32 {
         match digest_of_id(api, caller, name)? {
             Some(digest) => digest,

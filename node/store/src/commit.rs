@@ -1,6 +1,7 @@
 //! Writing a block.
 
 use crate::error::StoreError;
+use crate::failpoint;
 use crate::keys::{self, Place, Stale, meta};
 use crate::open::Store;
 use crate::read::StoreView;
@@ -27,18 +28,26 @@ impl Store {
         if !is_next(&view, changes, commit, block)? {
             return Ok(());
         }
+        failpoint::reached("commit.checked");
         // 2. Build.
         let mut batch = self.changes_batch(Some(&view), changes)?;
         batch.put_cf(self.family(keys::BLOCKS), keys::height(changes.height), block);
         batch.put_cf(self.family(keys::COMMITS), keys::height(changes.height), encode(commit));
         self.prune(&view, changes.height, &mut batch)?;
+        failpoint::reached("commit.built");
         // 3. Write.
-        self.write_synced(batch)
+        self.write_synced(batch)?;
+        failpoint::reached("commit.written");
+        Ok(())
     }
 
     pub(crate) fn write_synced(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
-        options.set_sync(true);
+        if self.durable {
+            options.set_sync(true);
+        } else {
+            options.disable_wal(true);
+        }
         self.db.write_opt(batch, &options).map_err(StoreError::database("write"))
     }
 

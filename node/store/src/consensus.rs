@@ -4,7 +4,7 @@
 use crate::error::StoreError;
 use crate::keys::{CONSENSUS, KeyValue};
 use crate::open::Store;
-use rocksdb::{Direction, IteratorMode, WriteBatch};
+use rocksdb::{Direction, IteratorMode, ReadOptions, WriteBatch};
 
 impl Store {
     /// Writes all entries in one synced batch; they are durable when this returns.
@@ -34,8 +34,20 @@ impl Store {
         Ok(entries)
     }
 
-    /// Deletes the keys `from ≤ key < to`. Not synced: what a crash brings back is deleted again.
+    /// Deletes the keys `from ≤ key < to`, one by one: range tombstones would pile up, one a block, and every
+    /// later read would have to look at all of them. Not synced: what a crash brings back is deleted again.
     pub fn consensus_delete_range(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
-        self.db.delete_range_cf(self.family(CONSENSUS), from, to).map_err(StoreError::database("delete"))
+        let family = self.family(CONSENSUS);
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(to);
+        let mut keys = self.db.raw_iterator_cf_opt(family, options);
+        let mut batch = WriteBatch::default();
+        keys.seek(from);
+        while let Some(key) = keys.key() {
+            batch.delete_cf(family, key);
+            keys.next();
+        }
+        keys.status().map_err(StoreError::database("scan"))?;
+        self.db.write(batch).map_err(StoreError::database("delete"))
     }
 }

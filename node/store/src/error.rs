@@ -4,6 +4,9 @@ use qz_evidence::{Hash32, Height, SubjectId};
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// What the system says when the disk is full; RocksDB passes it on in words only.
+const NO_SPACE: &str = "No space left on device";
+
 /// Errors of the store.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -26,6 +29,19 @@ pub enum StoreError {
         /// RocksDB's words.
         #[source]
         source: rocksdb::Error,
+    },
+    /// There is no ledger to look at.
+    #[error("there is no ledger in {path}")]
+    NoLedger {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Files of a database without the one that says which count: opening it would begin an empty one in
+    /// their place.
+    #[error("the database in {path} has lost its file CURRENT")]
+    Headless {
+        /// The database's folder.
+        path: PathBuf,
     },
     /// RocksDB failed.
     #[error("the database failed to {action}")]
@@ -137,12 +153,44 @@ pub enum StoreError {
         #[source]
         source: qz_chain::ViewError,
     },
+    /// A block could not be executed again, for no fault of its own.
+    #[error("block {height} cannot be executed again")]
+    Replay {
+        /// Its height.
+        height: Height,
+        /// Why.
+        #[source]
+        source: qz_chain::ViewError,
+    },
     /// The genesis gave no state.
     #[error("the state of the genesis cannot be computed")]
     Genesis(#[source] qz_chain::ViewError),
 }
 
 impl StoreError {
+    /// Is the database itself damaged, so that it must be repaired or fetched again? Neither a full disk nor
+    /// a database in use is damage.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::WriteAheadLog { .. } | Self::Headless { .. } | Self::Corrupt { .. } => true,
+            Self::Open { source, .. } | Self::Database { source, .. } => {
+                let words = source.to_string();
+                !words.contains(NO_SPACE) && !words.contains("lock file") && !words.contains("lock hold")
+            }
+            _ => false,
+        }
+    }
+
+    /// Did the disk have no room?
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Open { source, .. } | Self::Database { source, .. } | Self::WriteAheadLog { source, .. } => {
+                source.to_string().contains(NO_SPACE)
+            }
+            _ => false,
+        }
+    }
+
     /// For `map_err`.
     pub(crate) fn database(action: &'static str) -> impl FnOnce(rocksdb::Error) -> Self {
         move |source| Self::Database { action, source }

@@ -1,6 +1,7 @@
 //! Opening the database.
 
 use crate::error::StoreError;
+use crate::inspect::Findings;
 use crate::keys::{CONSENSUS, FAMILIES, FORMAT, META, meta};
 use qz_chain::genesis_state;
 use qz_evidence::Hash32;
@@ -33,6 +34,8 @@ pub struct Store {
     pub(crate) db: DB,
     pub(crate) chain_id: Hash32,
     log_was_torn: bool,
+    /// Writes are synced; not so in a store that is thrown away after a crash.
+    pub(crate) durable: bool,
     /// Commits come one after the other.
     pub(crate) committing: Mutex<()>,
 }
@@ -51,6 +54,7 @@ impl Store {
 
     /// Opens with a choice about damaged logs.
     pub fn open_with(path: &Path, genesis: &Genesis, recovery: Recovery) -> Result<Self, StoreError> {
+        refuse_headless(path)?;
         let (db, log_was_torn) = match recovery {
             Recovery::AcceptLoss => (open_database(path, DBRecoveryMode::PointInTime)?, false),
             Recovery::Strict => match open_database(path, DBRecoveryMode::AbsoluteConsistency) {
@@ -60,12 +64,64 @@ impl Store {
                 other => (other?, false),
             },
         };
-        let store = Self { db, chain_id: genesis.chain_id(), log_was_torn, committing: Mutex::new(()) };
+        let store = Self::around(db, genesis, log_was_torn, true);
         match store.meta(meta::CHAIN_ID)? {
             None => store.begin(genesis)?,
             Some(found) => store.check(path, &found)?,
         }
         Ok(store)
+    }
+
+    /// Opens the database of a stopped node without changing anything, and says what is wrong with its log.
+    /// What follows damage in the log is not read.
+    pub fn open_to_inspect(path: &Path, genesis: &Genesis) -> Result<(Self, Findings), StoreError> {
+        let mut findings = Findings::default();
+        refuse_headless(path)?;
+        if !path.join("CURRENT").exists() {
+            return Err(StoreError::NoLedger { path: path.to_owned() });
+        }
+        let (db, log_was_torn) = match open_read_only(path, DBRecoveryMode::AbsoluteConsistency) {
+            Err(StoreError::WriteAheadLog { .. }) => {
+                match open_read_only(path, DBRecoveryMode::TolerateCorruptedTailRecords) {
+                    Err(error @ StoreError::WriteAheadLog { .. }) => {
+                        findings.add_error(None, "log", &error);
+                        (open_read_only(path, DBRecoveryMode::PointInTime)?, true)
+                    }
+                    other => (other?, true),
+                }
+            }
+            other => (other?, false),
+        };
+        let store = Self::around(db, genesis, log_was_torn, true);
+        match store.meta(meta::CHAIN_ID)? {
+            None => Err(StoreError::NoLedger { path: path.to_owned() }),
+            Some(found) => store.check(path, &found).map(|()| (store, findings)),
+        }
+    }
+
+    /// A new ledger at height 0 that need not survive a crash.
+    pub(crate) fn open_scratch(path: &Path, genesis: &Genesis) -> Result<Self, StoreError> {
+        let store = Self::open_empty(path, genesis)?;
+        store.begin(genesis)?;
+        Ok(store)
+    }
+
+    /// A new database with nothing in it, whose writes are not durable before it is flushed.
+    pub(crate) fn open_empty(path: &Path, genesis: &Genesis) -> Result<Self, StoreError> {
+        let db = open_database(path, DBRecoveryMode::AbsoluteConsistency)?;
+        Ok(Self::around(db, genesis, false, false))
+    }
+
+    /// Is what was imported of this ledger and in this program's format?
+    pub(crate) fn check_imported(&self, path: &Path) -> Result<(), StoreError> {
+        match self.meta(meta::CHAIN_ID)? {
+            Some(found) => self.check(path, &found),
+            None => Err(StoreError::corrupt(META, meta::CHAIN_ID, "missing")),
+        }
+    }
+
+    fn around(db: DB, genesis: &Genesis, log_was_torn: bool, durable: bool) -> Self {
+        Self { db, chain_id: genesis.chain_id(), log_was_torn, durable, committing: Mutex::new(()) }
     }
 
     /// The ledger's id.
@@ -112,14 +168,41 @@ impl Store {
 }
 
 fn open_database(path: &Path, mode: DBRecoveryMode) -> Result<DB, StoreError> {
+    DB::open_cf_descriptors(&database_options(mode), path, families()).map_err(failed_to_open(path, mode))
+}
+
+fn open_read_only(path: &Path, mode: DBRecoveryMode) -> Result<DB, StoreError> {
+    let options = database_options(mode);
+    DB::open_cf_descriptors_read_only(&options, path, families(), false).map_err(failed_to_open(path, mode))
+}
+
+fn families() -> impl Iterator<Item = ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(CACHE_BYTES);
-    let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &cache)));
-    DB::open_cf_descriptors(&database_options(mode), path, families).map_err(|source| match source.kind() {
+    FAMILIES.into_iter().map(move |name| ColumnFamilyDescriptor::new(name, family_options(name, &cache)))
+}
+
+fn failed_to_open(path: &Path, mode: DBRecoveryMode) -> impl FnOnce(rocksdb::Error) -> StoreError {
+    move |source| match source.kind() {
         ErrorKind::Corruption if mode != DBRecoveryMode::PointInTime => {
             StoreError::WriteAheadLog { path: path.to_owned(), source }
         }
         _ => StoreError::Open { path: path.to_owned(), source },
-    })
+    }
+}
+
+/// A database that has lost the file that names its manifest looks new to RocksDB, which would then begin
+/// an empty one and delete what is there.
+fn refuse_headless(path: &Path) -> Result<(), StoreError> {
+    if path.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
+    let leftover = entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("MANIFEST-") || name.ends_with(".sst") || name.ends_with(".log")
+    });
+    if leftover { Err(StoreError::Headless { path: path.to_owned() }) } else { Ok(()) }
 }
 
 /// RocksDB's own default, point-in-time recovery, silently drops whatever follows damage in the middle of
@@ -133,6 +216,8 @@ fn database_options(mode: DBRecoveryMode) -> Options {
     options.set_keep_log_file_num(2);
     options.set_stats_dump_period_sec(0);
     options.set_max_total_wal_size(128 * 1024 * 1024);
+    // A manifest that has lost its end would else pass for an older, shorter ledger.
+    options.set_track_and_verify_wals_in_manifest(true);
     options
 }
 

@@ -300,6 +300,16 @@ impl StoreView<'_> {
             .map(|entry| entry.map(|(key, value)| (key.into_vec(), value.into_vec())))
     }
 
+    /// Entries of a column family.
+    pub(crate) fn count(&self, family: &'static str) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for entry in self.scan(family, &[]) {
+            entry?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// The newest value of a subject in the state tree up to a version, with its key.
     pub(crate) fn newest_value(&self, key: &KeyHash, version: u64) -> Result<Option<KeyValue>, StoreError> {
         let from = keys::tree_value(key, version);

@@ -1,12 +1,14 @@
 //! A consortium of real `qz-node` processes on loopback, in a temporary folder. Dropping it kills them.
 
+#![allow(dead_code, reason = "test support, not every test uses all of it")]
+
 pub mod raw;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use qz_client::{Client, ClientConfig, SignedSubmission};
@@ -87,10 +89,17 @@ impl Network {
     }
 
     pub fn start_node(&mut self, name: &'static str) {
+        self.start_node_with(name, &[]);
+    }
+
+    /// Starts a node with environment variables of its own.
+    pub fn start_node_with(&mut self, name: &'static str, environment: &[(&str, &str)]) {
         self.starts += 1;
         let log = self.folder.path().join(format!("{name}-{}.log", self.starts));
         self.logs.insert(name, log.clone());
-        let child = self.command("run", name).stdout(Stdio::null()).stderr(File::create(log).unwrap()).spawn().unwrap();
+        let mut command = self.command("run", name);
+        command.envs(environment.iter().copied());
+        let child = command.stdout(Stdio::null()).stderr(File::create(log).unwrap()).spawn().unwrap();
         assert!(self.children.insert(name, child).is_none(), "{name} runs already");
     }
 
@@ -99,6 +108,61 @@ impl Network {
         let mut child = self.children.remove(name).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Whether a node that was started has ended by itself; then it may be started again.
+    pub fn has_ended(&mut self, name: &'static str) -> Option<ExitStatus> {
+        let status = self.children.get_mut(name).unwrap().try_wait().unwrap()?;
+        self.children.remove(name);
+        Some(status)
+    }
+
+    /// Waits until a node ends by itself.
+    pub async fn wait_for_end(&mut self, name: &'static str, patience: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.has_ended(name) {
+                return status;
+            }
+            assert!(start.elapsed() < patience, "{name} does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// SIGTERM to one; it must end with code 0.
+    pub fn stop_cleanly(&mut self, name: &'static str) {
+        let mut child = self.children.remove(name).unwrap();
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+    }
+
+    /// The newest log of a node.
+    pub fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(&self.logs[name]).unwrap()
+    }
+
+    /// What `qz-node doctor --json` says of a stopped node, and its exit code.
+    pub fn doctor(&self, name: &str, arguments: &[&str]) -> (i32, serde_json::Value) {
+        let output = self.command("doctor", name).arg("--json").args(arguments).output().unwrap();
+        let json = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{name}: {}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().unwrap(), json)
+    }
+
+    /// The doctor finds nothing wrong with a stopped node; gives what it says.
+    pub fn assert_clean(&self, name: &str, arguments: &[&str]) -> serde_json::Value {
+        let (code, json) = self.doctor(name, arguments);
+        assert_eq!((code, &json["ok"]), (0, &serde_json::json!(true)), "{name}: {json:#}");
+        json
+    }
+
+    /// A command of `qz-node` on a member's folder, to its end: exit code and all words.
+    pub fn run_command(&self, command: &[&str], name: &str, arguments: &[&str]) -> (i32, String) {
+        let mut node = Command::new(env!("CARGO_BIN_EXE_qz-node"));
+        node.args(command).arg("--home").arg(self.home(name)).args(arguments);
+        let output = node.output().unwrap();
+        let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (output.status.code().unwrap(), words.concat())
     }
 
     /// SIGTERM to all; each must end with code 0.

@@ -6,6 +6,7 @@ use malachitebft_app_channel::app::types::{PeerId, ProposedValue};
 use malachitebft_core_types::{Round, Validity};
 use malachitebft_engine::host::SyncedValueOutcome;
 use malachitebft_sync::RawDecidedValue;
+use qz_store::failpoint;
 use tokio::time::Instant;
 
 use super::super::assembly::StreamedBlock;
@@ -165,6 +166,8 @@ impl Driver {
             validity: Validity::Valid,
         };
         self.proposals.save(&proposed, &bytes)?;
+        // Crash: the verdict stands; the engine hears of the block when the round starts again.
+        failpoint::reached("proposal.saved");
         Ok(Some(proposed))
     }
 
