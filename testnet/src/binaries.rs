@@ -15,13 +15,15 @@ pub struct Binaries {
     pub gateway: PathBuf,
     /// `qz-verify`
     pub verify: PathBuf,
+    /// `qz-client`
+    pub client: PathBuf,
 }
 
 impl Binaries {
     /// Looks for all programs beside the running one (a test runs one folder deeper, in `deps`).
     pub fn locate() -> Result<Self> {
         let found = Self::beside()?;
-        found.check(&[&found.genesis, &found.node, &found.gateway, &found.verify])?;
+        found.check(&[&found.genesis, &found.node, &found.gateway, &found.verify, &found.client])?;
         Ok(found)
     }
 
@@ -44,6 +46,7 @@ impl Binaries {
             node: path("qz-node"),
             gateway: path("qz-gateway"),
             verify: path("qz-verify"),
+            client: path("qz-client"),
         })
     }
 

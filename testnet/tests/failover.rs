@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use anyhow::{Result, ensure};
-use qz_testnet::binaries::Binaries;
+use qz_evidence::SubjectId;
+use qz_testnet::binaries::{Binaries, output, run};
 use qz_testnet::folder::Folder;
 use qz_testnet::ports::Ports;
 use qz_testnet::screen::Screen;
@@ -35,7 +36,31 @@ async fn sign_without_the_platforms_node(story: &mut Story) -> Result<()> {
     ensure!(status.height >= height, "the platform's node is at {} of {height}", status.height);
     let records = story.network.node("platform")?.member.records_of(&contract.subject).await?;
     ensure!(records == 6, "opened, fixed, three signatures, completed: {records} records");
+    histories(story, &contract.subject)?;
     compare_states(&story.network).await?;
     story.network.stop();
+    Ok(())
+}
+
+/// A member's command line fetches the complete history, and a stranger verifies that nothing is missing.
+fn histories(story: &Story, contract: &SubjectId) -> Result<()> {
+    let (folder, binaries) = (&story.network.folder, &story.network.binaries);
+    let (home, genesis) = (folder.organisation("platform"), folder.genesis());
+    let out = folder.root().join("history.qzproof");
+    let subject = contract.to_string();
+    let [home, genesis, out] = [&home, &genesis, &out].map(|path| path.to_str().unwrap());
+    let history = ["history", "--home", home, "--subject", &subject, "--out", out];
+    let said = run(&binaries.client, &history)?;
+    ensure!(said.contains("all 6 records of subject"), "{said}");
+    let verify = [out, "--genesis", genesis, "--complete", &subject];
+    let said = run(&binaries.verify, &verify)?;
+    ensure!(said.contains("共 6 条记录，已全部列出") && said.contains("all 6 records of subject"), "{said}");
+    // Without the last record it is a valid proof of five, and not the whole.
+    run(&binaries.client, &[&history[..], &["--records", "0..=4"]].concat())?;
+    run(&binaries.verify, &verify[..3])?;
+    let refused = output(&binaries.verify, &verify)?;
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    ensure!(refused.status.code() == Some(1), "{said}");
+    ensure!(said.contains("record 5 of 6 (from 0) of the subject is missing"), "{said}");
     Ok(())
 }

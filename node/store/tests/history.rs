@@ -109,7 +109,7 @@ fn nothing_can_be_left_out_or_put_elsewhere() {
     let good = node.store.history(&seal, HistoryRange::default()).unwrap();
     let older = HistoryRange { head: Some(Height(6)), ..HistoryRange::default() };
     let older = node.store.history(&seal, older).unwrap();
-    let deposit = node.store.view().unwrap().records_of_block(Height(5)).unwrap()[0].hash;
+    let deposit = node.store.view().unwrap().records_of_block(Height(6)).unwrap()[0].hash;
     let deposit = node.store.proof(&[deposit], &[], None).unwrap().entries.remove(0);
 
     // Any one record, any two, all but one.
