@@ -8,13 +8,16 @@ BIN := $(TARGET)/debug
 TOOLS := $(or $(QZ_TOOLS),$(HOME)/.cache/qizheng/tools)
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit e2e deny chaos
+.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit e2e deny chaos load bench growth
 
 help:
 	@echo "make demo        build everything and play a contract on four nodes (ONCE=1: exit after the last check; PDF=file: sign your own)"
 	@echo "make test        everything that CI runs"
 	@echo "make build       verifier for the browser, web pages, all programs"
 	@echo "make chaos       SEEDS=1..20: break a network of real nodes on purpose and compare everything (SECONDS_EACH=40)"
+	@echo "make load        throughput, latency and cost of four real nodes against what the hardware could do (one line of JSON)"
+	@echo "make bench       benchmarks of codec, trees, execution, verification and store"
+	@echo "make growth      the store's cost with RECORDS=100000 records (or more)"
 	@echo "make unit | lint | doc | deny | e2e   parts of make test"
 
 demo: setup build
@@ -75,3 +78,16 @@ chaos: build
 	@testnet/setup.sh chaos
 	$(call say,chaos)
 	@$(BIN)/qz-testnet chaos --seeds $(or $(SEEDS),1..20) --seconds $(or $(SECONDS_EACH),40) --data $(TARGET)/chaos
+
+# Measurements; docs/PERFORMANCE.md says what they mean. All in the dev profile, see there.
+load: build
+	$(call say,load: looks for the saturation point, a few minutes)
+	@$(BIN)/qz-testnet load --json $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
+
+bench:
+	$(call say,benchmarks)
+	@cargo bench --workspace --profile dev --bench evidence --bench chain --bench store
+
+growth:
+	$(call say,growth of one store)
+	@cargo bench --workspace --profile dev --bench growth -- --records $(or $(RECORDS),100000)

@@ -40,7 +40,7 @@ pub fn root_key(height: Height) -> NodeKey {
 
 /// Puts the heads, each subject once, at version `height` on top of version `height − 1` (height 0 has at
 /// least one). Gives the new root. The batch form of `jmt` takes half the time of one by one.
-pub(crate) fn put<R: TreeReader>(
+pub fn put<R: TreeReader>(
     reader: &R, height: Height, heads: &[(SubjectId, SubjectHead)],
 ) -> Result<(Hash32, TreeUpdateBatch), ViewError> {
     let tree = tree(reader);

@@ -8,6 +8,7 @@
 //! What is absent on purpose: the rules of the ledger (crate `qz-chain`), storage, signing keys at
 //! rest, and any trust decision. Trust inputs (the genesis document above all) come from the caller.
 
+pub mod batch;
 pub mod bundle;
 pub mod codec;
 pub mod commit;

@@ -124,6 +124,8 @@ pub struct Built {
 /// What a commit recorded.
 #[derive(Debug)]
 pub(crate) struct Committed {
+    /// The block's height.
+    pub height: u64,
     /// Digests of the bodies, in order.
     pub bodies: Vec<Hash32>,
     /// Members, validators or parameters are others from the next height on.
@@ -315,6 +317,7 @@ impl Ledger {
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
         self.kept().clear();
         Ok(Committed {
+            height,
             bodies: changes.records.iter().map(|record| record.body_digest).collect(),
             governance: changes.validators.is_some() || changes.params.is_some(),
         })

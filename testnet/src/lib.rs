@@ -12,6 +12,7 @@ pub mod ceremony;
 pub mod chaos;
 pub mod folder;
 pub mod gateway;
+pub mod load;
 pub mod member;
 pub mod network;
 pub mod party;

@@ -12,6 +12,7 @@ use qz_testnet::binaries::Binaries;
 use qz_testnet::chaos::plan::Plan;
 use qz_testnet::chaos::seclude::{self, Options as ChaosOptions, parse_seeds};
 use qz_testnet::folder::Folder;
+use qz_testnet::load;
 use qz_testnet::network::Network;
 use qz_testnet::ports::{DEFAULT_START, Ports};
 use qz_testnet::screen::Screen;
@@ -76,6 +77,33 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// 压测：吞吐、延迟与资源 Throughput, latency and cost of a network of real nodes.
+    Load(LoadArgs),
+}
+
+#[derive(Args)]
+struct LoadArgs {
+    /// 已在运行的网络的文件夹 Folder of a running network; absent: a new one in a temporary folder.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// First of 13 ports of a new network; free ones are chosen if absent.
+    #[arg(long, conflicts_with = "data")]
+    base_port: Option<u16>,
+    /// 验证节点数 Validators; the test consortium has four.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=4))]
+    validators: u8,
+    /// 每秒提交数（默认寻找饱和点） Submissions per second; absent: saturation is looked for.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// 负载总时长 Seconds of load, in all rounds together.
+    #[arg(long, default_value_t = 40)]
+    seconds: u64,
+    /// 轮数，其间测量硬件 Slices, with V and J measured between them.
+    #[arg(long, default_value_t = 5)]
+    rounds: u64,
+    /// Print one line of JSON to the standard output; progress goes to the standard error.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -159,6 +187,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Down { data } => down(&data),
         Command::Chaos(arguments) => chaos(arguments).await,
         Command::E2e { place, web, out } => e2e::run(&place, &web, out).await,
+        Command::Load(arguments) => load(arguments).await,
     }
 }
 
@@ -325,6 +354,18 @@ fn down(data: &Path) -> Result<ExitCode> {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     bail!("进程 {0} 未在 20 秒内停止 · process {0} has not stopped", description.supervisor)
+}
+
+async fn load(arguments: LoadArgs) -> Result<ExitCode> {
+    let LoadArgs { data, base_port, validators: _, rate, seconds, rounds, json } = arguments;
+    let options = load::Options { network: data, base_port, rate, seconds, rounds };
+    let report = load::run(&options, &mut |line| eprintln!("  {line}")).await?;
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{}", report.table());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Is this process id a `qz-testnet` (and not somebody else's by now)?

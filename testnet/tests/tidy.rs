@@ -22,7 +22,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("qz-document", &["qz-evidence-pdf"]),
     ("qz-storage", &["qz-domain"]),
     ("qz-gateway", &["qz-evidence", "qz-evidence-pdf", "qz-client", "qz-domain", "qz-document", "qz-storage"]),
-    ("qz-testnet", &["qz-evidence", "qz-client", "qz-genesis"]),
+    ("qz-testnet", &["qz-evidence", "qz-chain", "qz-client", "qz-genesis"]),
 ];
 
 /// What must not be reachable from the pure crates, on any path.

@@ -26,6 +26,6 @@ pub use history::{HistoryFailure, SubjectHistory};
 pub use qz_genesis::{Home, HomeError};
 pub use relay::{Relay, RelayError, SignedSubmission};
 pub use wire::{
-    Block, Finalised, ProofRequest, RecordAt, Rejection, Status, Subject, SubjectRecord, SubjectRecords,
+    BatchResult, Block, Finalised, ProofRequest, RecordAt, Rejection, Status, Subject, SubjectRecord, SubjectRecords,
     SubmissionState,
 };

@@ -4,9 +4,10 @@
 use crate::client::{Client, MAX_JSON_BYTES, submission_state};
 use crate::error::{Attempt, ClientError, Failure};
 use crate::transport::{Answer, Node, Request};
-use crate::wire::{Finalised, Rejection, SubmissionState};
-use qz_evidence::Hash32;
+use crate::wire::{BatchResult, BatchResults, Finalised, Rejection, SubmissionState};
+use qz_evidence::batch::SubmissionBatch;
 use qz_evidence::submission::Parsed;
+use qz_evidence::{Hash32, encode};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -68,6 +69,26 @@ impl Client {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }
+    }
+
+    /// Sends many submissions at once to the first node that answers, which holds its answer until all
+    /// are final or refused, at most `wait`. Results are in the order of the batch. Sending the same batch
+    /// again, to whichever node, is safe.
+    pub async fn submit_batch(&self, batch: &SubmissionBatch, wait: Duration) -> Result<Vec<BatchResult>, ClientError> {
+        let request = Request {
+            path: format!("/v1/submissions/batch?wait={}", wait.as_secs()),
+            body: Some(("application/cbor", encode(batch))),
+            timeout: wait + GRACE,
+            max_bytes: MAX_JSON_BYTES,
+        };
+        let parse = |_: &Node, bytes: &[u8]| {
+            let BatchResults { results } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+            if results.len() != batch.submissions.len() {
+                return Err(format!("{} results for {} submissions", results.len(), batch.submissions.len()));
+            }
+            Ok(results)
+        };
+        Ok(self.inner.nodes.first_answer(&request, parse).await?.1)
     }
 
     /// One walk over the nodes until one takes or refuses the submission.

@@ -109,6 +109,40 @@ impl SubmissionState {
     }
 }
 
+/// What became of one submission of `POST /v1/submissions/batch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum BatchResult {
+    /// Recorded in the block of this height.
+    Final {
+        /// Digest of the body.
+        digest: Hash32,
+        /// Height of the block.
+        height: u64,
+    },
+    /// Accepted, waiting for a block.
+    Pending {
+        /// Digest of the body.
+        digest: Hash32,
+    },
+    /// Refused.
+    Rejected {
+        /// Digest of the body, if the bytes are a submission.
+        digest: Option<Hash32>,
+        /// The HTTP status that it would have got alone: 429 and 503 mean "try again or elsewhere".
+        status: u16,
+        /// Why.
+        error: Rejection,
+    },
+}
+
+/// Answer of `POST /v1/submissions/batch`, in the order of the batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchResults {
+    /// One for each submission.
+    pub results: Vec<BatchResult>,
+}
+
 /// `GET /v1/records/{hash}`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordAt {

@@ -24,14 +24,16 @@ use pool::{Entry, Limits, Pool, Waiting};
 
 /// Recent refusals that are remembered for those who ask later.
 const MAX_REFUSED: usize = 16_384;
+/// Fewest bodies waited for at which those who gave up are looked for.
+const SWEEP_WAITERS: usize = 1024;
 /// Waiting submissions that are checked again after each block.
 const RECHECK_PER_BLOCK: usize = 256;
 
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is on the ledger.
-    Final,
+    /// It is on the ledger, in the block of this height.
+    Final(u64),
     /// It never will be.
     Refused(Refusal),
 }
@@ -74,6 +76,17 @@ struct Inner {
     refused: HashMap<Hash32, Refusal>,
     refused_order: VecDeque<Hash32>,
     waiters: HashMap<Hash32, Vec<oneshot::Sender<Fate>>>,
+    /// Waiters that have given up are swept out when there are so many bodies waited for.
+    sweep_at: usize,
+}
+
+/// What became of a submission at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It waits for a block, now or since earlier.
+    Waits,
+    /// It is on the ledger already, in the block of this height.
+    Final(u64),
 }
 
 impl Mempool {
@@ -86,30 +99,38 @@ impl Mempool {
             refused: HashMap::new(),
             refused_order: VecDeque::new(),
             waiters: HashMap::new(),
+            sweep_at: SWEEP_WAITERS,
         };
         let mempool = Self { ledger, inner: Mutex::new(inner), work: Notify::new(), outgoing };
         (Arc::new(mempool), spread)
     }
 
-    /// Takes a client's submission: checked now, refused with a reason or queued and spread. A body
-    /// that is final already or waits already is no error.
-    pub(crate) fn submit(&self, bytes: &[u8]) -> Result<Hash32, SubmitError> {
-        let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
+    #[cfg(test)]
+    pub(crate) fn submit(&self, bytes: &[u8]) -> Result<Taken, SubmitError> {
+        self.submit_parsed(bytes, Parsed::without_relay_check(bytes).map_err(Refusal::from)?)
+    }
+
+    /// Takes a client's submission and what it says: checked now, refused with a reason or queued and
+    /// spread. A body that is final already or waits already is no error.
+    pub(crate) fn submit_parsed(&self, bytes: &[u8], parsed: Parsed) -> Result<Taken, SubmitError> {
         let digest = parsed.digest();
-        if self.ledger.record_of_body(&digest)?.is_some() || self.lock().pool.get(&digest).is_some() {
-            return Ok(digest);
+        if let Some(stored) = self.ledger.record_of_body(&digest)? {
+            return Ok(Taken::Final(stored.height.0));
+        }
+        if self.lock().pool.get(&digest).is_some() {
+            return Ok(Taken::Waits);
         }
         let bytes: Arc<[u8]> = bytes.into();
         match self.enter(&bytes, parsed) {
             Ok(Entry::New) => {
                 // A full channel only delays: what waits is told again.
                 let _ = self.outgoing.try_send(bytes);
+                Ok(Taken::Waits)
             }
-            Ok(Entry::Already) => {}
-            Err(SubmitError::Refused(Refusal::Rules(Reject::Duplicate { .. }))) => {}
-            Err(error) => return Err(error),
+            Ok(Entry::Already) => Ok(Taken::Waits),
+            Err(SubmitError::Refused(Refusal::Rules(Reject::Duplicate { recorded }))) => Ok(Taken::Final(recorded.0)),
+            Err(error) => Err(error),
         }
-        Ok(digest)
     }
 
     /// Takes a submission that this peer gossips.
@@ -193,7 +214,7 @@ impl Mempool {
         let (waiting, early) = {
             let mut inner = self.lock();
             for digest in &block.bodies {
-                inner.resolve_final(digest);
+                inner.resolve_final(digest, block.height);
             }
             let early = inner.early.take(Instant::now());
             let waiting: Vec<_> = inner.pool.iter().take(RECHECK_PER_BLOCK).cloned().collect();
@@ -219,10 +240,14 @@ impl Mempool {
     pub(crate) fn fate(&self, digest: Hash32) -> oneshot::Receiver<Fate> {
         let (sender, receiver) = oneshot::channel();
         let mut inner = self.lock();
-        inner.waiters.retain(|_, waiters| {
-            waiters.retain(|waiter| !waiter.is_closed());
-            !waiters.is_empty()
-        });
+        if inner.waiters.len() >= inner.sweep_at {
+            inner.waiters.retain(|_, waiters| {
+                waiters.retain(|waiter| !waiter.is_closed());
+                !waiters.is_empty()
+            });
+            // Twice what is left, so that sweeping costs each waiter a constant.
+            inner.sweep_at = SWEEP_WAITERS.max(2 * inner.waiters.len());
+        }
         inner.waiters.entry(digest).or_default().push(sender);
         receiver
     }
@@ -248,11 +273,11 @@ impl Mempool {
 }
 
 impl Inner {
-    fn resolve_final(&mut self, digest: &Hash32) {
+    fn resolve_final(&mut self, digest: &Hash32, height: u64) {
         self.pool.remove(digest);
         self.refused.remove(digest);
         for waiter in self.waiters.remove(digest).unwrap_or_default() {
-            let _ = waiter.send(Fate::Final);
+            let _ = waiter.send(Fate::Final(height));
         }
     }
 
@@ -260,8 +285,8 @@ impl Inner {
         if self.pool.remove(&digest).is_none() {
             return;
         }
-        if matches!(refusal, Refusal::Rules(Reject::Duplicate { .. })) {
-            return self.resolve_final(&digest);
+        if let Refusal::Rules(Reject::Duplicate { recorded }) = &refusal {
+            return self.resolve_final(&digest, recorded.0);
         }
         tracing::info!(%digest, %refusal, "submission refused after it was queued");
         for waiter in self.waiters.remove(&digest).unwrap_or_default() {

@@ -20,22 +20,28 @@ fn fixture() -> Fixture {
     Fixture { consortium, ledger, mempool, spread }
 }
 
+/// Submits what must be taken; gives its digest.
+fn submit(mempool: &Mempool, bytes: &[u8]) -> Hash32 {
+    assert_eq!(mempool.submit(bytes).unwrap(), Taken::Waits);
+    Parsed::new(bytes).unwrap().digest()
+}
+
 #[test]
 fn a_submission_is_followed_until_it_is_final_and_repeats_are_no_error() {
     let Fixture { consortium, ledger, mempool, mut spread } = fixture();
     let bytes = consortium.submission(1);
-    let digest = mempool.submit(&bytes).unwrap();
+    let digest = submit(&mempool, &bytes);
     assert_eq!(spread.try_recv().unwrap().as_ref(), bytes, "told to the peers");
-    assert_eq!(mempool.submit(&bytes).unwrap(), digest);
+    assert_eq!(mempool.submit(&bytes).unwrap(), Taken::Waits);
     assert!(spread.try_recv().is_err(), "once");
     assert_eq!(mempool.receive(&PeerId::random(), &bytes), GossipVerdict::Useless);
 
     let mut fate = mempool.fate(digest);
     assert!(fate.try_recv().is_err());
     mempool.committed(&consortium.decide(&ledger, std::slice::from_ref(&bytes)));
-    assert_eq!(fate.try_recv().unwrap(), Fate::Final);
+    assert_eq!(fate.try_recv().unwrap(), Fate::Final(1));
     assert_eq!(mempool.len(), 0);
-    assert_eq!(mempool.submit(&bytes).unwrap(), digest, "final is no error either");
+    assert_eq!(mempool.submit(&bytes).unwrap(), Taken::Final(1), "final is no error either");
     assert_eq!(mempool.len(), 0);
 }
 
@@ -62,7 +68,7 @@ fn what_the_state_refuses_is_refused_at_the_door() {
 fn a_later_refusal_reaches_those_who_wait_and_those_who_ask_later() {
     let Fixture { consortium, ledger, mempool, .. } = fixture();
     let expiring = consortium.deposit_until(1, None, 1);
-    let digest = mempool.submit(&expiring).unwrap();
+    let digest = submit(&mempool, &expiring);
     let mut fate = mempool.fate(digest);
     mempool.committed(&consortium.decide(&ledger, &[]));
     let Fate::Refused(Refusal::Rules(reject)) = fate.try_recv().unwrap() else { panic!("it has expired") };
@@ -90,10 +96,23 @@ fn gossip_that_is_one_block_ahead_is_kept_until_the_block_is_here() {
 #[test]
 fn refusals_while_building_a_block_are_told() {
     let Fixture { consortium, mempool, .. } = fixture();
-    let digest = mempool.submit(&consortium.submission(1)).unwrap();
+    let digest = submit(&mempool, &consortium.submission(1));
     let mut fate = mempool.fate(digest);
     let reject = Reject::KindNotYet { kind: "evidence.deposited" };
     mempool.refuse(vec![(digest, reject.clone()), (Hash32([0; 32]), reject.clone())]);
     assert_eq!(fate.try_recv().unwrap(), Fate::Refused(Refusal::Rules(reject)));
     assert_eq!(mempool.refusal(&Hash32([0; 32])), None, "nobody queued that one");
+}
+
+#[test]
+fn those_who_stop_waiting_are_swept_out() {
+    let Fixture { mempool, .. } = fixture();
+    let stays = mempool.fate(Hash32([1; 32]));
+    for i in 0..3 * SWEEP_WAITERS {
+        drop(mempool.fate(Hash32(*blake3::hash(&i.to_be_bytes()).as_bytes())));
+    }
+    let inner = mempool.lock();
+    assert!(inner.waiters.len() <= SWEEP_WAITERS, "{}", inner.waiters.len());
+    assert!(inner.waiters.contains_key(&Hash32([1; 32])));
+    drop((inner, stays));
 }

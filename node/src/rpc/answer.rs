@@ -66,6 +66,11 @@ impl Problem {
         }
     }
 
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// The error body.
     pub(crate) fn body(&self) -> Value {
         json!({

@@ -5,6 +5,7 @@
 //! | `GET /health` | 200 or 503 `{"healthy"}` |
 //! | `GET /v1/status` | `{"organisation","caller","chain_id","height","header_hash","block_id","time_ms","epoch","validators","validators_hash","params_hash","role","state_root","syncing","healthy","peers","mempool","version"}` |
 //! | `POST /v1/submissions?wait=SECONDS` | body: a submission's bytes. 200 `{"state":"final","digest","record_hash","height","index","time_ms","subjects"}`, 202 `{"state":"pending","digest"}`, or an error |
+//! | `POST /v1/submissions/batch?wait=SECONDS` | body: a `SubmissionBatch`. `{"results":[…]}` in order: `{"state":"final","digest","height"}`, `{"state":"pending","digest"}` or `{"state":"rejected","digest","status","error"}` |
 //! | `GET /v1/submissions/{digest}` | the same, or 200 `{"state":"rejected","digest","error"}`; also by the caller's own submission id (32 digits) |
 //! | `GET /v1/records/{hash}` | `{"hash","height","index","time_ms","record"}` |
 //! | `GET /v1/subjects/{id}` | `{"subject","kind","status","seq","records","last_record","state_digest","height","state","cbor"}` |
@@ -18,6 +19,7 @@
 //! id with another body, 413 too large, 422 refused by the rules, 429 and 503 try another node, 500.
 
 pub(crate) mod answer;
+mod batch;
 mod history;
 mod reads;
 mod server;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use qz_evidence::OrgId;
+use qz_evidence::batch::SubmissionBatch;
 use qz_evidence::codec::Format;
 use qz_evidence::genesis::Genesis;
 use qz_evidence::submission::Submission;
@@ -50,6 +53,8 @@ use server::Caller;
 
 /// Largest body of a submission; anything larger is no submission.
 const MAX_SUBMISSION_BYTES: u64 = <Submission as Format>::MAX_BYTES as u64;
+/// Largest batch of submissions.
+const MAX_BATCH_BYTES: u64 = <SubmissionBatch as Format>::MAX_BYTES as u64;
 /// Largest request for a proof: 8192 hashes.
 const MAX_PROOF_REQUEST_BYTES: u64 = 1024 * 1024;
 
@@ -106,6 +111,14 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
         .and(warp::body::bytes())
         .and(with.clone())
         .then(|query: Wait, body: Bytes, api: Api| async move { submissions::submit(&api, &body, query.wait).await });
+    let submit_batch = v1()
+        .and(warp::path!("submissions" / "batch"))
+        .and(warp::post())
+        .and(warp::query::<Wait>())
+        .and(warp::body::content_length_limit(MAX_BATCH_BYTES))
+        .and(warp::body::bytes())
+        .and(with.clone())
+        .then(|query: Wait, body: Bytes, api: Api| async move { batch::submit(&api, &body, query.wait).await });
     let submission = v1()
         .and(warp::path!("submissions" / String))
         .and(warp::get())
@@ -152,6 +165,8 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
     let subjects = subject.or(subject_records).unify().or(history).unify().or(block).unify().or(genesis).unify();
     reads
         .or(subjects)
+        .unify()
+        .or(submit_batch)
         .unify()
         .or(submit)
         .unify()

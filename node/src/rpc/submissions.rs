@@ -15,7 +15,7 @@ use crate::mempool::{Fate, SubmitError};
 use crate::refusal::Refusal;
 
 /// Longest wait for finality in one request.
-const MAX_WAIT_SECONDS: u64 = 60;
+pub(super) const MAX_WAIT_SECONDS: u64 = 60;
 
 /// `POST /v1/submissions`.
 pub(super) async fn submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Response {
@@ -27,7 +27,7 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
     let digest = parsed.digest();
     let fate = api.mempool.fate(digest);
-    match tokio::task::block_in_place(|| api.mempool.submit(bytes)) {
+    match tokio::task::block_in_place(|| api.mempool.submit_parsed(bytes, parsed)) {
         Err(SubmitError::Refused(refusal)) => return Err(unless_behind(api, refusal)),
         outcome => outcome.map(drop)?,
     }
@@ -37,7 +37,7 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     let wait = Duration::from_secs(wait_seconds.min(MAX_WAIT_SECONDS));
     match tokio::time::timeout(wait, fate).await {
         Ok(Ok(Fate::Refused(refusal))) => Err(unless_behind(api, refusal)),
-        Ok(Ok(Fate::Final) | Err(_)) | Err(_) => match api.ledger.record_of_body(&digest)? {
+        Ok(Ok(Fate::Final(_)) | Err(_)) | Err(_) => match api.ledger.record_of_body(&digest)? {
             Some(stored) => finality(api, &digest, &stored),
             None => Ok(json_answer(202, &pending(&digest))),
         },
@@ -45,7 +45,7 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
 }
 
 /// A node that is behind refuses by an old state: the client is to ask another one, or later.
-fn unless_behind(api: &Api, refusal: Refusal) -> Problem {
+pub(super) fn unless_behind(api: &Api, refusal: Refusal) -> Problem {
     let faulty = api.members.now().faulty();
     if matches!(refusal, Refusal::Rules(_)) && api.tips.ahead_of(api.ledger.head().height) > faulty {
         return Problem::behind();
