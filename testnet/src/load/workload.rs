@@ -81,7 +81,7 @@ impl Workload {
             let body = workload.body(height, payload, &[name::NAME, name::ID_CODE, name::IDENTITY_CHECK]);
             let subject = SubjectId::created_by(&workload.chain_id, &body.digest());
             let attestation =
-                Actor { subject: office.subject(), signature: office.sign(&body.digest()).to_vec().into() };
+                Actor { subject: office.subject(), signature: office.sign(&body.digest())?.to_vec().into() };
             let actors = vec![actor(&body, subject, &key), attestation];
             registrations.push(Planned { door: relay, submission: doors[relay].wrap(&body, actors)? });
             workload.parties.push(Party { key, subject });
