@@ -27,13 +27,15 @@ async fn a_history_is_fetched_and_proven_complete() {
     let relay = qz_client::Relay::from_home(&home).unwrap();
     let client = network.client("court");
     let key = home.key(Purpose::Office).unwrap();
+    let mut last = None;
     for size in 1..=5u8 {
         let fields = AuditAnchored { organisation: court.clone(), size: u64::from(size), root: Hash32([size; 32]) };
         let (id, payload) = (SubmissionId([size; 16]), Payload::AuditAnchored(fields));
         let body = Body::new(chain_id, id, Height(1000), payload, vec![], 0);
         let signature = Bytes(key.sign(&actor_message(&body.digest())).unwrap().to_vec());
-        let submission = relay.wrap(&body, vec![Actor { subject: office, signature }]).unwrap();
-        client.submit_and_wait(&submission.bytes, PATIENCE).await.unwrap();
+        let submission = relay.wrap(&body, vec![Actor { subject: office, signature: signature.clone() }]).unwrap();
+        let recorded = client.submit_and_wait(&submission.bytes, PATIENCE).await.unwrap();
+        last = Some((body, signature, recorded));
     }
     // Every member's node gives the same complete history.
     for name in network::NAMES {
@@ -44,6 +46,13 @@ async fn a_history_is_fetched_and_proven_complete() {
         assert_eq!((proven.history.records(), proven.bundles.len()), (5, 1));
         assert!(proven.history.shown.iter().all(|record| record.kind == "audit.anchored"));
     }
+    // The platform wakes up and relays the last body too: it is the same record, not another one.
+    let platform = network.client("platform");
+    let late = qz_client::Relay::from_home(&Home::open(&network.home("platform")).unwrap()).unwrap();
+    let (body, signature, recorded) = last.unwrap();
+    let again = late.wrap(&body, vec![Actor { subject: office, signature }]).unwrap();
+    assert_eq!(platform.submit_and_wait(&again.bytes, PATIENCE).await.unwrap(), recorded);
+    assert_eq!(platform.history(&log, None).await.unwrap().history.records(), 5);
     // A part is one, and says so.
     let (part, _) = client.history_part(&log, Some((1, 3)), None, None).await.unwrap();
     assert_eq!(part.shown.iter().map(|record| record.sequence).collect::<Vec<_>>(), [1, 2, 3]);

@@ -23,6 +23,8 @@ pub(super) fn history(api: &Api, id: &str, query: &HistoryQuery) -> Response {
     settle(tokio::task::block_in_place(|| {
         let id = Hash32::from_hex(id).ok_or_else(|| Problem::malformed("expected 64 hexadecimal digits"))?;
         let range = HistoryRange { from, to, head: head.map(Height) };
+        // A node that lost blocks does not call what is left the whole.
+        api.ledger.whole()?;
         let bundle = api.ledger.history(&SubjectId(id), range)?;
         Ok(bytes_answer(200, "application/cbor", bundle))
     }))

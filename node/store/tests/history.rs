@@ -250,3 +250,31 @@ fn what_one_proof_cannot_hold_is_refused_early_and_proven_in_parts() {
     whole.complete().unwrap();
     assert_eq!(whole.records(), 4100);
 }
+
+/// Changed bytes are refused, or change nothing of what is proven.
+#[test]
+fn no_changed_byte_changes_a_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::new(folder.path());
+    let seal = seal(&mut node, 6);
+    let good = encode(&node.store.history(&seal, HistoryRange::default()).unwrap());
+    let genesis = genesis_with(node::WINDOW, true);
+    let trust = TrustInputs { genesis: genesis.bytes(), as_of_ms: LATER_MS, max_age_ms: None };
+    let expected = history(&good, &trust, &seal).unwrap();
+    // Every 7th byte, with another bit each time; and cut off or added bytes.
+    let flipped = (0..good.len()).step_by(7).map(|position| {
+        let mut bytes = good.clone();
+        bytes[position] ^= 1 << (position % 8);
+        bytes
+    });
+    let cut = (0..good.len()).step_by(97).map(|length| good[..length].to_vec());
+    let mut accepted = 0;
+    for bytes in flipped.chain(cut).chain([[&good[..], &[0]].concat()]) {
+        if let Ok(history) = history(&bytes, &trust, &seal) {
+            assert_eq!(history, expected);
+            accepted += 1;
+        }
+    }
+    // Only the round of a vote could be indifferent, and it is signed: nothing is.
+    assert_eq!(accepted, 0);
+}
