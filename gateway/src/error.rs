@@ -1,7 +1,7 @@
 //! Why a service of the gateway could not do its work, with blame kept apart: the request, the ledger,
 //! or the gateway itself. HTTP statuses are decided in `server::problem` alone.
 
-use qz_client::ClientError;
+use qz_client::{ClientError, KeyError};
 use qz_document::ca::CaError;
 use qz_document::cms::CmsError;
 use qz_document::inspect::PdfError;
@@ -9,7 +9,6 @@ use qz_document::render::RenderError;
 use qz_document::seal::SealError;
 use qz_document::sign::SignError;
 use qz_domain::Refusal;
-use qz_genesis::KeyError;
 use qz_storage::{BlobError, EncryptionError, StorageError};
 use thiserror::Error;
 

@@ -23,7 +23,7 @@ pub use config::{ClientConfig, ConfigError, NodeEndpoint};
 pub use error::{Attempt, ClientError, Failure};
 // What a caller that may import only this crate needs to open its organisation's folder.
 pub use history::{HistoryFailure, SubjectHistory};
-pub use qz_genesis::{Home, HomeError};
+pub use qz_genesis::{Home, HomeError, KeyError};
 pub use relay::{Relay, RelayError, SignedSubmission};
 pub use wire::{
     BatchResult, Block, Finalised, ProofRequest, RecordAt, Rejection, Status, Subject, SubjectRecord, SubjectRecords,
