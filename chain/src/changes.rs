@@ -1,5 +1,6 @@
 //! What one block changes: all that a store must write, in one atomic batch.
 
+use crate::governance::{Member, Upgrade};
 use crate::state::Subject;
 use jmt::storage::TreeUpdateBatch;
 use qz_evidence::genesis::Params;
@@ -57,8 +58,15 @@ pub struct ChangeSet {
     pub frontier: Frontier,
     /// Additions to the replay window.
     pub replay: Vec<ReplayEntry>,
-    /// The parameters from the next height on, if this block changed them (height 0 always does).
+    /// The parameters from the next height on, if they are others (an upgrade included; height 0 always).
     pub params: Option<Params>,
     /// The validators from the next height on, if this block changed them (height 0 always does).
     pub validators: Option<ValidatorSet>,
+    /// The epoch of the next height.
+    pub epoch: u64,
+    /// Members admitted, replaced or removed, ascending by id (height 0: all).
+    pub organisations: Vec<Member>,
+    /// The upgrade that is pending after this block. One that takes effect at the next height is not: it
+    /// stands in `params`.
+    pub pending_upgrade: Option<Upgrade>,
 }

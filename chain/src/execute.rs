@@ -6,6 +6,7 @@
 
 use crate::block::Block;
 use crate::changes::{ChangeSet, NewRecord, ReplayEntry};
+use crate::governance::{Consortium, Member, Upgrade, check_protocol};
 use crate::overlay::Overlay;
 pub use crate::overlay::Refusal;
 use crate::reject::Reject;
@@ -270,15 +271,15 @@ struct Execution<'v, V> {
 impl<'v, V: View> Execution<'v, V> {
     fn new(view: &'v V) -> Result<Self, ViewError> {
         let parent = view.tip()?;
-        Ok(Self {
-            overlay: Overlay::new(view),
-            height: parent.height.next(),
-            parent,
-            params: view.params()?,
-            validators: view.validators()?,
-            records: vec![],
-            replay: vec![],
-        })
+        let height = parent.height.next();
+        let (params, validators) = (view.params()?, view.validators()?);
+        check_protocol(params.protocol, height).map_err(ViewError::new)?;
+        if validators.hash() != parent.next_validators_hash {
+            return Err(ViewError::new(format!(
+                "the validators of height {height} are not those of its parent's header"
+            )));
+        }
+        Ok(Self { overlay: Overlay::new(view)?, height, parent, params, validators, records: vec![], replay: vec![] })
     }
 
     /// Adds one submission, or leaves everything as it was.
@@ -296,6 +297,9 @@ impl<'v, V: View> Execution<'v, V> {
         };
         let record_bytes = encode(&record);
         let hash = record_hash(&record_bytes);
+        if let Some(consortium) = outcome.consortium {
+            self.overlay.put_consortium(consortium);
+        }
         let created = if outcome.creates { links.first().map(|link| link.subject) } else { None };
         for ((subject, state), link) in outcome.touched.into_iter().zip(&links) {
             self.overlay.put(subject, Subject::new(link.sequence + 1, hash, state));
@@ -322,7 +326,10 @@ impl<'v, V: View> Execution<'v, V> {
         let Self { overlay, parent, height, params, validators, records, replay } = self;
         let view = overlay.view;
         let chain_id = overlay.chain_id;
-        let subjects: Vec<_> = overlay.into_subjects().into_iter().collect();
+        let upgrade = overlay.upgrade;
+        let (subjects, consortium) = overlay.into_parts();
+        let next = Next::new(height, &validators, &params, consortium, upgrade);
+        let subjects: Vec<_> = subjects.into_iter().collect();
         let heads: Vec<_> = subjects.iter().map(|(id, subject)| (*id, subject.head())).collect();
         let (state_root, tree) = crate::tree::put(view, height, &heads)?;
         let hashes: Vec<_> = records.iter().map(|record| record.hash).collect();
@@ -334,7 +341,8 @@ impl<'v, V: View> Execution<'v, V> {
             tag: HeaderTag,
             chain_id,
             height,
-            epoch: parent.epoch,
+            // The parent's set is not this height's: the parent was the last block of its epoch.
+            epoch: parent.epoch + u64::from(parent.next_validators_hash != parent.validators_hash),
             time_ms,
             previous: parent.block_id(),
             record_count: u32::try_from(records.len()).expect("the parameters cap records far below 2^32"),
@@ -343,8 +351,7 @@ impl<'v, V: View> Execution<'v, V> {
             history_size: frontier.size(),
             history_root: frontier.root(),
             validators_hash: validators.hash(),
-            // No kind that changes the set or the parameters is accepted yet.
-            next_validators_hash: validators.hash(),
+            next_validators_hash: next.validators.as_ref().unwrap_or(&validators).hash(),
             params_hash: params.hash(),
             proposer,
         };
@@ -362,10 +369,45 @@ impl<'v, V: View> Execution<'v, V> {
             history_nodes: std::iter::once((0, height.0, leaf)).chain(inner).collect(),
             frontier,
             replay,
-            params: None,
-            validators: None,
+            epoch: header.epoch + u64::from(next.validators.is_some()),
+            params: next.params,
+            validators: next.validators,
+            organisations: next.organisations,
+            pending_upgrade: next.pending_upgrade,
         };
         Ok((header, changes))
+    }
+}
+
+/// What is in force from the next height on, where it is something else.
+struct Next {
+    validators: Option<ValidatorSet>,
+    params: Option<Params>,
+    organisations: Vec<Member>,
+    pending_upgrade: Option<Upgrade>,
+}
+
+impl Next {
+    fn new(
+        height: Height, validators: &ValidatorSet, params: &Params, consortium: Option<Consortium>,
+        upgrade: Option<Upgrade>,
+    ) -> Self {
+        let (mut organisations, next_validators, mut next_params, upgrade) = match consortium {
+            Some(Consortium { members, validators, params, upgrade, replay: _ }) => {
+                (members, Some(validators), params, upgrade)
+            }
+            None => (vec![], None, params.clone(), upgrade),
+        };
+        if let Some(upgrade) = upgrade.filter(|upgrade| upgrade.height == height.next()) {
+            next_params.protocol = upgrade.version;
+        }
+        organisations.retain(|member| member.since == height);
+        Self {
+            validators: next_validators.filter(|next| next != validators),
+            params: Some(next_params).filter(|next| next != params),
+            organisations,
+            pending_upgrade: upgrade.filter(|upgrade| upgrade.height > height.next()),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Height 0: the header and state that derive from the genesis, the same for everybody.
 
 use crate::changes::ChangeSet;
+use crate::governance::Member;
 use crate::memory::MemoryTree;
 use crate::state::{OrganisationState, Subject, SubjectState};
 use crate::view::ViewError;
@@ -8,6 +9,7 @@ use qz_evidence::genesis::Genesis;
 use qz_evidence::header::{Header, HeaderTag, block_id};
 use qz_evidence::history::{Frontier, empty_root, leaf_hash};
 use qz_evidence::records_tree::RecordsTree;
+use qz_evidence::state_proof::Status;
 use qz_evidence::{Hash32, Height, SubjectId, encode};
 
 /// Header 0 and the organisations as subjects.
@@ -24,6 +26,12 @@ pub fn genesis_state(genesis: &Genesis) -> Result<(Header, ChangeSet), ViewError
     subjects.sort_by_key(|(id, _)| *id);
     let heads: Vec<_> = subjects.iter().map(|(id, subject)| (*id, subject.head())).collect();
     let (state_root, tree) = crate::tree::put(&MemoryTree::default(), Height(0), &heads)?;
+    let members = genesis.organisations().iter().zip(&genesis.body().cards).map(|(organisation, card)| Member {
+        card: encode(card),
+        organisation: organisation.clone(),
+        status: Status::Active,
+        since: Height(0),
+    });
     let validators = genesis.validators();
     let params = &genesis.body().params;
     let header = Header {
@@ -60,6 +68,9 @@ pub fn genesis_state(genesis: &Genesis) -> Result<(Header, ChangeSet), ViewError
         replay: vec![],
         params: Some(params.clone()),
         validators: Some(validators.clone()),
+        epoch: 0,
+        organisations: members.collect(),
+        pending_upgrade: None,
     };
     Ok((header, changes))
 }

@@ -3,6 +3,7 @@
 
 use crate::changes::ChangeSet;
 use crate::genesis::genesis_state;
+use crate::governance::Member;
 use crate::state::Subject;
 use crate::view::{View, ViewError};
 use jmt::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
@@ -69,6 +70,7 @@ pub struct MemoryView {
     frontier: Frontier,
     validators: ValidatorSet,
     params: Params,
+    organisations: BTreeMap<OrgId, Member>,
     tree: MemoryTree,
     subjects: BTreeMap<SubjectId, Subject>,
     bodies: BTreeMap<Hash32, Height>,
@@ -84,6 +86,7 @@ impl MemoryView {
             frontier: Frontier::default(),
             validators: genesis.validators().clone(),
             params: genesis.body().params.clone(),
+            organisations: BTreeMap::new(),
             tree: MemoryTree::default(),
             subjects: BTreeMap::new(),
             bodies: BTreeMap::new(),
@@ -103,6 +106,7 @@ impl MemoryView {
             self.bodies.insert(entry.body_digest, changes.height);
             self.ids.insert((entry.relay.clone(), entry.id), changes.height);
         }
+        self.organisations.extend(changes.organisations.iter().map(|member| (member.id().clone(), member.clone())));
         if let Some(params) = &changes.params {
             self.params = params.clone();
         }
@@ -142,6 +146,9 @@ impl View for MemoryView {
     }
     fn params(&self) -> Result<Params, ViewError> {
         Ok(self.params.clone())
+    }
+    fn organisations(&self) -> Result<Vec<Member>, ViewError> {
+        Ok(self.organisations.values().cloned().collect())
     }
     fn subject(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {
         Ok(self.subjects.get(id).cloned())

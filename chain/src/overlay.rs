@@ -1,5 +1,6 @@
 //! A view with the changes of the block under construction on top, so that its submissions see each other.
 
+use crate::governance::{Consortium, Replay, Upgrade, governance_state};
 use crate::reject::Reject;
 use crate::state::{ContractState, KeyState, OrganisationState, SealState, Subject, SubjectState};
 use crate::view::{View, ViewError};
@@ -22,15 +23,39 @@ pub enum Refusal {
 pub(crate) struct Overlay<'v, V> {
     pub view: &'v V,
     pub chain_id: Hash32,
+    /// Which recorded submissions count against replays.
+    pub replay: Replay,
+    /// The upgrade that was decided last, as of the tip; it may have taken effect.
+    pub upgrade: Option<Upgrade>,
+    /// The consortium, once a submission of this block changed it.
+    consortium: Option<Consortium>,
     subjects: BTreeMap<SubjectId, Subject>,
     bodies: BTreeSet<Hash32>,
     ids: BTreeSet<(OrgId, SubmissionId)>,
 }
 
 impl<'v, V: View> Overlay<'v, V> {
-    pub fn new(view: &'v V) -> Self {
+    pub fn new(view: &'v V) -> Result<Self, ViewError> {
         let (subjects, bodies, ids) = Default::default();
-        Self { view, chain_id: view.chain_id(), subjects, bodies, ids }
+        let state = governance_state(view)?;
+        let replay = match &state {
+            Some(state) => state.replay(),
+            None => Replay::since_genesis(&view.params()?),
+        };
+        let upgrade = state.and_then(|state| state.upgrade);
+        Ok(Self { view, chain_id: view.chain_id(), replay, upgrade, consortium: None, subjects, bodies, ids })
+    }
+
+    /// The consortium after the submissions so far.
+    pub fn consortium(&self) -> Result<Consortium, ViewError> {
+        match &self.consortium {
+            Some(consortium) => Ok(consortium.clone()),
+            None => Consortium::of(self.view),
+        }
+    }
+
+    pub fn put_consortium(&mut self, consortium: Consortium) {
+        self.consortium = Some(consortium);
     }
 
     pub fn has_body(&self, digest: &Hash32) -> bool {
@@ -50,8 +75,8 @@ impl<'v, V: View> Overlay<'v, V> {
         self.subjects.insert(id, subject);
     }
 
-    pub fn into_subjects(self) -> BTreeMap<SubjectId, Subject> {
-        self.subjects
+    pub fn into_parts(self) -> (BTreeMap<SubjectId, Subject>, Option<Consortium>) {
+        (self.subjects, self.consortium)
     }
 
     pub fn find(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {

@@ -1,7 +1,7 @@
 //! Why the rules refuse a submission: a stable code for programs, and for people what to do about it in
 //! Chinese and English.
 
-use qz_evidence::genesis::Role;
+use qz_evidence::genesis::{GenesisError, Role};
 use qz_evidence::payload::RulingForm;
 use qz_evidence::state_proof::{Status, SubjectType};
 use qz_evidence::{Height, OrgId, SubjectId};
@@ -79,6 +79,22 @@ pub enum Reject {
     RetrievalCount { found: usize },
     RetrievalRepeated { contract: SubjectId },
     AuditNotGrown { log: SubjectId, last: u64, found: u64 },
+    // governance
+    GovernanceQuorum { needed: u32, members: usize, found: usize },
+    GovernanceSignedTwice { subject: SubjectId },
+    GovernanceUnchanged,
+    GovernanceCard { reason: Box<GenesisError> },
+    GovernanceKeyShared { organisation: OrgId, purpose: &'static str },
+    GovernanceAuthority { organisation: OrgId },
+    GovernanceMembers { limit: usize },
+    GovernanceMemberUnknown { organisation: OrgId },
+    GovernanceTooFew { left: usize, needed: u32 },
+    GovernanceValidators,
+    GovernanceValidatorUnknown { organisation: OrgId },
+    GovernanceParams { reason: Box<GenesisError> },
+    GovernanceProtocol { found: u32, expected: u32 },
+    GovernanceMajority { needed: usize, members: usize },
+    GovernanceUpgrade { version: u32, now: u32, earliest: Height },
 }
 
 /// Code, Chinese and English of a refusal.
@@ -414,6 +430,81 @@ impl Reject {
                 format!("审计日志 {log} 上次锚定有 {last} 条，本次为 {found} 条；条数须增加"),
                 format!("audit log {log} had {last} entries at its last anchor and has {found} now; it has to grow"),
             ),
+            Self::GovernanceQuorum { needed, members, found } => (
+                "governance.quorum",
+                format!("治理变更须由 {members} 家成员中至少 {needed} 家以公章密钥批准，实有 {found} 家；请补充批准"),
+                format!("a change of the consortium needs the offices of {needed} of {members} members, {found} approved; collect more approvals"),
+            ),
+            Self::GovernanceSignedTwice { subject } => (
+                "governance.signed_twice",
+                format!("机构 {subject} 批准了两次；每家机构只计一次"),
+                format!("organisation {subject} approved twice; each counts once"),
+            ),
+            Self::GovernanceUnchanged => (
+                "governance.unchanged",
+                "该变更与现状相同，无需变更".into(),
+                "this is what is in force already; there is nothing to change".into(),
+            ),
+            Self::GovernanceCard { reason } => (
+                "governance.card",
+                format!("机构名片无效（{reason}）；请该机构重新导出名片"),
+                format!("the organisation card is not valid ({reason}); that organisation should export it again"),
+            ),
+            Self::GovernanceKeyShared { organisation, purpose } => (
+                "governance.key_shared",
+                format!("{organisation} 的 {purpose} 密钥另有他用；每把密钥只能有一个用途和一个机构"),
+                format!("the {purpose} key of {organisation} is used elsewhere too; every key must be its own"),
+            ),
+            Self::GovernanceAuthority { organisation } => (
+                "governance.authority",
+                format!("{organisation} 的 TLS 证书机构无效，或与其他成员相同；请自行生成"),
+                format!("the TLS CA of {organisation} is no certificate, or another member's; it must make its own"),
+            ),
+            Self::GovernanceMembers { limit } => (
+                "governance.members",
+                format!("联盟已有 {limit} 家成员，不能再增加"),
+                format!("a consortium has at most {limit} members"),
+            ),
+            Self::GovernanceMemberUnknown { organisation } => (
+                "governance.member_unknown",
+                format!("{organisation} 不是联盟成员"),
+                format!("{organisation} is no member of the consortium"),
+            ),
+            Self::GovernanceTooFew { left, needed } => (
+                "governance.too_few",
+                format!("移除后只剩 {left} 家成员，不足治理所需的 {needed} 家；请先降低治理门槛"),
+                format!("{left} members would be left, fewer than the {needed} that a change needs; lower the quorum first"),
+            ),
+            Self::GovernanceValidators => (
+                "governance.validators",
+                "验证人集合无效（须按地址升序、不重复、至少一个、投票权在范围内）".into(),
+                "this is no valid set of validators (ascending by address, each once, at least one, powers in range)".into(),
+            ),
+            Self::GovernanceValidatorUnknown { organisation } => (
+                "governance.validator_unknown",
+                format!("{organisation} 不是运行该共识密钥验证人的成员；请核对其现行名片"),
+                format!("{organisation} is no member that runs a validator with this key; look at its card in force"),
+            ),
+            Self::GovernanceParams { reason } => (
+                "governance.params",
+                format!("参数无效（{reason}）"),
+                format!("the parameters are not valid ({reason})"),
+            ),
+            Self::GovernanceProtocol { found, expected } => (
+                "governance.protocol",
+                format!("参数变更不能改变协议版本（现为 {expected}，所给为 {found}）；请用升级提案"),
+                format!("parameters cannot change the protocol version ({expected} is in force, {found} given); propose an upgrade"),
+            ),
+            Self::GovernanceMajority { needed, members } => (
+                "governance.majority",
+                format!("治理门槛须为多数：{members} 家成员至少 {needed} 家"),
+                format!("the governance quorum must be a majority: at least {needed} of {members} members"),
+            ),
+            Self::GovernanceUpgrade { version, now, earliest } => (
+                "governance.upgrade",
+                format!("不能升级到协议版本 {version}：现行版本为 {now}，生效高度最早为 {earliest}；无待生效的升级时不能撤回"),
+                format!("no upgrade to protocol version {version}: {now} is in force, the earliest height is {earliest}, and only a pending upgrade can be taken back"),
+            ),
         };
         RejectText { code, zh, en }
     }
@@ -502,6 +593,21 @@ mod tests {
             Reject::RetrievalCount { found: 5 },
             Reject::RetrievalRepeated { contract },
             Reject::AuditNotGrown { log: subject, last: 5, found: 5 },
+            Reject::GovernanceQuorum { needed: 3, members: 4, found: 2 },
+            Reject::GovernanceSignedTwice { subject },
+            Reject::GovernanceUnchanged,
+            Reject::GovernanceCard { reason: Box::new(GenesisError::Validators) },
+            Reject::GovernanceKeyShared { organisation: org(), purpose: "relay" },
+            Reject::GovernanceAuthority { organisation: org() },
+            Reject::GovernanceMembers { limit: 5 },
+            Reject::GovernanceMemberUnknown { organisation: org() },
+            Reject::GovernanceTooFew { left: 2, needed: 3 },
+            Reject::GovernanceValidators,
+            Reject::GovernanceValidatorUnknown { organisation: org() },
+            Reject::GovernanceParams { reason: Box::new(GenesisError::Validators) },
+            Reject::GovernanceProtocol { found: 2, expected: 1 },
+            Reject::GovernanceMajority { needed: 3, members: 4 },
+            Reject::GovernanceUpgrade { version: 2, now: 1, earliest: height },
         ]
     }
 

@@ -7,6 +7,7 @@
 mod audit;
 mod contract;
 mod evidence;
+mod governance;
 mod key;
 mod notarisation;
 mod retrieval;
@@ -14,6 +15,7 @@ mod seal;
 #[cfg(test)]
 mod spec_table;
 
+use crate::governance::Consortium;
 use crate::overlay::{Overlay, Refusal};
 use crate::reject::Reject;
 use crate::state::{OrganisationState, SubjectState};
@@ -33,15 +35,17 @@ pub(crate) struct Outcome {
     pub touched: Vec<(SubjectId, SubjectState)>,
     /// Is the first of them new?
     pub creates: bool,
+    /// The consortium, if this changes it.
+    pub consortium: Option<Consortium>,
 }
 
 impl Outcome {
     fn creates(actor_keys: Vec<PublicKey>, subject: SubjectId, state: SubjectState) -> Self {
-        Self { actor_keys, touched: vec![(subject, state)], creates: true }
+        Self { actor_keys, touched: vec![(subject, state)], creates: true, consortium: None }
     }
 
     fn changes(actor_keys: Vec<PublicKey>, touched: Vec<(SubjectId, SubjectState)>) -> Self {
-        Self { actor_keys, touched, creates: false }
+        Self { actor_keys, touched, creates: false, consortium: None }
     }
 }
 
@@ -68,7 +72,7 @@ pub(crate) fn apply<V: View>(
     }
     let relay = &parsed.submission().relay;
     check_expiry(body.expiry, height, params)?;
-    check_replay(overlay, height, params, relay, body, &digest)?;
+    check_replay(overlay, height, relay, body, &digest)?;
     let context = Context {
         overlay,
         height,
@@ -104,7 +108,7 @@ pub(crate) fn apply<V: View>(
         Payload::NotarisationRegistered(fields) => notarisation::registered(&context, fields),
         Payload::RetrievalMade(fields) => retrieval::made(&context, fields),
         Payload::AuditAnchored(fields) => audit::anchored(&context, fields),
-        Payload::GovernanceChanged(_) => Err(Reject::KindNotYet { kind: body.payload.kind().name }.into()),
+        Payload::GovernanceChanged(fields) => governance::changed(&context, fields),
     }
 }
 
@@ -117,12 +121,12 @@ fn check_expiry(expiry: Height, height: Height, params: &Params) -> Result<(), R
     }
 }
 
-/// A body that was recorded at height h had expiry ≤ h + window, so remembering it that long is enough
-/// for "never twice".
+/// A body that was recorded at height h had expiry ≤ h + window, so remembering it for the largest window
+/// so far is enough for "never twice".
 fn check_replay<V: View>(
-    overlay: &Overlay<'_, V>, height: Height, params: &Params, relay: &OrgId, body: &Body, digest: &Hash32,
+    overlay: &Overlay<'_, V>, height: Height, relay: &OrgId, body: &Body, digest: &Hash32,
 ) -> Result<(), Refusal> {
-    let in_window = |recorded: &Height| recorded.0.saturating_add(params.window) >= height.0;
+    let in_window = |recorded: &Height| overlay.replay.counts(*recorded, height);
     if overlay.has_body(digest) {
         return Err(Reject::Duplicate { recorded: height }.into());
     }

@@ -1,9 +1,10 @@
 //! Subjects: what the rules know about each, and how that goes into the state tree.
 
+use crate::governance::{GovernanceState, organisation_digest};
 use minicbor::{Decode, Encode};
 use qz_evidence::codec::Format;
 use qz_evidence::genesis::{Organisation, Role};
-use qz_evidence::hash::{blake3, sha256, tag};
+use qz_evidence::hash::{blake3, tag};
 use qz_evidence::keys::PublicKey;
 use qz_evidence::payload::{FulfilmentStep, GroupRule, SealKind, Slot};
 use qz_evidence::state_proof::{HeadTag, Status, SubjectHead, SubjectType};
@@ -54,7 +55,7 @@ impl OrganisationState {
             roles: organisation.roles.clone(),
             office_key: organisation.office_key,
             relay_key: organisation.relay_key,
-            organisation: sha256(&[&encode(organisation)]),
+            organisation: organisation_digest(organisation),
         }
     }
 
@@ -270,6 +271,9 @@ pub enum SubjectState {
     /// An audit log.
     #[n(6)]
     AuditLog(#[n(0)] AuditLogState),
+    /// The consortium's governance.
+    #[n(7)]
+    Governance(#[n(0)] GovernanceState),
 }
 
 impl SubjectState {
@@ -282,6 +286,7 @@ impl SubjectState {
             Self::Contract(_) => SubjectType::Contract,
             Self::Evidence(_) => SubjectType::Evidence,
             Self::AuditLog(_) => SubjectType::AuditLog,
+            Self::Governance(_) => SubjectType::Governance,
         }
     }
 
@@ -293,6 +298,7 @@ impl SubjectState {
             Self::Seal(state) => state.status,
             Self::Contract(state) => state.status,
             Self::Evidence(_) | Self::AuditLog(_) => Status::Recorded,
+            Self::Governance(_) => Status::Active,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What execution reads. The node's store implements it over RocksDB, [`crate::MemoryView`] over maps.
 
+use crate::governance::Member;
 use crate::state::Subject;
 use jmt::storage::TreeReader;
 use qz_evidence::genesis::Params;
@@ -37,10 +38,12 @@ pub trait View: TreeReader {
     fn validators(&self) -> Result<ValidatorSet, ViewError>;
     /// The parameters in force at the height after the tip.
     fn params(&self) -> Result<Params, ViewError>;
+    /// Present and former members, ascending by id, as of the tip.
+    fn organisations(&self) -> Result<Vec<Member>, ViewError>;
     /// A subject as of the tip.
     fn subject(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError>;
-    /// The height at which the body of this digest was recorded last. A view may forget heights more than
-    /// the window below the tip; execution judges the height, so forgetting early or late is no fork.
+    /// The height at which the body of this digest was recorded last. A view may forget what does not count
+    /// any more ([`crate::governance::replay`]); execution judges the height, so forgetting late is no fork.
     fn recorded_body(&self, digest: &Hash32) -> Result<Option<Height>, ViewError>;
     /// The height at which this member last relayed a submission of this number; see above.
     fn recorded_id(&self, relay: &OrgId, id: &SubmissionId) -> Result<Option<Height>, ViewError>;

@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 /// Why bytes were refused.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CodecError {
     /// More bytes than this format may have.
     #[error("{what} has {size} bytes, at most {limit} are allowed")]

@@ -9,10 +9,15 @@ use crate::format_tag;
 use crate::hash::{Hash32, sha256, tag};
 use crate::ids::OrgId;
 use crate::keys::verify_ed25519;
+use crate::submission::MAX_ACTORS;
 use crate::validators::{MAX_POWER, Validator, ValidatorSet};
+use der::Encode as _;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeSet;
 use thiserror::Error;
+
+/// Most members of a consortium, so that a majority of them fits into the actors of one submission.
+pub const MAX_ORGANISATIONS: usize = 2 * MAX_ACTORS - 1;
 
 format_tag!(
     /// Tag of an organisation.
@@ -258,7 +263,7 @@ impl Format for Params {
 impl Params {
     /// Defaults of a new consortium of `organisations` members.
     pub fn default_for(organisations: usize) -> Self {
-        let quorum = u32::try_from(organisations * 2 / 3 + 1).unwrap_or(u32::MAX);
+        let quorum = u32::try_from((organisations * 2 / 3 + 1).min(MAX_ACTORS)).unwrap_or(u32::MAX);
         Self {
             tag: ParamsTag,
             protocol: 1,
@@ -273,6 +278,24 @@ impl Params {
     /// The hash that headers carry.
     pub fn hash(&self) -> Hash32 {
         sha256(&[tag::PARAMS, &encode(self)])
+    }
+
+    /// Bounds of everything but the protocol version, for a consortium of `organisations` members.
+    pub fn check(&self, organisations: usize) -> Result<(), GenesisError> {
+        let quorum = usize::try_from(self.governance_quorum).unwrap_or(usize::MAX);
+        let checks = [
+            ((16..=1_000_000).contains(&self.window), "window must be 16 to 1000000"),
+            ((65_536..=2_097_152).contains(&self.max_block_bytes), "max_block_bytes must be 65536 to 2097152"),
+            ((1..=65_536).contains(&self.max_block_records), "max_block_records must be 1 to 65536"),
+            (
+                (1..=organisations.min(MAX_ACTORS)).contains(&quorum),
+                "governance_quorum must be 1 to the number of organisations, and at most 32",
+            ),
+        ];
+        match checks.iter().find(|(ok, _)| !ok) {
+            Some((_, reason)) => Err(GenesisError::Params(reason)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -335,7 +358,7 @@ impl Format for GenesisDocument {
 }
 
 /// Why a genesis or card was refused.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum GenesisError {
     /// Not canonical bytes.
     #[error(transparent)]
@@ -352,6 +375,12 @@ pub enum GenesisError {
     /// The same key stands twice.
     #[error("organisation {0}: its {1} key is used elsewhere too; every key must be its own")]
     DuplicateKey(OrgId, &'static str),
+    /// Two organisations have one TLS authority, so that each could speak as the other.
+    #[error("organisation {0}: its TLS CA is that of {1} too; every organisation must make its own")]
+    SharedAuthority(OrgId, OrgId),
+    /// More organisations than a consortium may have.
+    #[error("{0} organisations; a consortium has at most {MAX_ORGANISATIONS}")]
+    TooManyOrganisations(usize),
     /// No validator, or more than allowed.
     #[error("the genesis has no valid set of validators")]
     Validators,
@@ -429,7 +458,14 @@ impl Genesis {
         if organisations.windows(2).any(|pair| pair[0].id >= pair[1].id) {
             return Err(GenesisError::OrganisationOrder);
         }
-        check_params(&body.params, organisations.len())?;
+        check_authorities(&organisations)?;
+        if organisations.len() > MAX_ORGANISATIONS {
+            return Err(GenesisError::TooManyOrganisations(organisations.len()));
+        }
+        if body.params.protocol != 1 {
+            return Err(GenesisError::Params("protocol must be 1"));
+        }
+        body.params.check(organisations.len())?;
         let validators = organisations.iter().filter_map(|organisation| {
             let card = organisation.validator.as_ref()?;
             Some(Validator { organisation: organisation.id.clone(), key: card.consensus_key, power: card.power })
@@ -470,19 +506,23 @@ impl Genesis {
     }
 }
 
-fn check_params(params: &Params, organisations: usize) -> Result<(), GenesisError> {
-    let checks = [
-        (params.protocol == 1, "protocol must be 1"),
-        ((16..=1_000_000).contains(&params.window), "window must be 16 to 1000000"),
-        ((65_536..=2_097_152).contains(&params.max_block_bytes), "max_block_bytes must be 65536 to 2097152"),
-        ((1..=65_536).contains(&params.max_block_records), "max_block_records must be 1 to 65536"),
-        (
-            usize::try_from(params.governance_quorum).is_ok_and(|k| (1..=organisations).contains(&k)),
-            "governance_quorum must be 1 to the number of organisations",
-        ),
-    ];
-    match checks.iter().find(|(ok, _)| !ok) {
-        Some((_, reason)) => Err(GenesisError::Params(reason)),
-        None => Ok(()),
+/// Public key (SPKI, DER) of a TLS authority; nothing if the bytes are no X.509 certificate.
+pub fn authority_key(der: &[u8]) -> Option<Vec<u8>> {
+    let certificate = <x509_cert::Certificate as der::Decode>::from_der(der).ok()?;
+    certificate.tbs_certificate().subject_public_key_info().to_der().ok()
+}
+
+/// Is the TLS authority of both the same, whatever else their certificates say? What is no X.509
+/// certificate is nobody's authority, and like no other.
+pub fn same_authority(a: &[u8], b: &[u8]) -> bool {
+    authority_key(a).is_some_and(|key| authority_key(b) == Some(key))
+}
+
+fn check_authorities(organisations: &[Organisation]) -> Result<(), GenesisError> {
+    for (i, organisation) in organisations.iter().enumerate() {
+        if let Some(other) = organisations[..i].iter().find(|o| same_authority(&o.tls_ca, &organisation.tls_ca)) {
+            return Err(GenesisError::SharedAuthority(organisation.id.clone(), other.id.clone()));
+        }
     }
+    Ok(())
 }

@@ -69,6 +69,8 @@ pub mod tag {
     pub const ORG_SUBJECT: &[u8] = b"qz/org-subject/v1";
     /// Subject id of an organisation's audit log: SHA-256(tag ‖ chain id ‖ organisation id).
     pub const AUDIT_LOG: &[u8] = b"qz/audit-log/v1";
+    /// Subject id of the consortium's governance: SHA-256(tag ‖ chain id).
+    pub const GOVERNANCE_SUBJECT: &[u8] = b"qz/governance-subject/v1";
     /// Body digest: SHA-256(tag ‖ body bytes).
     pub const BODY: &[u8] = b"qz/body/v1";
     /// Actor's signature message: tag ‖ body digest.
@@ -93,11 +95,12 @@ pub mod tag {
     pub const STATE: &[u8] = b"qz/state/v1";
 
     /// All of them, for the prefix test.
-    pub const ALL: [&[u8]; 15] = [
+    pub const ALL: [&[u8]; 16] = [
         CHAIN_ID,
         SUBJECT,
         ORG_SUBJECT,
         AUDIT_LOG,
+        GOVERNANCE_SUBJECT,
         BODY,
         ACTOR,
         RELAY,

@@ -25,7 +25,7 @@ pub struct Header {
     /// The height.
     #[n(2)]
     pub height: Height,
-    /// Grows by one when the validator set or the parameters change.
+    /// One more than the previous height's if the validator set is another one, else the same.
     #[n(3)]
     pub epoch: u64,
     /// Milliseconds since 1970-01-01T00:00Z; max(proposer's clock, parent + 1).

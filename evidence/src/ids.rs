@@ -85,7 +85,7 @@ impl<'b, C> Decode<'b, C> for OrgId {
 }
 
 /// What has a state machine and a gap-free sequence of records: a contract, a seal, a key, an
-/// organisation or an audit log.
+/// organisation, an audit log or the consortium's governance.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, serde::Serialize, serde::Deserialize, Default,
 )]
@@ -108,6 +108,11 @@ impl SubjectId {
     /// The audit log of an organisation: one for each, for as long as the ledger lasts.
     pub fn of_audit_log(chain_id: &Hash32, org: &OrgId) -> Self {
         Self(sha256(&[tag::AUDIT_LOG, &chain_id.0, org.as_str().as_bytes()]))
+    }
+
+    /// The subject of the consortium's governance: every change of it is one of its records.
+    pub fn governance(chain_id: &Hash32) -> Self {
+        Self(sha256(&[tag::GOVERNANCE_SUBJECT, &chain_id.0]))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod codec;
 pub mod commit;
 pub mod commitment;
 pub mod genesis;
+pub mod governance;
 pub mod hash;
 pub mod header;
 pub mod history;

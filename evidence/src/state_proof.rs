@@ -42,6 +42,9 @@ pub enum SubjectType {
     /// An audit log.
     #[n(6)]
     AuditLog,
+    /// The consortium's governance; exists from its first change on.
+    #[n(7)]
+    Governance,
 }
 
 /// Where a subject stands: the value under its id in the state tree.

@@ -396,12 +396,13 @@ impl Ledger {
     ) -> Result<Vec<u8>, LedgerError> {
         let view = self.store.view()?;
         let mut touched = subjects.to_vec();
-        for hash in records {
+        let records = view.records_to_prove(records)?;
+        for hash in &records {
             if let Some(record) = view.record(hash)? {
                 touched.extend(record.decode()?.links.iter().map(|link| link.subject));
             }
         }
-        Ok(encode(&view.proof(records, &touched, head.map(Height))?))
+        Ok(encode(&view.proof(&records, &touched, head.map(Height))?))
     }
 
     /// A proof bundle of the history of a subject, or of a part of it.

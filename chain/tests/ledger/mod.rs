@@ -18,8 +18,8 @@ use qz_evidence::genesis::{
 use qz_evidence::hash::sha256;
 use qz_evidence::keys::PublicKey;
 use qz_evidence::payload::{
-    ContractOpened, ContractRef, ContractSigned, ContractVersionFixed, GroupRule, KeyRegistered, Payload, SealKind,
-    SealMade, Slot, SlotKind,
+    Change, ContractOpened, ContractRef, ContractSigned, ContractVersionFixed, GovernanceChanged, GroupRule,
+    KeyRegistered, Payload, SealKind, SealMade, Slot, SlotKind,
 };
 use qz_evidence::submission::{Actor, Body, Parsed, UnsignedSubmission, actor_message};
 use qz_evidence::validators::address;
@@ -45,7 +45,7 @@ pub fn public(key: &SigningKey) -> Hash32 {
     Hash32(key.verifying_key().to_bytes())
 }
 
-fn member_key(member: &str, purpose: &str) -> SigningKey {
+pub fn member_key(member: &str, purpose: &str) -> SigningKey {
     key(&format!("{member}/{purpose}"))
 }
 
@@ -67,8 +67,13 @@ pub fn genesis_with(window: u64, foreign_attestor: bool) -> Genesis {
 }
 
 fn card(name: &str, roles: &[Role]) -> Card {
-    let public_key = |purpose| public(&member_key(name, purpose));
-    let organisation = Organisation {
+    card_with(name, roles, name, |_| {})
+}
+
+/// A card with the keys of `keys`, changed at will before it is signed.
+pub fn card_with(name: &str, roles: &[Role], keys: &str, change: impl Fn(&mut Organisation)) -> Card {
+    let public_key = |purpose| public(&member_key(keys, purpose));
+    let mut organisation = Organisation {
         tag: OrganisationTag,
         id: org(name),
         name_zh: format!("机构{name}"),
@@ -87,14 +92,20 @@ fn card(name: &str, roles: &[Role]) -> Card {
             rpc_url: "https://127.0.0.1:27200".into(),
         }),
     };
+    change(&mut organisation);
     let bytes = encode(&organisation);
     let message = card_message(&bytes);
-    let sign = |purpose: &str| CardSignature {
-        purpose: purpose.into(),
-        signature: Bytes(member_key(name, purpose).sign(&message).to_bytes().to_vec()),
+    let sign = |(purpose, public_key): (&str, Hash32)| {
+        // Whoever's key it is: the card of another's key is signed by that other.
+        let mut owners = [keys, name, "court", "court 2", "notary", "platform"].into_iter();
+        let all = ["office", "relay", "witness", "consensus", "network"];
+        let key = owners.find_map(|owner| {
+            all.iter().map(|purpose| member_key(owner, purpose)).find(|key| public(key) == public_key)
+        });
+        CardSignature { purpose: purpose.into(), signature: Bytes(key.unwrap().sign(&message).to_bytes().to_vec()) }
     };
-    let purposes = ["office", "relay", "witness", "consensus", "network"];
-    Card { tag: CardTag, organisation: Bytes(bytes), signatures: purposes.map(sign).to_vec() }
+    let signatures = organisation.keys().into_iter().map(sign).collect();
+    Card { tag: CardTag, organisation: Bytes(bytes), signatures }
 }
 
 /// Address of a member's validator.
@@ -104,7 +115,12 @@ pub fn proposer(name: &str) -> Hash32 {
 
 /// A certificate by all four validators.
 pub fn certificate(chain: &Hash32, height: Height, block_id: Hash32) -> CommitCertificate {
-    let signatures = MEMBERS.iter().map(|(name, _)| {
+    certificate_by(&MEMBERS.map(|(name, _)| name), chain, height, block_id)
+}
+
+/// A certificate by the validators with these keys.
+pub fn certificate_by(keys: &[&str], chain: &Hash32, height: Height, block_id: Hash32) -> CommitCertificate {
+    let signatures = keys.iter().map(|name| {
         let key = member_key(name, "consensus");
         let address = address(&public(&key));
         let message = vote_message(chain, VoteType::Precommit, height, 0, Some(&block_id), &address);
@@ -170,6 +186,22 @@ impl Ledger {
         id[..4].copy_from_slice(&self.counter.to_be_bytes());
         let expiry = Height(self.height().0 + 10);
         Body::new(self.chain_id(), SubmissionId(id), expiry, payload, commitments, 1_700_000_000_000)
+    }
+
+    /// A change of the consortium, approved by the offices with these keys, relayed by the platform.
+    pub fn change(&mut self, change: Change, offices: &[&str]) -> Parsed {
+        let body = self.body(Payload::GovernanceChanged(GovernanceChanged { change }), vec![]);
+        let actors = offices.iter().map(|name| {
+            let subject = SubjectId::of_organisation(&self.chain_id(), &org(name));
+            actor(&body, subject, &member_key(name, "office"))
+        });
+        let actors = actors.collect();
+        relay(&body, actors, "platform")
+    }
+
+    /// A change that three of the four offices of the genesis approve.
+    pub fn agreed(&mut self, change: Change) -> Parsed {
+        self.change(change, &["arbitration", "court", "notary"])
     }
 
     /// A submission relayed by the platform with one actor per (subject, key).

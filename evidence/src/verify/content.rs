@@ -1,5 +1,6 @@
 //! Steps 7–9: what the proven records say, who signed them, where the subjects stand, which files.
 
+use super::members::Members;
 use super::{
     CertificateReport, Decoded, Disclosure, DocumentReport, Event, Failure, GivenDocument, GivenSignature, Note,
     Opened, SubjectReport, TrustInputs,
@@ -23,7 +24,7 @@ type Disclosures = ((Vec<Disclosure>, Vec<DocumentReport>), Note);
 type NamedDigest = (usize, String, Hash32);
 
 /// Step 7. Closes: relabelled records and forged actors.
-pub(super) fn signatures(decoded: &Decoded, genesis: &Genesis) -> Result<Signatures, Failure> {
+pub(super) fn signatures(decoded: &Decoded, genesis: &Genesis, members: &Members) -> Result<Signatures, Failure> {
     let mut events = vec![];
     let mut verified = 0;
     for (i, opened) in decoded.entries.iter().enumerate() {
@@ -45,13 +46,15 @@ pub(super) fn signatures(decoded: &Decoded, genesis: &Genesis) -> Result<Signatu
             }
             verified += 1;
         }
-        if decoded.head.epoch == 0 {
-            let known = genesis.organisation(&submission.relay).is_some_and(|o| o.relay_key == submission.relay_key);
-            if !known {
-                return Err(fail("中继密钥不属于该成员", "the relay key is not that member's"));
-            }
-        }
-        events.push(event(opened, genesis));
+        let place = (opened.header.height, opened.record.index);
+        let relay = members.before(&submission.relay, place).filter(|o| o.relay_key == submission.relay_key);
+        let Some(relay) = relay else {
+            return Err(fail(
+                "中继密钥不是创世文件或所附治理记录中该成员的密钥",
+                "the relay key is not that member's, by the genesis or by a governance record that is shown",
+            ));
+        };
+        events.push(Event { relay_roles: relay.roles.clone(), ..event(opened, genesis, members) });
     }
     let certificates = certificates(decoded)?;
     let note = Note::new(
@@ -69,14 +72,11 @@ pub(super) fn signatures(decoded: &Decoded, genesis: &Genesis) -> Result<Signatu
     Ok(((events, certificates), note))
 }
 
-fn event(opened: &Opened, genesis: &Genesis) -> Event {
+fn event(opened: &Opened, genesis: &Genesis, members: &Members) -> Event {
     let kind = opened.parsed.body().payload.kind();
     let submission = opened.parsed.submission();
     let signers = submission.actors.iter().map(|actor| {
-        let office = genesis
-            .organisations()
-            .iter()
-            .find(|o| SubjectId::of_organisation(&genesis.chain_id(), &o.id) == actor.subject);
+        let office = members.of_subject(genesis, &actor.subject);
         office.map_or_else(|| actor.subject.to_string(), |o| format!("org:{}", o.id))
     });
     Event {
@@ -89,6 +89,7 @@ fn event(opened: &Opened, genesis: &Genesis) -> Event {
         title_en: kind.en,
         record_hash: opened.bytes_hash,
         relay: submission.relay.clone(),
+        relay_roles: vec![],
         signers: signers.collect(),
         subjects: opened.record.links.iter().map(|link| link.subject).collect(),
     }

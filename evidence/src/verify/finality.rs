@@ -1,9 +1,10 @@
 //! Steps 2–6: from the pinned genesis to "this record is in a block that these organisations finalised".
 
-use super::{Decoded, Failure, Member, Note, TrustInputs};
-use crate::genesis::{Genesis, Organisation};
+use super::{Decoded, Failure, Member, Note, TrustInputs, members};
+use crate::genesis::Genesis;
 use crate::hash::Hash32;
 use crate::history;
+use crate::ids::OrgId;
 use crate::records_tree;
 use crate::validators::ValidatorSet;
 
@@ -56,6 +57,9 @@ pub(super) fn hand_overs(decoded: &Decoded, genesis: &Genesis) -> Result<(Valida
         if !next.is_well_formed() || next.hash() != header.next_validators_hash {
             return Err(fail("the next validator set is not the one that the header names"));
         }
+        if header.next_validators_hash == header.validators_hash {
+            return Err(fail("its header hands nothing over: the epoch goes on"));
+        }
         let leaf = history::leaf_hash(&hand_over.header);
         let root = history::root_from_path(&leaf, header.height.0, decoded.head.history_size, &hand_over.history_path);
         if root != Some(decoded.head.history_root) {
@@ -83,16 +87,10 @@ pub(super) fn hand_overs(decoded: &Decoded, genesis: &Genesis) -> Result<(Valida
 
 /// All organisations of the genesis, for the report.
 pub(super) fn members(genesis: &Genesis) -> Vec<Member> {
-    let member = |o: &Organisation| Member {
-        org: o.id.clone(),
-        name_zh: o.name_zh.clone(),
-        name_en: o.name_en.clone(),
-        roles: o.roles.clone(),
-    };
-    genesis.organisations().iter().map(member).collect()
+    genesis.organisations().iter().map(members::member).collect()
 }
 
-/// Step 4. Closes: forged votes.
+/// Step 4. Closes: forged votes. Gives the organisations whose validators signed.
 pub(super) fn commit(decoded: &Decoded, genesis: &Genesis, set: &ValidatorSet) -> Result<(Vec<Member>, Note), Failure> {
     let organisations =
         decoded.commit.verify(&genesis.chain_id(), decoded.head.height, &decoded.head_id, set).map_err(|error| {
@@ -101,21 +99,30 @@ pub(super) fn commit(decoded: &Decoded, genesis: &Genesis, set: &ValidatorSet) -
                 format!("the finality signatures do not hold: {error}"),
             )
         })?;
-    let members = members(genesis);
-    let finalisers = organisations.into_iter().map(|org| {
+    let finalisers = named(organisations, &members(genesis));
+    let note = finality_note(decoded, set, &finalisers);
+    Ok((finalisers, note))
+}
+
+/// Organisations with their names, where those are known.
+pub(super) fn named(organisations: impl IntoIterator<Item = OrgId>, members: &[Member]) -> Vec<Member> {
+    let name = |org: OrgId| {
         let known = members.iter().find(|member| member.org == org).cloned();
         known.unwrap_or_else(|| Member { name_zh: org.to_string(), name_en: org.to_string(), org, roles: vec![] })
-    });
-    let finalisers: Vec<_> = finalisers.collect();
+    };
+    organisations.into_iter().map(name).collect()
+}
+
+/// Who confirmed the head block.
+pub(super) fn finality_note(decoded: &Decoded, set: &ValidatorSet, finalisers: &[Member]) -> Note {
     let height = decoded.head.height;
     let (signed, total) = (decoded.commit.signatures.len(), set.validators().len());
     let zh: Vec<_> = finalisers.iter().map(|f| f.name_zh.as_str()).collect();
     let en: Vec<_> = finalisers.iter().map(|f| f.name_en.as_str()).collect();
-    let note = Note::new(
+    Note::new(
         format!("区块 {height} 由 {total} 个验证人中的 {signed} 个签名确认：{}", zh.join("、")),
         format!("block {height} is signed by {signed} of {total} validators: {}", en.join(", ")),
-    );
-    Ok((finalisers, note))
+    )
 }
 
 /// Step 5. Closes: a rewritten block.

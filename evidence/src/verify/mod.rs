@@ -8,6 +8,7 @@
 mod content;
 mod finality;
 pub mod history;
+mod members;
 mod report;
 
 pub use report::*;
@@ -173,13 +174,19 @@ impl Run {
         self.report.chain_name = Some(genesis.body().name.clone());
         self.report.organisations = finality::members(&genesis);
         let set = self.step(3, finality::hand_overs(&decoded, &genesis))?;
-        let finalised_by = self.step(4, finality::commit(&decoded, &genesis, &set))?;
-        self.report.finalised_by = finalised_by;
+        self.report.finalised_by = self.step(4, finality::commit(&decoded, &genesis, &set))?;
         self.report.head =
             Some(Head { height: decoded.head.height, time_ms: decoded.head.time_ms, block_id: decoded.head_id });
         self.step(5, finality::history(&decoded))?;
         self.step(6, finality::inclusion(&decoded))?;
-        let (events, certificates) = self.step(7, content::signatures(&decoded, &genesis))?;
+        let members = match members::Members::collect(&decoded, &genesis) {
+            Ok(members) => members,
+            Err(failure) => return self.step(7, Err(failure)),
+        };
+        let (events, certificates) = self.step(7, content::signatures(&decoded, &genesis, &members))?;
+        if members.changed() {
+            self.name_members(&decoded, &set, &members);
+        }
         self.report.events = events;
         self.report.certificates = certificates;
         self.report.subjects = self.step(8, content::states(&decoded, trust))?;
@@ -192,6 +199,19 @@ impl Run {
         self.report.disclosures = disclosures;
         self.report.documents = documents;
         Some(())
+    }
+
+    /// Names of those who became members after the genesis are known once the records that say so are proven.
+    fn name_members(&mut self, decoded: &Decoded, set: &ValidatorSet, members: &members::Members) {
+        self.report.organisations = members.report();
+        let finalisers = self.report.finalised_by.iter().map(|member| member.org.clone());
+        self.report.finalised_by = finality::named(finalisers, &self.report.organisations);
+        let Note { zh, en } = finality::finality_note(decoded, set, &self.report.finalised_by);
+        (self.report.steps[3].detail_zh, self.report.steps[3].detail_en) = (zh, en);
+        self.report.assumptions.push(Note::new(
+            "成员的密钥与角色依创世文件及本证明所列的治理记录；其间有无本证明未列的变更，由各成员共识执行规则时把关（旧密钥与已移除的成员不能提交）。",
+            "Keys and roles of members are those of the genesis and of the governance records shown here; that no other change came between was for the members to enforce, whose rules accept neither a replaced key nor a removed member.",
+        ));
     }
 
     fn finish(mut self) -> Report {

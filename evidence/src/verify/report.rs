@@ -122,6 +122,9 @@ pub struct Event {
     pub record_hash: Hash32,
     /// The member that relayed it.
     pub relay: OrgId,
+    /// What that member might do then, by the genesis or by the governance records that are shown.
+    #[serde(skip)]
+    pub relay_roles: Vec<crate::genesis::Role>,
     /// Whose signatures were verified: the disclosed name, `org:ID` for an office, else the key subject.
     pub signers: Vec<String>,
     /// Subjects touched.
@@ -206,7 +209,7 @@ pub struct Report {
     pub chain_name: Option<String>,
     /// The head block, once its finality was verified.
     pub head: Option<Head>,
-    /// The members, from the pinned genesis.
+    /// The members, from the pinned genesis and from the governance records that are shown.
     pub organisations: Vec<Member>,
     /// Those whose validators signed the head block.
     pub finalised_by: Vec<Member>,

@@ -11,7 +11,7 @@ pub use complete::complete;
 
 use qz_evidence::Hash32;
 use qz_evidence::commitment::name;
-use qz_evidence::genesis::Genesis;
+use qz_evidence::genesis::Role;
 use qz_evidence::hash::sha256;
 use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, TrustInputs, Verdict, unreadable, verify};
 use qz_evidence_pdf::{Attachment, PdfSignature, attachments, signatures};
@@ -114,7 +114,7 @@ fn certificate(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustI
         );
     }
     let issuer = found.last().map(|last| last.signer_cert_der.as_slice()).unwrap_or_default();
-    if !is_deposited_by_a_platform(&report, issuer, trust.genesis) {
+    if !is_deposited_by_a_platform(&report, issuer) {
         return report.failing_at(
             9,
             Note::new(
@@ -128,14 +128,12 @@ fn certificate(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustI
 
 /// Anybody can sign a PDF with a key of their own. The issuer's X.509 certificate is one that an
 /// organisation with the platform role deposited on the ledger, in a record that the proof shows.
-fn is_deposited_by_a_platform(report: &Report, certificate: &[u8], genesis: &[u8]) -> bool {
-    let Ok(genesis) = Genesis::open(genesis) else { return false };
+fn is_deposited_by_a_platform(report: &Report, certificate: &[u8]) -> bool {
     let digest = sha256(&[certificate]).to_string();
     let deposits = report.disclosures.iter().filter(|d| d.name == name::CERTIFICATE && d.value == digest);
-    deposits.filter_map(|d| report.events.get(d.event)).any(|event| {
-        event.kind == "evidence.deposited"
-            && genesis.organisation(&event.relay).is_some_and(|o| o.has(qz_evidence::genesis::Role::Platform))
-    })
+    deposits
+        .filter_map(|d| report.events.get(d.event))
+        .any(|event| event.kind == "evidence.deposited" && event.relay_roles.contains(&Role::Platform))
 }
 
 fn broken_signature(found: &[PdfSignature]) -> Option<Note> {

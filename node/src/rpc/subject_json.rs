@@ -78,6 +78,12 @@ pub(super) fn state_json(state: &SubjectState) -> Value {
             "size": log.size,
             "root": log.root,
         }),
+        SubjectState::Governance(governance) => json!({
+            "members": governance.members,
+            "validators_hash": governance.validators,
+            "params_hash": governance.params,
+            "upgrade": governance.upgrade.map(|upgrade| json!({ "version": upgrade.version, "height": upgrade.height })),
+        }),
     }
 }
 

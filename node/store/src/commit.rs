@@ -74,6 +74,13 @@ impl Store {
         }
         if let Some(validators) = &changes.validators {
             batch.put_cf(meta_family, meta::VALIDATORS, encode(validators));
+            // Height 0 begins epoch 0, which goes on; any other block that brings a set is the last of its epoch.
+            let first = if height == Height(0) { height } else { height.next() };
+            let value = [&keys::height(first)[..], &encode(validators)].concat();
+            batch.put_cf(self.family(keys::EPOCHS), keys::epoch(changes.epoch), value);
+        }
+        for member in &changes.organisations {
+            batch.put_cf(self.family(keys::ORGANISATIONS), member.id().as_str(), member.to_bytes());
         }
         batch.put_cf(meta_family, meta::TIP, keys::height(height));
         Ok(batch)

@@ -162,6 +162,9 @@ pub enum StoreError {
         #[source]
         source: qz_chain::ViewError,
     },
+    /// The state could not be read.
+    #[error("the state of the ledger cannot be read")]
+    State(#[source] qz_chain::ViewError),
     /// The genesis gave no state.
     #[error("the state of the genesis cannot be computed")]
     Genesis(#[source] qz_chain::ViewError),

@@ -32,11 +32,15 @@ pub(crate) const TREE_VALUES: &str = "tree_values";
 pub(crate) const TREE_STALE: &str = "tree_stale";
 /// Perfect node of the history tree → its hash.
 pub(crate) const HISTORY: &str = "history";
+/// Epoch → its first height and its validator set.
+pub(crate) const EPOCHS: &str = "epochs";
+/// Organisation id → member, present or former.
+pub(crate) const ORGANISATIONS: &str = "organisations";
 /// The consensus driver's own notes; keys and values are its business.
 pub(crate) const CONSENSUS: &str = "consensus";
 
 /// All of them.
-pub(crate) const FAMILIES: [&str; 15] = [
+pub(crate) const FAMILIES: [&str; 17] = [
     META,
     HEADERS,
     BLOCKS,
@@ -51,6 +55,8 @@ pub(crate) const FAMILIES: [&str; 15] = [
     TREE_VALUES,
     TREE_STALE,
     HISTORY,
+    EPOCHS,
+    ORGANISATIONS,
     CONSENSUS,
 ];
 
@@ -75,7 +81,7 @@ pub(crate) mod meta {
 }
 
 /// Value of [`meta::FORMAT`].
-pub(crate) const FORMAT: &[u8] = b"qz-store 1";
+pub(crate) const FORMAT: &[u8] = b"qz-store 2";
 
 /// A key and its value.
 pub type KeyValue = (Vec<u8>, Vec<u8>);
@@ -123,6 +129,10 @@ pub(crate) fn sequence(subject: &SubjectId, sequence: u64) -> [u8; 40] {
     bytes[..32].copy_from_slice(&subject.0.0);
     bytes[32..].copy_from_slice(&sequence.to_be_bytes());
     bytes
+}
+
+pub(crate) fn epoch(epoch: u64) -> [u8; 8] {
+    epoch.to_be_bytes()
 }
 
 pub(crate) fn history(level: u32, index: u64) -> [u8; 12] {

@@ -9,6 +9,7 @@ mod commit;
 mod consensus;
 mod error;
 pub mod failpoint;
+mod governance;
 mod history;
 mod inspect;
 mod keys;
@@ -20,6 +21,7 @@ mod snapshot;
 mod view;
 
 pub use error::StoreError;
+pub use governance::Epoch;
 pub use history::HistoryRange;
 pub use inspect::{Finding, Findings, Inspection, Progress};
 pub use keys::KeyValue;

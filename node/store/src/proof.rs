@@ -1,6 +1,7 @@
 //! Assembling proof bundles.
 
 use crate::error::StoreError;
+use crate::keys;
 use crate::open::Store;
 use crate::read::{StoreView, StoredRecord};
 use qz_chain::state_proof;
@@ -9,8 +10,9 @@ use qz_evidence::codec::Bytes;
 use qz_evidence::history::inclusion_path;
 use qz_evidence::records_tree::RecordsTree;
 use qz_evidence::state_proof::StateProof;
+use qz_evidence::submission::Parsed;
 use qz_evidence::{Hash32, Height, SubjectId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 impl Store {
     /// See [`StoreView::proof`].
@@ -31,7 +33,8 @@ struct ProvedBlock {
 impl StoreView<'_> {
     /// A bundle that proves these records and the states of these subjects under the block of height
     /// `head` (the tip, if none is given). Openings and certificates are left for the caller, who knows
-    /// them. Records given twice are proved once.
+    /// them. Records given twice are proved once. Changes of the consortium that gave a relay its key or its
+    /// roles are proved too, because a verifier knows only the genesis.
     pub fn proof(
         &self, records: &[Hash32], subjects: &[SubjectId], head: Option<Height>,
     ) -> Result<Bundle, StoreError> {
@@ -45,8 +48,7 @@ impl StoreView<'_> {
         Ok(Bundle {
             tag: BundleTag,
             genesis: Bytes(self.genesis_bytes()?),
-            // No kind that changes the validators is accepted yet, so every block is of epoch 0.
-            hand_overs: vec![],
+            hand_overs: self.hand_overs(0, head)?,
             head: Bytes(head_header),
             commit: Bytes(commit),
             entries: self.entries(records, head)?,
@@ -58,20 +60,16 @@ impl StoreView<'_> {
     }
 
     fn entries(&self, hashes: &[Hash32], head: Height) -> Result<Vec<Entry>, StoreError> {
-        let mut records = BTreeMap::new();
-        for hash in hashes {
-            let record = self.record(hash)?.ok_or(StoreError::UnknownRecord(*hash))?;
-            if record.height > head {
-                return Err(StoreError::RecordAfterHead { record: *hash, recorded: record.height, head });
-            }
-            records.insert((record.height, record.index), record);
+        let records = self.with_relays(hashes)?;
+        if let Some(late) = records.values().find(|record| record.height > head) {
+            return Err(StoreError::RecordAfterHead { record: late.hash, recorded: late.height, head });
         }
         let mut blocks: BTreeMap<Height, ProvedBlock> = BTreeMap::new();
         let mut entries = vec![];
         for ((height, index), StoredRecord { bytes, .. }) in records {
             let block = match blocks.entry(height) {
-                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(new) => new.insert(self.proved_block(height, head)?),
+                btree_map::Entry::Occupied(known) => known.into_mut(),
+                btree_map::Entry::Vacant(new) => new.insert(self.proved_block(height, head)?),
             };
             entries.push(Entry {
                 record: Bytes(bytes),
@@ -82,6 +80,44 @@ impl StoreView<'_> {
             });
         }
         Ok(entries)
+    }
+
+    /// Hashes of these records and of the changes of the consortium that a proof of them needs.
+    pub fn records_to_prove(&self, hashes: &[Hash32]) -> Result<Vec<Hash32>, StoreError> {
+        Ok(self.with_relays(hashes)?.values().map(|record| record.hash).collect())
+    }
+
+    fn with_relays(&self, hashes: &[Hash32]) -> Result<BTreeMap<(Height, u32), StoredRecord>, StoreError> {
+        let mut records = BTreeMap::new();
+        let mut pending = hashes.to_vec();
+        while let Some(hash) = pending.pop() {
+            let record = self.record(&hash)?.ok_or(StoreError::UnknownRecord(hash))?;
+            if let btree_map::Entry::Vacant(new) = records.entry((record.height, record.index)) {
+                pending.extend(self.changes_of_relay(&record)?);
+                new.insert(record);
+            }
+        }
+        if records.len() > MAX_ENTRIES {
+            return Err(StoreError::TooManyRecords { found: records.len(), limit: MAX_ENTRIES });
+        }
+        Ok(records)
+    }
+
+    /// The changes of the consortium, before this record, that were about the member which relayed it.
+    fn changes_of_relay(&self, record: &StoredRecord) -> Result<Vec<Hash32>, StoreError> {
+        let corrupt = |error: &dyn std::fmt::Display| StoreError::corrupt(keys::RECORDS, &record.hash.0, error);
+        let submission = record.decode()?.submission;
+        let parsed = Parsed::without_relay_check(&submission).map_err(|error| corrupt(&error))?;
+        let relay = SubjectId::of_organisation(&self.store.chain_id, &parsed.submission().relay);
+        let mut changes = vec![];
+        for (_, hash) in self.records_of_subject(&relay, 0, MAX_ENTRIES)? {
+            let change = self.record(&hash)?.ok_or(StoreError::UnknownRecord(hash))?;
+            if (change.height, change.index) >= (record.height, record.index) {
+                break;
+            }
+            changes.push(hash);
+        }
+        Ok(changes)
     }
 
     fn proved_block(&self, height: Height, head: Height) -> Result<ProvedBlock, StoreError> {

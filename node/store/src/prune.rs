@@ -16,7 +16,7 @@ impl Store {
     /// Deletes in the batch of block `height` what no height within the window needs any more. It is about
     /// one height's worth per block, so that no block pays for many.
     pub(crate) fn prune(&self, view: &StoreView<'_>, height: Height, batch: &mut WriteBatch) -> Result<(), StoreError> {
-        let window = view.stored_params()?.window;
+        let window = view.replay()?.window;
         let Some(oldest) = height.0.checked_sub(window) else { return Ok(()) };
         let pruned = view.pruned()?;
         let last = oldest.min(pruned.0 + MOST_HEIGHTS);

@@ -131,22 +131,6 @@ impl StoreView<'_> {
         self.decode(keys::COMMITS, &keys::height(height)).map(Some)
     }
 
-    /// The validators that decide a height; nothing above the next height.
-    pub fn validators_of(&self, height: Height) -> Result<Option<ValidatorSet>, StoreError> {
-        if height > self.tip.next() {
-            return Ok(None);
-        }
-        // No kind that changes the set is accepted yet, so there is one; headers say so too.
-        let set = self.stored_validators()?;
-        match self.header(height)? {
-            Some(header) if header.validators_hash != set.hash() => {
-                let reason = "the header names another validator set than the stored one";
-                Err(StoreError::corrupt(keys::HEADERS, &keys::height(height), reason))
-            }
-            _ => Ok(Some(set)),
-        }
-    }
-
     /// The genesis document's bytes.
     pub fn genesis_bytes(&self) -> Result<Vec<u8>, StoreError> {
         self.must(keys::META, meta::GENESIS)

@@ -5,7 +5,7 @@ use crate::keys;
 use crate::read::StoreView;
 use jmt::storage::{LeafNode, Node, NodeKey, TreeReader};
 use jmt::{KeyHash, OwnedValue, Version};
-use qz_chain::{Subject, View, ViewError};
+use qz_chain::{Member, Subject, View, ViewError};
 use qz_evidence::genesis::Params;
 use qz_evidence::header::Header;
 use qz_evidence::history::Frontier;
@@ -44,6 +44,9 @@ impl View for StoreView<'_> {
     }
     fn params(&self) -> Result<Params, ViewError> {
         self.stored_params().map_err(ViewError::new)
+    }
+    fn organisations(&self) -> Result<Vec<Member>, ViewError> {
+        self.members().map_err(ViewError::new)
     }
     fn subject(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {
         self.stored_subject(id).map_err(ViewError::new)
