@@ -2,6 +2,7 @@
 //! its own folder; only cards, the body and signatures travel.
 
 use crate::binaries::{Binaries, run};
+use crate::custody;
 use crate::folder::Folder;
 use crate::ports::{NodePorts, Ports};
 use anyhow::{Context, Result};
@@ -68,13 +69,16 @@ pub fn hold(binaries: &Binaries, folder: &Folder, seats: &[Seat], mut progress: 
     let table = folder.ceremony();
     for Seat { member, host, ports } in seats {
         let home = folder.organisation(member.id);
+        let passphrase = custody::choose(&home)?;
+        let passphrase = text(&passphrase)?;
         run(
             &binaries.genesis,
             &[
                 "keygen",
+                "--passphrase-file",
+                passphrase,
                 "--home",
                 text(&home)?,
-                "--no-passphrase",
                 "--org",
                 member.id,
                 "--name-zh",
@@ -91,7 +95,9 @@ pub fn hold(binaries: &Binaries, folder: &Folder, seats: &[Seat], mut progress: 
                 &format!("https://{host}:{}", ports.rpc),
             ],
         )?;
-        run(&binaries.genesis, &["card", "--home", text(&home)?, "-o", text(&card(&table, member))?])?;
+        let card = card(&table, member);
+        let arguments = ["card", "--passphrase-file", passphrase, "--home", text(&home)?, "-o", text(&card)?];
+        run(&binaries.genesis, &arguments)?;
         progress(&format!(
             "{} 自行生成密钥，交出公开名片 · {} made its keys, hands out its card",
             member.name_zh, member.id
@@ -107,7 +113,10 @@ pub fn hold(binaries: &Binaries, folder: &Folder, seats: &[Seat], mut progress: 
     let signatures: Vec<PathBuf> = seats.iter().map(|s| table.join(format!("{}.signature", s.member.id))).collect();
     for (Seat { member, .. }, signature) in seats.iter().zip(&signatures) {
         let home = folder.organisation(member.id);
-        run(&binaries.genesis, &["sign", "--home", text(&home)?, text(&body)?, "-o", text(signature)?])?;
+        let passphrase = custody::passphrase_file(&home);
+        let mut arguments = vec!["sign", "--passphrase-file", text(&passphrase)?, "--home", text(&home)?];
+        arguments.extend([text(&body)?, "-o", text(signature)?]);
+        run(&binaries.genesis, &arguments)?;
     }
     progress("各机构分别签署同一份创世文件 · every organisation signed the same genesis body");
     let genesis = folder.genesis();

@@ -7,9 +7,12 @@ use crate::ports::Ports;
 use anyhow::{Context, Result};
 use std::os::unix::fs::OpenOptionsExt;
 
+/// Whose gateway it is.
+pub const PLATFORM: &str = "platform";
+
 /// Lets the gateway make its folder: configuration, database, master key, demo CA.
 pub fn set_up(binaries: &Binaries, folder: &Folder, ports: &Ports) -> Result<()> {
-    let (home, organisation) = (folder.gateway(), folder.organisation("platform"));
+    let (home, organisation) = (folder.gateway(), folder.organisation(PLATFORM));
     let (listen, portal) = (format!("127.0.0.1:{}", ports.gateway()), portal_url(ports));
     let mut arguments = vec!["admin", "init", "--home", text(&home)?, "--organisation", text(&organisation)?];
     arguments.extend(["--listen", &listen, "--portal-url", &portal, "--attestor", "notary"]);

@@ -10,6 +10,7 @@ pub mod api;
 pub mod binaries;
 pub mod ceremony;
 pub mod chaos;
+pub mod custody;
 pub mod folder;
 pub mod gateway;
 pub mod load;

@@ -1,6 +1,7 @@
 //! What a member organisation does by itself, with nothing but its own folder: ask its node, relay a
 //! signed body to it, attest with its office key.
 
+use crate::custody;
 use anyhow::{Context, Result};
 use qz_client::{Client, ClientConfig, ClientError, Finalised, Relay, Status};
 use qz_evidence::codec::decode_strict;
@@ -26,7 +27,7 @@ pub struct MemberClient {
 impl MemberClient {
     /// Opens the folder; calls only this member's own node.
     pub fn open(home: &Path) -> Result<Self> {
-        let home = Home::open(home)?;
+        let home = custody::open(home)?;
         let org = home.organisation().id.clone();
         let config = ClientConfig::from_home(&home)?.only(std::slice::from_ref(&org))?;
         let relay = Relay::from_home(&home)?;

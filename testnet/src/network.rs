@@ -3,6 +3,7 @@
 
 use crate::binaries::Binaries;
 use crate::ceremony::{self, MEMBERS, text};
+use crate::custody;
 use crate::folder::{Description, Folder};
 use crate::gateway;
 use crate::member::MemberClient;
@@ -122,8 +123,10 @@ impl Network {
         let program = self.binaries.node.clone();
         let node = self.node_mut(id)?;
         ensure!(node.process.is_none(), "the node of {id} runs already");
-        node.process =
-            Some(Process::spawn(&format!("qz-node ({id})"), &program, &["run", "--home", text(&home)?], &[], &log)?);
+        let passphrase = custody::passphrase_file(&home);
+        let environment = [(custody::VARIABLE, text(&passphrase)?)];
+        let arguments = ["run", "--home", text(&home)?];
+        node.process = Some(Process::spawn(&format!("qz-node ({id})"), &program, &arguments, &environment, &log)?);
         Ok(())
     }
 
@@ -173,7 +176,10 @@ impl Network {
         let home = self.folder.gateway();
         let log = self.folder.logs().join("gateway.log");
         let arguments = ["serve", "--home", text(&home)?];
-        self.gateway = Some(Process::spawn("qz-gateway", &self.binaries.gateway, &arguments, environment, &log)?);
+        // The gateway relays for the platform and so needs its relay key.
+        let passphrase = custody::passphrase_file(&self.folder.organisation(gateway::PLATFORM));
+        let environment = [environment, &[(custody::VARIABLE, text(&passphrase)?)]].concat();
+        self.gateway = Some(Process::spawn("qz-gateway", &self.binaries.gateway, &arguments, &environment, &log)?);
         self.describe()
     }
 

@@ -7,6 +7,7 @@ use super::plan::{NodeIndex, Plan};
 use super::stage::{self, Stage};
 use crate::binaries::Binaries;
 use crate::ceremony::{self, Seat, text};
+use crate::custody;
 use crate::folder::{Folder, make};
 use crate::member::MemberClient;
 use crate::process::Process;
@@ -135,18 +136,19 @@ impl Cluster {
         let binary = self.binaries.node.clone();
         let node = self.node(index);
         let arguments = [&namespace, text(&binary)?, "run", "--home", text(&node.home)?];
-        let mut environment = vec![];
+        let passphrase = custody::passphrase_file(&node.home);
+        let mut environment = vec![(custody::VARIABLE, text(&passphrase)?)];
         let library;
         if let Some(clock) = &node.clock {
             library = stage::clock_library()?;
-            environment = vec![
+            environment.extend([
                 ("LD_PRELOAD", text(&library)?),
                 ("FAKETIME_TIMESTAMP_FILE", text(clock)?),
                 ("FAKETIME_CACHE_DURATION", "1"),
                 // Only the time of day is wrong; time-outs are measured by the monotonic clock.
                 ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
                 ("DONT_FAKE_MONOTONIC", "1"),
-            ];
+            ]);
         }
         let name = format!("qz-node {index} ({})", node.seat.member.id);
         node.process = Some(Process::spawn(&name, Path::new(program), &arguments, &environment, &node.log)?);

@@ -5,10 +5,11 @@
 
 use super::book::Book;
 use super::seed::Numbers;
+use crate::custody;
 use crate::member::Office;
 use crate::party::Party;
 use anyhow::{Context, Result, anyhow};
-use qz_client::{Client, ClientConfig, ClientError, Finalised, Home, Relay};
+use qz_client::{Client, ClientConfig, ClientError, Finalised, Relay};
 use qz_evidence::commitment::{Opening, name};
 use qz_evidence::hash::sha256;
 use qz_evidence::keys::PublicKey;
@@ -69,7 +70,7 @@ impl Load {
     pub async fn prepare(ground: &Ground<'_>, workers: usize) -> Result<(Self, Vec<Party>)> {
         let mut carriers = vec![];
         for home in &ground.homes {
-            let home = Home::open(home)?;
+            let home = custody::open(home)?;
             let client = Client::new(&ClientConfig::from_home(&home)?)?;
             carriers.push(Carrier { client, relay: Relay::from_home(&home)? });
         }
