@@ -93,6 +93,77 @@ pub fn inclusion_path<E>(
     Ok(path)
 }
 
+/// Root over the first `size` leaves; `perfect` as for [`inclusion_path`].
+pub fn root<E>(size: u64, perfect: &mut impl FnMut(u32, u64) -> Result<Hash32, E>) -> Result<Hash32, E> {
+    if size == 0 { Ok(empty_root()) } else { range_root(0, size, perfect) }
+}
+
+/// Proof that the tree over the first `second` leaves continues the one over the first `first` of them,
+/// 1 ≤ `first` ≤ `second`, bottom up (RFC 9162 §2.1.4.1); `perfect` as for [`inclusion_path`].
+pub fn consistency_path<E>(
+    first: u64, second: u64, perfect: &mut impl FnMut(u32, u64) -> Result<Hash32, E>,
+) -> Result<Vec<Hash32>, E> {
+    let mut path = vec![];
+    // Walk down to where the first tree ends. While its right edge is the left edge of what remains, its
+    // root is known to the verifier and left out.
+    let (mut start, mut end, mut is_first_root) = (0, second, true);
+    while end > first {
+        let middle = start + split(end - start);
+        if first <= middle {
+            path.push(range_root(middle, end, perfect)?);
+            end = middle;
+        } else {
+            path.push(range_root(start, middle, perfect)?);
+            start = middle;
+            is_first_root = false;
+        }
+    }
+    if !is_first_root {
+        path.push(range_root(start, end, perfect)?);
+    }
+    path.reverse();
+    Ok(path)
+}
+
+/// Does the tree of `second` leaves with `second_root` continue the one of `first` leaves with
+/// `first_root` (RFC 9162 §2.1.4.2)? The empty tree, whose continuation proves nothing, is refused.
+pub fn is_consistent(first: u64, first_root: &Hash32, second: u64, second_root: &Hash32, path: &[Hash32]) -> bool {
+    if first == 0 || first > second {
+        return false;
+    }
+    if first == second {
+        return path.is_empty() && first_root == second_root;
+    }
+    let mut path = path.iter();
+    // The root of a perfect first tree is where the path begins, and known.
+    let seed = if first.is_power_of_two() { Some(first_root) } else { path.next() };
+    let Some(seed) = seed else { return false };
+    let (mut position, mut last) = (first - 1, second - 1);
+    while position & 1 == 1 {
+        position >>= 1;
+        last >>= 1;
+    }
+    let (mut of_first, mut of_second) = (*seed, *seed);
+    for sibling in path {
+        if last == 0 {
+            return false;
+        }
+        if position & 1 == 1 || position == last {
+            of_first = node_hash(sibling, &of_first);
+            of_second = node_hash(sibling, &of_second);
+            while position & 1 == 0 && position != 0 {
+                position >>= 1;
+                last >>= 1;
+            }
+        } else {
+            of_second = node_hash(&of_second, sibling);
+        }
+        position >>= 1;
+        last >>= 1;
+    }
+    last == 0 && of_first == *first_root && of_second == *second_root
+}
+
 /// Largest power of two below `n` (n ≥ 2).
 fn split(n: u64) -> u64 {
     1 << (63 - (n - 1).leading_zeros())
@@ -188,5 +259,42 @@ mod tests {
             Frontier::from_parts(size + 1, peaks.to_vec()).is_some(),
             (size + 1).count_ones() == size.count_ones()
         );
+    }
+
+    #[test]
+    fn every_tree_up_to_70_is_consistent_with_its_beginnings_and_with_nothing_else() {
+        let mut frontier = Frontier::default();
+        let mut nodes = HashMap::new();
+        let mut roots = vec![empty_root()];
+        for n in 0..70u64 {
+            let leaf = leaf_hash(&n.to_be_bytes());
+            nodes.insert((0, n), leaf);
+            nodes.extend(frontier.append(leaf).into_iter().map(|(l, i, h)| ((l, i), h)));
+            roots.push(frontier.root());
+        }
+        let mut perfect = |level, i| nodes.get(&(level, i)).copied().ok_or(());
+        for second in 1..=70u64 {
+            let second_root = roots[second as usize];
+            assert_eq!(root(second, &mut perfect), Ok(second_root));
+            for first in 1..=second {
+                let first_root = roots[first as usize];
+                let path = consistency_path(first, second, &mut perfect).unwrap();
+                assert!(is_consistent(first, &first_root, second, &second_root, &path), "{first} {second}");
+                assert!(!is_consistent(first, &roots[0], second, &second_root, &path));
+                assert!(!is_consistent(first, &first_root, second, &roots[0], &path));
+                assert!(!is_consistent(first, &first_root, second, &second_root, &[&path[..], &[first_root]].concat()));
+                assert!(!is_consistent(second + 1, &first_root, second, &second_root, &path));
+                if let Some((_, shorter)) = path.split_last() {
+                    assert!(!is_consistent(first, &first_root, second, &second_root, shorter));
+                    assert!(!is_consistent(first, &first_root, second, &second_root, &path[1..]));
+                    for index in 0..path.len() {
+                        let mut flipped = path.clone();
+                        flipped[index].0[31] ^= 1;
+                        assert!(!is_consistent(first, &first_root, second, &second_root, &flipped));
+                    }
+                }
+            }
+        }
+        assert!(!is_consistent(0, &empty_root(), 1, &roots[1], &[]));
     }
 }

@@ -4,10 +4,11 @@
 //! Calls block. A block is executed at most once per process in the usual case: changes of proposed
 //! and checked blocks are kept until one of them is decided.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use qz_chain::execute::{BlockError, ExecuteError, Refusal};
 use qz_chain::{Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
@@ -15,6 +16,7 @@ use qz_evidence::codec::{CodecError, decode_strict, encode};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::genesis::Genesis;
 use qz_evidence::header::Header;
+use qz_evidence::history;
 use qz_evidence::submission::Parsed;
 use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
@@ -24,6 +26,12 @@ use crate::high_water::{HighWater, Mark, MarkError};
 use crate::members::Membership;
 use crate::mempool::pool::Waiting;
 
+/// Sizes by which a proof is estimated before it is made: a hash in a path, an encoded header, the proof
+/// of a small state (about twenty siblings), and a commit certificate with what holds it all together.
+const HASH_BYTES: usize = 34;
+const HEADER_BYTES: usize = 420;
+const STATE_PROOF_BYTES: usize = 1024;
+const FIXED_PROOF_BYTES: usize = 4096;
 /// Executed blocks that are kept for the decision.
 const MAX_EXECUTED: usize = 4;
 
@@ -76,6 +84,20 @@ pub enum LedgerError {
         #[source]
         source: BlockRefusal,
     },
+    /// A proof is not made, because it would be larger than a proof may be.
+    #[error("the proof would be larger than {limit} bytes: ask for fewer records or subjects at a time")]
+    ProofTooLarge {
+        /// Largest proof in bytes.
+        limit: usize,
+    },
+    /// A stored record holds no submission.
+    #[error("record {hash} holds no submission: {reason}")]
+    Record {
+        /// The record.
+        hash: Hash32,
+        /// What it holds instead.
+        reason: String,
+    },
     /// Certificate and block do not belong together.
     #[error("the certificate of height {height} is for block {certified}, not {executed}")]
     OtherBlock {
@@ -119,6 +141,26 @@ pub struct Built {
     pub id: Hash32,
     /// Submissions that do not apply, by body digest.
     pub refused: Vec<(Hash32, Reject)>,
+}
+
+/// The history up to a block, for a transparency log's clients.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    /// Root over the headers up to and including the block's.
+    pub root: Hash32,
+    pub header: Vec<u8>,
+    /// None for the genesis.
+    pub commit: Option<Vec<u8>>,
+    /// Inclusion path of the block's header under `root`.
+    pub path: Vec<Hash32>,
+}
+
+/// That one history continues another.
+#[derive(Debug)]
+pub(crate) struct Consistency {
+    pub from_root: Hash32,
+    pub to_root: Hash32,
+    pub path: Vec<Hash32>,
 }
 
 /// What a commit recorded.
@@ -308,8 +350,12 @@ impl Ledger {
                 executed: changes.block_id,
             });
         }
+        let begun = Instant::now();
         self.store.commit(&changes, certificate, bytes)?;
+        let took = begun.elapsed();
         let header = self.store.view()?.tip_header()?;
+        let interval_ms = header.time_ms.saturating_sub(self.head().header.time_ms);
+        crate::metrics::get().committed(changes.records.len(), interval_ms, took);
         let head = head_of(header);
         let mark = Mark { height: head.height, block_id: head.block_id };
         self.high_water.lock().unwrap_or_else(PoisonError::into_inner).raise(mark)?;
@@ -345,10 +391,37 @@ impl Ledger {
         Ok(self.store.view()?.header_bytes(Height(height))?)
     }
 
+    /// Header of a height that is committed.
+    pub(crate) fn decoded_header(&self, height: u64) -> Result<Header, LedgerError> {
+        self.store.header(Height(height))?.ok_or(LedgerError::MissingHeader(height))
+    }
+
+    /// The checkpoint of a block; none above the head.
+    pub(crate) fn checkpoint(&self, height: u64) -> Result<Option<Checkpoint>, LedgerError> {
+        let view = self.store.view()?;
+        let Some(header) = view.header_bytes(Height(height))? else { return Ok(None) };
+        let commit = view.commit_bytes(Height(height))?;
+        let mut node = |level, index| view.history_node(level, index);
+        let size = height + 1;
+        let root = history::root(size, &mut node)?;
+        let path = history::inclusion_path(height, size, &mut node)?;
+        Ok(Some(Checkpoint { root, header, commit, path }))
+    }
+
+    /// That the history of `to` headers continues that of `from`; both at most the head's height + 1.
+    pub(crate) fn consistency(&self, from: u64, to: u64) -> Result<Consistency, LedgerError> {
+        let view = self.store.view()?;
+        let mut node = |level, index| view.history_node(level, index);
+        Ok(Consistency {
+            from_root: history::root(from, &mut node)?,
+            to_root: history::root(to, &mut node)?,
+            path: history::consistency_path(from, to, &mut node)?,
+        })
+    }
+
     /// Time of a committed block.
     pub(crate) fn time_of(&self, height: u64) -> Result<u64, LedgerError> {
-        let header = self.store.header(Height(height))?;
-        Ok(header.ok_or(LedgerError::MissingHeader(height))?.time_ms)
+        Ok(self.decoded_header(height)?.time_ms)
     }
 
     /// Encoded commit certificate of a height; none for the genesis.
@@ -390,19 +463,41 @@ impl Ledger {
     }
 
     /// A proof bundle of these records, of the subjects that they touch and of these subjects, under
-    /// the block `head`, else under the last one.
+    /// the block `head`, else under the last one. Refused before anything is built if it would be larger
+    /// than `max_bytes`.
     pub(crate) fn proof(
-        &self, records: &[Hash32], subjects: &[SubjectId], head: Option<u64>,
+        &self, records: &[Hash32], subjects: &[SubjectId], head: Option<u64>, max_bytes: usize,
     ) -> Result<Vec<u8>, LedgerError> {
         let view = self.store.view()?;
-        let mut touched = subjects.to_vec();
-        let records = view.records_to_prove(records)?;
+        let tree_depth = |leaves: u64| u64::BITS - leaves.leading_zeros();
+        let history_bytes = HASH_BYTES * tree_depth(view.tip_height().0) as usize;
+        let mut size = FIXED_PROOF_BYTES + self.genesis.bytes().len();
+        let grow = |size: &mut usize, bytes: usize| {
+            *size = size.saturating_add(bytes);
+            if *size > max_bytes { Err(LedgerError::ProofTooLarge { limit: max_bytes }) } else { Ok(()) }
+        };
+        let records: BTreeSet<_> = view.records_to_prove(records)?.into_iter().collect();
+        let mut touched: BTreeSet<_> = subjects.iter().copied().collect();
+        grow(&mut size, touched.len().saturating_mul(STATE_PROOF_BYTES))?;
         for hash in &records {
-            if let Some(record) = view.record(hash)? {
-                touched.extend(record.decode()?.links.iter().map(|link| link.subject));
+            let record = view.record(hash)?.ok_or(StoreError::UnknownRecord(*hash))?;
+            let count = view.header(record.height)?.map_or(0, |header| header.record_count);
+            let paths = history_bytes + HASH_BYTES * tree_depth(count.into()) as usize;
+            grow(&mut size, record.bytes.len() + HEADER_BYTES + paths)?;
+            for link in record.decode()?.links {
+                if touched.insert(link.subject) {
+                    grow(&mut size, STATE_PROOF_BYTES)?;
+                }
             }
         }
-        Ok(encode(&view.proof(&records, &touched, head.map(Height))?))
+        let records: Vec<_> = records.into_iter().collect();
+        let touched: Vec<_> = touched.into_iter().collect();
+        let bytes = encode(&view.proof(&records, &touched, head.map(Height))?);
+        // The estimate knows neither large states nor hand-overs.
+        if bytes.len() > max_bytes {
+            return Err(LedgerError::ProofTooLarge { limit: max_bytes });
+        }
+        Ok(bytes)
     }
 
     /// A proof bundle of the history of a subject, or of a part of it.
@@ -412,7 +507,10 @@ impl Ledger {
 
     /// Writes to the consensus scratch area; synced on return.
     pub(crate) fn scratch_put(&self, pairs: &[ScratchEntry]) -> Result<(), LedgerError> {
-        Ok(self.store.consensus_put(pairs)?)
+        let begun = Instant::now();
+        self.store.consensus_put(pairs)?;
+        crate::metrics::get().fsync("proposals", begun.elapsed());
+        Ok(())
     }
 
     /// Reads from the consensus scratch area.

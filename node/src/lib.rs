@@ -14,6 +14,7 @@ mod home_lock;
 mod ledger;
 mod members;
 mod mempool;
+mod metrics;
 mod node;
 mod paths;
 mod peering;
@@ -28,12 +29,13 @@ mod snapshot;
 mod testing;
 
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use config::NodeConfig;
@@ -43,10 +45,8 @@ use node::{Ending, PortBusy};
 
 /// Exit code when a port or the folder is in use.
 const BUSY: u8 = 2;
-/// What is logged unless the configuration or `RUST_LOG` says otherwise. The engine is talkative, and
-/// its network logs every failed call of a peer that is down; the submission network says that once.
-const DEFAULT_LOG: &str = "info,arc_malachitebft=warn,arc_malachitebft_network=off,\
-    arc_malachitebft_discovery=off,ractor=warn,libp2p=warn,libp2p_gossipsub=error";
+/// Exit code when the configuration is refused: trying again is useless (`EX_CONFIG` of sysexits.h).
+const MISCONFIGURED: u8 = 78;
 
 /// Time for the last tasks to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -65,6 +65,8 @@ enum Command {
         /// 组织目录 · the organisation's folder, with genesis.qz
         #[arg(long)]
         home: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
     },
     /// 检查已停止节点的全部数据 · check everything that a stopped node keeps; exit code 1: something is wrong,
     /// 2: nothing could be checked
@@ -96,34 +98,74 @@ enum Command {
         /// 组织目录 · the organisation's folder
         #[arg(long)]
         home: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
     },
+    /// 显示生效的配置及每项的来源 · show the effective configuration and where each value comes from
+    Config {
+        /// 组织目录 · the organisation's folder
+        #[arg(long)]
+        home: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
+        /// 输出 JSON · print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct Settings {
+    /// 设置一项配置，优先于环境变量与 node.json · set an option, over environment and node.json
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 /// The program `qz-node`.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Run { home } => run(&home, Arc::new(Honest)),
+        Command::Run { home, settings } => run(&home, &settings.set, Arc::new(Honest)),
         Command::Doctor { home, replay, json } => return doctor::run(&home, doctor::Options { replay, json }),
         Command::Snapshot { action } => snapshot::run(&action),
         Command::Repair { home } => recovery::repair(&home),
-        Command::Status { home } => status(&home),
+        Command::Status { home, settings } => status(&home, &settings.set),
+        Command::Config { home, settings, json } => config(&home, &settings.set, json),
     };
     match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("qz-node: {error:#}");
-            let busy = error.downcast_ref::<PortBusy>().is_some()
+            let is_busy = error.is::<PortBusy>()
                 || matches!(error.downcast_ref::<LockError>(), Some(LockError::Held { .. }));
-            ExitCode::from(if busy { BUSY } else { 1 })
+            ExitCode::from(if is_busy {
+                BUSY
+            } else if error.is::<Misconfigured>() {
+                MISCONFIGURED
+            } else {
+                1
+            })
         }
     }
 }
 
-fn run(home: &std::path::Path, conduct: Arc<dyn Conduct>) -> anyhow::Result<ExitCode> {
-    let config = NodeConfig::load(home)?;
-    let filter =
-        EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(config.log().unwrap_or(DEFAULT_LOG)))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+/// The configuration is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("配置有误 · the configuration is refused")]
+struct Misconfigured;
+
+fn configuration(home: &Path, flags: &[String]) -> anyhow::Result<NodeConfig> {
+    NodeConfig::load(home, flags).map_err(|error| anyhow::Error::new(Misconfigured).context(format!("{error:#}")))
+}
+
+fn run(home: &Path, flags: &[String], conduct: Arc<dyn Conduct>) -> anyhow::Result<ExitCode> {
+    let config = configuration(home, flags)?;
+    let filter = EnvFilter::try_new(config.log()).context("RUST_LOG")?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    if config.log_is_json() {
+        log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+    } else {
+        log.init();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let ending = runtime.block_on(node::run(home, &config, conduct)).map_err(|error| with_advice(error, home))?;
     // All tasks must be gone, and with them the database, before the process ends.
@@ -133,25 +175,46 @@ fn run(home: &std::path::Path, conduct: Arc<dyn Conduct>) -> anyhow::Result<Exit
         Ending::Failed => Ok(ExitCode::FAILURE),
         Ending::Restart => {
             let program = std::env::current_exe()?;
+            let settings = flags.iter().flat_map(|flag| ["--set", flag]);
             // Same process id, so that a supervisor notices nothing. Returns only if it fails.
-            let error = std::process::Command::new(program).args(["run", "--home"]).arg(home).exec();
+            let error = std::process::Command::new(program).args(["run", "--home"]).arg(home).args(settings).exec();
             Err(error.into())
         }
     }
 }
 
-fn with_advice(error: anyhow::Error, home: &std::path::Path) -> anyhow::Error {
+fn with_advice(error: anyhow::Error, home: &Path) -> anyhow::Error {
     match recovery::advice(error.as_ref(), home) {
         Some(advice) => error.context(advice),
         None => error,
     }
 }
 
-fn status(home: &std::path::Path) -> anyhow::Result<ExitCode> {
-    let config = NodeConfig::load(home)?;
+fn status(home: &Path, flags: &[String]) -> anyhow::Result<ExitCode> {
+    let config = configuration(home, flags)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(rpc::status::ask(home, &config))?;
     println!("{status}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(home: &Path, flags: &[String], json: bool) -> anyhow::Result<ExitCode> {
+    let config = configuration(home, flags)?;
+    let home = qz_genesis::Home::open(home)?;
+    let organisation = home.organisation();
+    let card = organisation.validator.as_ref().with_context(|| format!("{} runs no validator", organisation.id))?;
+    let effective = config.effective(card)?;
+    if json {
+        let all: serde_json::Map<_, _> = effective
+            .into_iter()
+            .map(|(key, value, source)| (key, serde_json::json!({ "value": value, "source": source.to_string() })))
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&all)?);
+    } else {
+        for (key, value, source) in effective {
+            println!("{key} = {value}  # {source}");
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -26,7 +26,6 @@ use crate::home_lock::HomeLock;
 use crate::ledger::Ledger;
 use crate::members::{Members, OwnNode};
 use crate::mempool::Mempool;
-use crate::mempool::pool::Limits;
 use crate::mempool::swarm::{self, SubmissionSwarm};
 use crate::mempool::tips::Tips;
 use crate::paths;
@@ -76,7 +75,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         .as_ref()
         .ok_or_else(|| anyhow!("{} runs no validator according to the genesis", organisation.id))?;
     let listen = config.listen(card)?;
-    let rpc_listener = bind(&listen)?;
+    let ports = bind(&listen)?;
     let network_key = peer::keypair(&home.key(Purpose::Network)?)?;
     let consensus_key = Arc::new(home.key(Purpose::Consensus)?);
 
@@ -88,7 +87,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         organisation = %organisation.id, chain = %genesis.chain_id(), height = head.height,
         "ledger opened"
     );
-    let (mempool, outgoing) = Mempool::new(ledger.clone(), Limits::default());
+    let (mempool, outgoing) = Mempool::new(ledger.clone(), config.mempool());
     let tips = Arc::new(Tips::new(head.height));
     let wal = paths::wal(home_path);
     let fresh = (ledger.is_fresh() || snapshot::is_as_imported(home_path, head.height))
@@ -131,9 +130,9 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
     let swarm = tokio::spawn(swarm.run());
 
     let (stop, stopped) = watch::channel(false);
-    let api = rpc::Api {
+    let api = rpc::Api::new(rpc::Parts {
         organisation: organisation.id.clone(),
-        genesis: Arc::new(genesis.clone()),
+        genesis: genesis.clone(),
         ledger: ledger.clone(),
         mempool: mempool.clone(),
         tips: tips.clone(),
@@ -141,8 +140,12 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         own: Arc::new(own),
         stats: stats.clone(),
         health: health.clone(),
-    };
-    let rpc = tokio::spawn(rpc::serve(rpc_listener, tls, api, until(stopped.clone())));
+        data: paths::data(home_path),
+        limits: config.rpc(),
+        closing: stopped.clone(),
+    });
+    let monitor = ports.monitor.map(|listener| tokio::spawn(rpc::monitor::serve(listener, api.clone())));
+    let rpc = tokio::spawn(rpc::serve(ports.rpc, tls, api, until(stopped.clone())));
 
     let consensus = Consensus {
         genesis: &genesis,
@@ -180,10 +183,8 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
             tracing::info!(signal = signal?, "stopping");
             Ending::Stopped
         }
-        reason = health.failed() => {
-            tracing::error!(%reason, "stopping");
-            Ending::Failed
-        }
+        // The reason was logged where it was found.
+        _ = health.failed() => Ending::Failed,
     };
     if ending == Ending::Failed {
         tokio::time::sleep(LAST_WORDS).await;
@@ -196,6 +197,9 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         let _ = tokio::time::timeout(SHUTDOWN, consensus).await;
     }
     let _ = rpc.await;
+    if let Some(monitor) = monitor {
+        monitor.abort();
+    }
     swarm.abort();
     Ok(ending)
 }
@@ -237,6 +241,7 @@ impl Consensus<'_> {
             Some(journal) => engine::clearance(journal, start, self.wal)
                 .map_err(|error| anyhow!("cannot tell what may be signed: {error:#}"))?,
         };
+        self.health.observe_through(observe);
         if let Some(height) = observe {
             tracing::warn!(through = height, "observing without a vote");
         }
@@ -267,7 +272,7 @@ impl Consensus<'_> {
             ledger: self.ledger.clone(),
             mempool: self.mempool.clone(),
             tips: self.tips.clone(),
-            pace: self.config.pace()?,
+            pace: self.config.pace(),
             chain_id: self.genesis.chain_id(),
             me: Address(validators::address(&self.card.consensus_key).0),
             conduct: self.conduct.clone(),
@@ -275,6 +280,7 @@ impl Consensus<'_> {
             keeper: self.keeper.clone(),
             stats: self.stats.clone(),
             observe_through: observe,
+            health: self.health.clone(),
         });
         let outcome = tokio::select! {
             outcome = driver.run(&mut engine.channels) => outcome.map(Some),
@@ -312,8 +318,14 @@ impl Consensus<'_> {
     }
 }
 
-/// Tries all three ports, so that a busy one gives one clear line; keeps the RPC's.
-fn bind(listen: &Listen) -> anyhow::Result<tokio::net::TcpListener> {
+/// Ports that are kept from the start.
+struct Ports {
+    rpc: tokio::net::TcpListener,
+    monitor: Option<tokio::net::TcpListener>,
+}
+
+/// Tries all ports, so that a busy one gives one clear line; keeps those of the RPC and the monitor.
+fn bind(listen: &Listen) -> anyhow::Result<Ports> {
     let try_bind = |address: SocketAddr, purpose| match TcpListener::bind(address) {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(PortBusy { address, purpose }.into()),
@@ -321,9 +333,14 @@ fn bind(listen: &Listen) -> anyhow::Result<tokio::net::TcpListener> {
     };
     try_bind(listen.consensus, "consensus")?;
     try_bind(listen.mempool, "submissions")?;
-    let listener = try_bind(listen.rpc, "RPC")?;
-    listener.set_nonblocking(true)?;
-    Ok(tokio::net::TcpListener::from_std(listener)?)
+    let keep = |address, purpose| -> anyhow::Result<_> {
+        let listener = try_bind(address, purpose)?;
+        listener.set_nonblocking(true)?;
+        Ok(tokio::net::TcpListener::from_std(listener)?)
+    };
+    let rpc = keep(listen.rpc, "RPC")?;
+    let monitor = listen.monitor.map(|address| keep(address, "metrics and health")).transpose()?;
+    Ok(Ports { rpc, monitor })
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

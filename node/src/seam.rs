@@ -14,5 +14,5 @@ pub use crate::mempool::pool::Waiting;
 
 /// Runs the node of an organisation's folder with another conduct than the honest one.
 pub fn run(home: &Path, conduct: Arc<dyn Conduct>) -> anyhow::Result<ExitCode> {
-    crate::run(home, conduct)
+    crate::run(home, &[], conduct)
 }

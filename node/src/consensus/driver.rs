@@ -30,6 +30,7 @@ use super::gate::Gatekeeper;
 use super::proposals::Proposals;
 use crate::clock::now_ms;
 use crate::credit::Credit;
+use crate::health::Health;
 use crate::ledger::{Ledger, LedgerError};
 use crate::members::{Members, engine_peer};
 use crate::mempool::Mempool;
@@ -81,6 +82,7 @@ pub(crate) struct Driver {
     publishers: HashMap<PeerId, Address>,
     /// Set on a node that must not sign up to this height.
     observe_through: Option<u64>,
+    health: Health,
     proposals: Proposals,
     assembler: Assembler,
     future: FutureBlocks,
@@ -117,12 +119,13 @@ pub(crate) struct Parts {
     pub keeper: Arc<Gatekeeper>,
     pub stats: Arc<PeerStats>,
     pub observe_through: Option<u64>,
+    pub health: Health,
 }
 
 impl Driver {
     /// A driver at the ledger's head.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { ledger, mempool, tips, pace, chain_id, me, conduct, members, keeper, stats, observe_through } =
+        let Parts { ledger, mempool, tips, pace, chain_id, me, conduct, members, keeper, stats, observe_through, health } =
             parts;
         let max_block_bytes = ledger.max_block_bytes();
         Self {
@@ -152,6 +155,7 @@ impl Driver {
             keeper,
             stats,
             observe_through,
+            health,
         }
     }
 
@@ -210,6 +214,7 @@ impl Driver {
                 if round != Round::ZERO {
                     tracing::info!(%height, round = round.as_i64(), ?role, "round started");
                 }
+                crate::metrics::get().started_round(round.as_i64());
                 (self.height, self.round) = (height, round);
                 let known = blocking(|| self.on_started_round(height, round))?;
                 let _ = reply_value.send(known);

@@ -218,10 +218,13 @@ impl Journal {
         if self.poisoned {
             return Err(JournalError::Poisoned(self.path.clone()));
         }
+        let begun = std::time::Instant::now();
         self.file.write_all(&encode(intent)).and_then(|()| self.file.sync_data()).map_err(|source| {
             self.poisoned = true;
             JournalError::Io { path: self.path.clone(), source }
-        })
+        })?;
+        crate::metrics::get().fsync("journal", begun.elapsed());
+        Ok(())
     }
 }
 

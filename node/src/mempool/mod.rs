@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
 use qz_chain::Reject;
-use qz_evidence::Hash32;
 use qz_evidence::submission::Parsed;
-use tokio::sync::{Notify, mpsc, oneshot};
+use qz_evidence::{Hash32, OrgId};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::ledger::{Committed, Ledger, LedgerError};
 use crate::refusal::Refusal;
@@ -36,6 +36,17 @@ pub(crate) enum Fate {
     Final(u64),
     /// It never will be.
     Refused(Refusal),
+}
+
+/// A submission that was queued here and refused later.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    /// Digest of the body.
+    pub digest: Hash32,
+    /// Who relayed it.
+    pub relay: OrgId,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 /// What a gossiped message was worth.
@@ -67,6 +78,7 @@ pub(crate) struct Mempool {
     inner: Mutex<Inner>,
     work: Notify,
     outgoing: mpsc::Sender<Arc<[u8]>>,
+    refusals: broadcast::Sender<Refused>,
 }
 
 #[derive(Debug)]
@@ -101,7 +113,8 @@ impl Mempool {
             waiters: HashMap::new(),
             sweep_at: SWEEP_WAITERS,
         };
-        let mempool = Self { ledger, inner: Mutex::new(inner), work: Notify::new(), outgoing };
+        let (refusals, _) = broadcast::channel(1024);
+        let mempool = Self { ledger, inner: Mutex::new(inner), work: Notify::new(), outgoing, refusals };
         (Arc::new(mempool), spread)
     }
 
@@ -113,6 +126,10 @@ impl Mempool {
     /// Takes a client's submission and what it says: checked now, refused with a reason or queued and
     /// spread. A body that is final already or waits already is no error.
     pub(crate) fn submit_parsed(&self, bytes: &[u8], parsed: Parsed) -> Result<Taken, SubmitError> {
+        self.take(bytes, parsed).inspect_err(count_refusal)
+    }
+
+    fn take(&self, bytes: &[u8], parsed: Parsed) -> Result<Taken, SubmitError> {
         let digest = parsed.digest();
         if let Some(stored) = self.ledger.record_of_body(&digest)? {
             return Ok(Taken::Final(stored.height.0));
@@ -204,7 +221,10 @@ impl Mempool {
     pub(crate) fn refuse(&self, refused: Vec<(Hash32, Reject)>) {
         let mut inner = self.lock();
         for (digest, reject) in refused {
-            inner.resolve_refused(digest, Refusal::Rules(reject));
+            if let Some(refused) = inner.resolve_refused(digest, Refusal::Rules(reject)) {
+                // Nobody may be listening.
+                let _ = self.refusals.send(refused);
+            }
         }
     }
 
@@ -257,6 +277,11 @@ impl Mempool {
         self.lock().refused.get(digest).cloned()
     }
 
+    /// Submissions that are refused from now on after they were queued.
+    pub(crate) fn refused(&self) -> broadcast::Receiver<Refused> {
+        self.refusals.subscribe()
+    }
+
     /// Whether this body waits.
     pub(crate) fn contains(&self, digest: &Hash32) -> bool {
         self.lock().pool.get(digest).is_some()
@@ -267,28 +292,43 @@ impl Mempool {
         self.lock().pool.len()
     }
 
+    /// How many submissions wait, and their bytes.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.pool.len(), inner.pool.bytes())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Counts what a submitter is refused for.
+fn count_refusal(error: &SubmitError) {
+    if let SubmitError::Refused(refusal) = error {
+        crate::metrics::get().rejected(refusal.text().0);
+    }
+}
+
 impl Inner {
     fn resolve_final(&mut self, digest: &Hash32, height: u64) {
-        self.pool.remove(digest);
+        if let Some(waited) = self.pool.remove(digest) {
+            crate::metrics::get().finalised(waited.since);
+        }
         self.refused.remove(digest);
         for waiter in self.waiters.remove(digest).unwrap_or_default() {
             let _ = waiter.send(Fate::Final(height));
         }
     }
 
-    fn resolve_refused(&mut self, digest: Hash32, refusal: Refusal) {
-        if self.pool.remove(&digest).is_none() {
-            return;
-        }
+    fn resolve_refused(&mut self, digest: Hash32, refusal: Refusal) -> Option<Refused> {
+        let waited = self.pool.remove(&digest)?;
         if let Refusal::Rules(Reject::Duplicate { recorded }) = &refusal {
-            return self.resolve_final(&digest, recorded.0);
+            self.resolve_final(&digest, recorded.0);
+            return None;
         }
         tracing::info!(%digest, %refusal, "submission refused after it was queued");
+        crate::metrics::get().rejected(refusal.text().0);
         for waiter in self.waiters.remove(&digest).unwrap_or_default() {
             let _ = waiter.send(Fate::Refused(refusal.clone()));
         }
@@ -298,7 +338,8 @@ impl Inner {
             self.refused.remove(&oldest);
         }
         self.refused_order.push_back(digest);
-        self.refused.insert(digest, refusal);
+        self.refused.insert(digest, refusal.clone());
+        Some(Refused { digest, relay: waited.parsed.submission().relay.clone(), refusal })
     }
 }
 

@@ -155,6 +155,11 @@ impl Pool {
         self.queue.len()
     }
 
+    /// Bytes of all that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()

@@ -3,7 +3,7 @@
 use qz_store::StoreError;
 use serde_json::{Value, json};
 use warp::http::StatusCode;
-use warp::http::header::{CONTENT_TYPE, HeaderValue};
+use warp::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use warp::reply::{Reply, Response};
 
 use crate::ledger::LedgerError;
@@ -83,7 +83,11 @@ impl Problem {
 
 impl Reply for Problem {
     fn into_response(self) -> Response {
-        json_answer(self.status, &json!({ "error": self.body() }))
+        let mut response = json_answer(self.status, &json!({ "error": self.body() }));
+        if matches!(self.status, 429 | 503) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 
@@ -96,6 +100,10 @@ impl From<Refusal> for Problem {
 
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
+        if let LedgerError::ProofTooLarge { limit, .. } = &error {
+            let zh = format!("该证明将超过 {limit} 字节；请减少记录或对象，分多次请求");
+            return Self::new(413, "proof.too_large", zh, error.to_string());
+        }
         if let LedgerError::Store(error) = &error
             && let Some(problem) = Self::of_proof(error)
         {

@@ -2,7 +2,9 @@
 //!
 //! | route | answer |
 //! | --- | --- |
-//! | `GET /health` | 200 or 503 `{"healthy"}` |
+//! | `GET /health`, `/health/live` | 200 or 503 `{"healthy","reason"}`: has this node failed for good? |
+//! | `GET /health/ready` | 200 or 503 `{"ready","height","behind","peers","peers_needed","clock_offset_ms","reasons":[{"code","message_zh","message_en"}]}` |
+//! | `GET /metrics` | OpenMetrics text |
 //! | `GET /v1/status` | `{"organisation","caller","chain_id","height","header_hash","block_id","time_ms","epoch","validators","validators_hash","params_hash","role","state_root","syncing","healthy","peers","mempool","version"}` |
 //! | `POST /v1/submissions?wait=SECONDS` | body: a submission's bytes. 200 `{"state":"final","digest","record_hash","height","index","time_ms","subjects"}`, 202 `{"state":"pending","digest"}`, or an error |
 //! | `POST /v1/submissions/batch?wait=SECONDS` | body: a `SubmissionBatch`. `{"results":[…]}` in order: `{"state":"final","digest","height"}`, `{"state":"pending","digest"}` or `{"state":"rejected","digest","status","error"}` |
@@ -14,31 +16,43 @@
 //! | `POST /v1/proof` | body `{"records":[…],"subjects":[…],"head":HEIGHT?}`; a proof bundle (`application/cbor`) |
 //! | `GET /v1/blocks/{height}` | `{"height","header_hash","header","commit","records":[…]}` |
 //! | `GET /v1/genesis` | the genesis document's bytes |
+//! | `GET /v1/checkpoint?height=M` | `{"height","size","root","header","commit","path":[…]}`; `path` proves header M in the history of M+1 headers and is what remains of the history before it |
+//! | `GET /v1/consistency?from=SIZE&to=SIZE` | `{"from","from_root","to","to_root","path":[…]}` (RFC 9162 §2.1.4) |
+//! | `GET /v1/events?from_height=H` | server-sent events, see [`events`]; `Last-Event-ID` resumes |
 //!
-//! Errors: `{"error":{"code","message_zh","message_en"}}` with 400 malformed, 404 unknown, 409 the same
-//! id with another body, 413 too large, 422 refused by the rules, 429 and 503 try another node, 500.
+//! Errors: `{"error":{"code","message_zh","message_en"}}` with 400 malformed, 404 unknown, 408 too slow,
+//! 409 the same id with another body, 411 no length, 413 too large, 422 refused by the rules, 429 and
+//! 503 later or at another node, 500.
 
+mod admission;
 pub(crate) mod answer;
 mod batch;
+mod checkpoints;
+mod connections;
+mod events;
+mod health;
 mod history;
+pub(crate) mod limits;
+pub(crate) mod monitor;
 mod reads;
+mod routes;
 mod server;
+mod stall;
 pub(crate) mod status;
 mod subject_json;
 mod submissions;
 pub(crate) mod tls;
 
 use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use qz_evidence::OrgId;
-use qz_evidence::batch::SubmissionBatch;
-use qz_evidence::codec::Format;
 use qz_evidence::genesis::Genesis;
-use qz_evidence::submission::Submission;
 use serde::Deserialize;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
@@ -49,14 +63,9 @@ use crate::mempool::Mempool;
 use crate::mempool::tips::Tips;
 use crate::peers::PeerStats;
 use answer::Problem;
+use connections::Connections;
+use limits::RpcLimits;
 use server::Caller;
-
-/// Largest body of a submission; anything larger is no submission.
-const MAX_SUBMISSION_BYTES: u64 = <Submission as Format>::MAX_BYTES as u64;
-/// Largest batch of submissions.
-const MAX_BATCH_BYTES: u64 = <SubmissionBatch as Format>::MAX_BYTES as u64;
-/// Largest request for a proof: 8192 hashes.
-const MAX_PROOF_REQUEST_BYTES: u64 = 1024 * 1024;
 
 /// What handlers work on.
 #[derive(Clone, Debug)]
@@ -70,11 +79,61 @@ pub(crate) struct Api {
     pub own: Arc<OwnNode>,
     pub stats: Arc<PeerStats>,
     pub health: Health,
+    /// The database's folder.
+    pub data: Arc<Path>,
+    pub limits: RpcLimits,
+    /// True when the node stops.
+    pub closing: watch::Receiver<bool>,
+    connections: Arc<Connections>,
+    streams: Arc<events::Streams>,
+}
+
+/// What an [`Api`] is made of.
+pub(crate) struct Parts {
+    pub organisation: OrgId,
+    pub genesis: Genesis,
+    pub ledger: Arc<Ledger>,
+    pub mempool: Arc<Mempool>,
+    pub tips: Arc<Tips>,
+    pub members: Arc<Members>,
+    pub own: Arc<OwnNode>,
+    pub stats: Arc<PeerStats>,
+    pub health: Health,
+    pub data: PathBuf,
+    pub limits: RpcLimits,
+    pub closing: watch::Receiver<bool>,
+}
+
+impl Api {
+    /// An API that serves nobody yet.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { organisation, genesis, ledger, mempool, tips, members, own, stats, health, data, limits, closing } =
+            parts;
+        let connections = Connections::new(limits);
+        let (genesis, data) = (Arc::new(genesis), data.into());
+        Self {
+            organisation,
+            genesis,
+            ledger,
+            mempool,
+            tips,
+            members,
+            own,
+            stats,
+            health,
+            data,
+            limits,
+            closing,
+            connections,
+            streams: Arc::default(),
+        }
+    }
 }
 
 /// Serves the API until `stop` resolves.
 pub(crate) async fn serve(listener: TcpListener, tls: tls::MutualTls, api: Api, stop: impl Future<Output = ()>) {
-    server::serve(listener, tls, routes(api), stop).await;
+    let (limits, connections) = (api.limits, api.connections.clone());
+    server::serve(listener, tls, limits, connections, routes(api), stop).await;
 }
 
 /// Query of `POST /v1/submissions`.
@@ -91,12 +150,34 @@ struct Page {
     limit: Option<usize>,
 }
 
+/// Query of a checkpoint.
+#[derive(Debug, Default, Deserialize)]
+struct OfHeight {
+    height: Option<u64>,
+}
+
+/// Query of a consistency proof.
+#[derive(Debug, Deserialize)]
+struct Sizes {
+    from: u64,
+    to: u64,
+}
+
+/// Query of the event stream.
+#[derive(Debug, Default, Deserialize)]
+struct From {
+    from_height: Option<u64>,
+}
+
 fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let with = warp::any().map(move || api.clone());
     let caller = || warp::ext::get::<Caller>();
     let v1 = || warp::path("v1");
 
-    let health = warp::path!("health").and(warp::get()).and(with.clone()).map(reads::health);
+    let live = warp::path!("health").or(warp::path!("health" / "live")).unify();
+    let live = live.and(warp::get()).and(with.clone()).map(|api: Api| health::live(&api));
+    let ready = warp::path!("health" / "ready").and(warp::get()).and(with.clone()).map(|api: Api| health::ready(&api));
+    let metrics = warp::path!("metrics").and(warp::get()).and(with.clone()).map(|api: Api| health::metrics(&api));
     let status = v1()
         .and(warp::path!("status"))
         .and(warp::get())
@@ -107,7 +188,6 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
         .and(warp::path!("submissions"))
         .and(warp::post())
         .and(warp::query::<Wait>())
-        .and(warp::body::content_length_limit(MAX_SUBMISSION_BYTES))
         .and(warp::body::bytes())
         .and(with.clone())
         .then(|query: Wait, body: Bytes, api: Api| async move { submissions::submit(&api, &body, query.wait).await });
@@ -115,7 +195,6 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
         .and(warp::path!("submissions" / "batch"))
         .and(warp::post())
         .and(warp::query::<Wait>())
-        .and(warp::body::content_length_limit(MAX_BATCH_BYTES))
         .and(warp::body::bytes())
         .and(with.clone())
         .then(|query: Wait, body: Bytes, api: Api| async move { batch::submit(&api, &body, query.wait).await });
@@ -150,7 +229,6 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
     let proof = v1()
         .and(warp::path!("proof"))
         .and(warp::post())
-        .and(warp::body::content_length_limit(MAX_PROOF_REQUEST_BYTES))
         .and(warp::body::json())
         .and(with.clone())
         .map(|request: reads::ProofRequest, api: Api| reads::proof(&api, &request));
@@ -159,8 +237,30 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
         .and(warp::get())
         .and(with.clone())
         .map(|height: u64, api: Api| reads::block(&api, height));
-    let genesis = v1().and(warp::path!("genesis")).and(warp::get()).and(with).map(|api: Api| reads::genesis(&api));
+    let genesis =
+        v1().and(warp::path!("genesis")).and(warp::get()).and(with.clone()).map(|api: Api| reads::genesis(&api));
+    let checkpoint = v1()
+        .and(warp::path!("checkpoint"))
+        .and(warp::get())
+        .and(warp::query::<OfHeight>())
+        .and(with.clone())
+        .map(|of: OfHeight, api: Api| checkpoints::checkpoint(&api, of.height));
+    let consistency = v1()
+        .and(warp::path!("consistency"))
+        .and(warp::get())
+        .and(warp::query::<Sizes>())
+        .and(with.clone())
+        .map(|sizes: Sizes, api: Api| checkpoints::consistency(&api, sizes.from, sizes.to));
+    let events = v1()
+        .and(warp::path!("events"))
+        .and(warp::get())
+        .and(warp::query::<From>())
+        .and(warp::header::optional::<String>("last-event-id"))
+        .and(caller())
+        .and(with)
+        .map(|from: From, last, Caller(caller), api| events::stream(api, caller, from.from_height, last));
 
+    let health = live.or(ready).unify().or(metrics).unify();
     let reads = health.or(status).unify().or(submission).unify().or(record).unify();
     let subjects = subject.or(subject_records).unify().or(history).unify().or(block).unify().or(genesis).unify();
     reads
@@ -172,6 +272,8 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
         .unify()
         .or(proof)
         .unify()
+        .or(checkpoint.or(consistency).unify().or(events).unify())
+        .unify()
         .recover(|rejection| async move { Ok::<_, Infallible>(refused(&rejection)) })
         .unify()
 }
@@ -180,10 +282,6 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
 fn refused(rejection: &Rejection) -> Response {
     let problem = if rejection.is_not_found() {
         Problem::not_found("路径", "path")
-    } else if rejection.find::<warp::reject::PayloadTooLarge>().is_some() {
-        Problem::new(413, "request.too_large", "请求内容过大", "the request body is too large")
-    } else if rejection.find::<warp::reject::LengthRequired>().is_some() {
-        Problem::new(411, "request.length", "缺少 Content-Length", "Content-Length is required")
     } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
         Problem::new(405, "request.method", "不支持该方法", "the method is not allowed here")
     } else {

@@ -32,12 +32,6 @@ pub(super) struct ProofRequest {
     head: Option<u64>,
 }
 
-/// `GET /health`.
-pub(super) fn health(api: Api) -> Response {
-    let healthy = api.health.is_healthy();
-    json_answer(if healthy { 200 } else { 503 }, &json!({ "healthy": healthy }))
-}
-
 /// `GET /v1/status`.
 pub(super) fn status(caller: &OrgId, api: &Api) -> Response {
     let head = api.ledger.head();
@@ -64,9 +58,7 @@ pub(super) fn status(caller: &OrgId, api: &Api) -> Response {
         "time_ms": head.header.time_ms,
         "epoch": head.header.epoch,
         "state_root": head.header.state_root,
-        // Of more peers than can be faulty; one block behind is the normal state for a moment after each block.
-        "syncing": api.ledger.behind().is_some()
-            || api.tips.reached_by_more_than(members.faulty()) > head.height + 1,
+        "syncing": api.standing().is_syncing,
         "healthy": api.health.is_healthy(),
         "peers": api.tips.count(),
         "mempool": api.mempool.len(),
@@ -162,7 +154,7 @@ pub(super) fn proof(api: &Api, request: &ProofRequest) -> Response {
         if records.is_empty() && request.subjects.is_empty() {
             return Err(Problem::malformed("name at least one record or subject"));
         }
-        let bundle = api.ledger.proof(&records, &request.subjects, request.head)?;
+        let bundle = api.ledger.proof(&records, &request.subjects, request.head, api.limits.proof_bytes)?;
         Ok(bytes_answer(200, "application/cbor", bundle))
     }))
 }

@@ -1,4 +1,5 @@
 //! A consortium of real `qz-node` processes on loopback, in a temporary folder. Dropping it kills them.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 #![allow(dead_code, reason = "test support, not every test uses all of it")]
 
@@ -176,6 +177,16 @@ impl Network {
         }
     }
 
+    /// Writes a node's `node.json`.
+    pub fn configure(&self, name: &str, config: &serde_json::Value) {
+        std::fs::write(self.home(name).join("node.json"), config.to_string()).unwrap();
+    }
+
+    /// Runs a subcommand on a member's folder to its end.
+    pub fn run_command(&self, command: &str, name: &str, arguments: &[&str]) -> Output {
+        self.command(command, name).args(arguments).output().unwrap()
+    }
+
     /// A second process in the same folder, awaited.
     pub fn run_to_end(&self, name: &str) -> Output {
         self.command("run", name).output().unwrap()
@@ -222,6 +233,11 @@ impl Network {
     pub fn validator_address(&self, name: &str) -> Hash32 {
         let home = Home::open(&self.home(name)).unwrap();
         validators::address(&home.organisation().validator.as_ref().unwrap().consensus_key)
+    }
+
+    /// The newest log of a node.
+    pub fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(&self.logs[name]).unwrap()
     }
 
     /// Waits until the newest log of a node contains a text.
@@ -289,7 +305,7 @@ pub fn deposit_with_time(relay: &Relay, number: u8, expiry: u64, claimed_time_ms
     relay.relay.wrap(&body, vec![]).unwrap()
 }
 
-fn free_ports(count: usize) -> Vec<u16> {
+pub fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
     listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }

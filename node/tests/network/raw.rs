@@ -33,6 +33,17 @@ pub async fn connect(home: &Path) -> TlsStream<TcpStream> {
     TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap()
 }
 
+/// A request over plain HTTP: status and body.
+pub async fn plain(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
 /// Sends a whole request and gives the status and the error code of the answer.
 pub async fn ask(home: &Path, request: &[u8]) -> (u16, String) {
     let mut stream = connect(home).await;

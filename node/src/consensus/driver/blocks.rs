@@ -142,6 +142,10 @@ impl Driver {
                 self.keeper.offend(publisher, Offence::Flood);
                 return Ok(None);
             }
+            if proposer == turn {
+                let offset = header.time_ms.cast_signed().saturating_sub(received_ms.cast_signed());
+                self.health.saw_clock(proposer.0, offset);
+            }
             // The proof-of-lock is the announcer's claim. A quorum that really locked found the time near its
             // clocks, so even then a time far ahead is refused; one far behind is bounded by the parent's.
             let far_ahead = header.time_ms > received_ms.saturating_add(2 * TIMELY_MS);

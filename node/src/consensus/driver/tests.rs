@@ -45,6 +45,7 @@ fn driver(ledger: Arc<Ledger>, consortium: &Consortium, me: Address) -> Driver {
         me,
         conduct: Arc::new(Honest),
         observe_through: None,
+        health: crate::health::Health::new(),
     })
 }
 

@@ -1,0 +1,50 @@
+//! `GET /v1/checkpoint` and `GET /v1/consistency`: the history as a transparency log. The checkpoint of
+//! block M covers the headers 0 ..= M.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::json;
+use warp::reply::Response;
+
+use super::Api;
+use super::answer::{Problem, json_answer, settle};
+
+/// `GET /v1/checkpoint?height=M`, of the last block if none is named.
+pub(super) fn checkpoint(api: &Api, height: Option<u64>) -> Response {
+    settle(tokio::task::block_in_place(|| {
+        api.ledger.whole()?;
+        let height = height.unwrap_or_else(|| api.ledger.head().height);
+        let checkpoint = api.ledger.checkpoint(height)?.ok_or_else(|| Problem::not_found("区块", "block"))?;
+        let body = json!({
+            "height": height,
+            "size": height.saturating_add(1),
+            "root": checkpoint.root,
+            "header": BASE64.encode(&checkpoint.header),
+            "commit": checkpoint.commit.map(|commit| BASE64.encode(commit)),
+            "path": checkpoint.path,
+        });
+        Ok(json_answer(200, &body))
+    }))
+}
+
+/// `GET /v1/consistency?from=SIZE&to=SIZE`.
+pub(super) fn consistency(api: &Api, from: u64, to: u64) -> Response {
+    settle(tokio::task::block_in_place(|| {
+        api.ledger.whole()?;
+        if from == 0 || from > to {
+            return Err(Problem::malformed("expected 1 <= from <= to; both are numbers of headers"));
+        }
+        if to > api.ledger.head().height.saturating_add(1) {
+            return Err(Problem::not_found("区块", "block"));
+        }
+        let consistency = api.ledger.consistency(from, to)?;
+        let body = json!({
+            "from": from,
+            "from_root": consistency.from_root,
+            "to": to,
+            "to_root": consistency.to_root,
+            "path": consistency.path,
+        });
+        Ok(json_answer(200, &body))
+    }))
+}
