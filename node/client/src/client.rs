@@ -168,7 +168,7 @@ impl Client {
     }
 
     /// Asks node after node; absence is believed only when no node has it and at least one says so.
-    async fn lookup<T>(
+    pub(crate) async fn lookup<T>(
         &self, request: &Request, parse: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<Option<T>, ClientError> {
         match self.inner.nodes.first_answer(request, |_, bytes| parse(bytes)).await {

@@ -8,9 +8,11 @@
 //! acts on it (a key service, a certificate issuer) fetches the proof bundle and verifies it with
 //! `qz_evidence::verify`. It keeps nothing on disk; outboxes are the caller's.
 
+mod checkpoint;
 mod client;
 pub mod config;
 pub mod error;
+pub mod events;
 mod history;
 pub mod relay;
 mod submit;
@@ -18,9 +20,11 @@ mod tls;
 mod transport;
 pub mod wire;
 
+pub use checkpoint::{Checkpoint, Consistency};
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError, NodeEndpoint};
 pub use error::{Attempt, ClientError, Failure};
+pub use events::{Event, EventId, Events, EventsFrom};
 // What a caller that may import only this crate needs to open its organisation's folder.
 pub use history::{HistoryFailure, SubjectHistory};
 pub use qz_genesis::{Home, HomeError, KeyError};

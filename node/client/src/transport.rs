@@ -36,9 +36,9 @@ impl Request {
 }
 
 /// What one node said.
-pub(crate) enum Answer {
+pub(crate) enum Answer<T = Vec<u8>> {
     /// Success with this body.
-    Success(Vec<u8>),
+    Success(T),
     /// A typed refusal; other nodes are not asked.
     Refused(u16, Rejection),
 }
@@ -55,9 +55,39 @@ impl Node {
     /// Sends a request and reads the answer, never more than its cap.
     pub async fn ask(&self, request: &Request) -> Result<Answer, Failure> {
         let answer = self.exchange(request).await;
-        let is_down = matches!(&answer, Err(failure) if *failure != Failure::NotFound);
-        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = is_down.then(Instant::now);
+        self.note(matches!(&answer, Err(failure) if *failure != Failure::NotFound));
         answer
+    }
+
+    /// Begins an answer without an end, within this time.
+    pub async fn open(
+        &self, path: &str, last_event_id: Option<&str>, patience: Duration,
+    ) -> Result<Answer<reqwest::Response>, Failure> {
+        let mut builder = self.http.get(format!("{}{path}", self.url));
+        if let Some(id) = last_event_id {
+            builder = builder.header("last-event-id", id);
+        }
+        let answer = match tokio::time::timeout(patience, builder.send()).await {
+            Err(_) => Err(Failure::Timeout),
+            Ok(Err(error)) => Err(failure(error)),
+            Ok(Ok(response)) if response.status().is_success() => Ok(Answer::Success(response)),
+            Ok(Ok(response)) => match tokio::time::timeout(patience, unsuccessful(response)).await {
+                Err(_) => Err(Failure::Timeout),
+                Ok(Err(failure)) => Err(failure),
+                Ok(Ok((status, rejection))) => Ok(Answer::Refused(status, rejection)),
+            },
+        };
+        self.note(answer.is_err());
+        answer
+    }
+
+    /// A stream of this node broke off.
+    pub fn has_failed(&self) {
+        self.note(true);
+    }
+
+    fn note(&self, is_down: bool) {
+        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = is_down.then(Instant::now);
     }
 
     async fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
@@ -69,22 +99,10 @@ impl Node {
             }
         };
         let response = builder.timeout(request.timeout).send().await.map_err(failure)?;
-        let status = response.status();
-        if status.is_success() {
+        if response.status().is_success() {
             return Ok(Answer::Success(read_capped(response, request.max_bytes).await?));
         }
-        let body = read_capped(response, MAX_ERROR_BYTES).await?;
-        let error = serde_json::from_slice::<ErrorBody>(&body).map(|body| body.error);
-        match status {
-            StatusCode::NOT_FOUND if error.is_ok() => Err(Failure::NotFound),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(unavailable(status, error)),
-            _ if status.is_client_error() => match error {
-                Ok(rejection) => Ok(Answer::Refused(status.as_u16(), rejection)),
-                Err(_) => Err(Failure::Nonsense(format!("status {status} without an error body"))),
-            },
-            _ if status.is_server_error() => Err(unavailable(status, error)),
-            _ => Err(Failure::Nonsense(format!("status {status}"))),
-        }
+        unsuccessful(response).await.map(|(status, rejection)| Answer::Refused(status, rejection))
     }
 
     fn is_cooling_down(&self) -> bool {
@@ -96,6 +114,23 @@ impl Node {
     pub fn attempt(&self, failure: Failure) -> Attempt {
         tracing::debug!(node = %self.org, url = %self.url, %failure, "node gave no usable answer");
         Attempt { node: self.org.clone(), url: self.url.clone(), failure }
+    }
+}
+
+/// A refusal with its status, or a failure for which another node is asked.
+async fn unsuccessful(response: reqwest::Response) -> Result<(u16, Rejection), Failure> {
+    let status = response.status();
+    let body = read_capped(response, MAX_ERROR_BYTES).await?;
+    let error = serde_json::from_slice::<ErrorBody>(&body).map(|body| body.error);
+    match status {
+        StatusCode::NOT_FOUND if error.is_ok() => Err(Failure::NotFound),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(unavailable(status, error)),
+        _ if status.is_client_error() => match error {
+            Ok(rejection) => Ok((status.as_u16(), rejection)),
+            Err(_) => Err(Failure::Nonsense(format!("status {status} without an error body"))),
+        },
+        _ if status.is_server_error() => Err(unavailable(status, error)),
+        _ => Err(Failure::Nonsense(format!("status {status}"))),
     }
 }
 
@@ -119,7 +154,7 @@ async fn read_capped(mut response: reqwest::Response, limit: usize) -> Result<Ve
     Ok(bytes)
 }
 
-fn failure(error: reqwest::Error) -> Failure {
+pub(crate) fn failure(error: reqwest::Error) -> Failure {
     // A connection that times out is "no connection": nothing was sent.
     if error.is_connect() {
         Failure::Connect(causes(&error))

@@ -14,6 +14,11 @@ use tokio_rustls::client::TlsStream;
 
 /// A connection to a member's node with its own client certificate.
 pub async fn connect(home: &Path) -> TlsStream<TcpStream> {
+    connect_with_window(home, 65_536).await
+}
+
+/// The same with a receive buffer of about so many bytes.
+pub async fn connect_with_window(home: &Path, window: u32) -> TlsStream<TcpStream> {
     let home = Home::open(home).unwrap();
     let identity = home.tls_client().unwrap();
     let chain = CertificateDer::pem_slice_iter(&identity.certificate_pem).collect::<Result<Vec<_>, _>>().unwrap();
@@ -28,7 +33,9 @@ pub async fn connect(home: &Path) -> TlsStream<TcpStream> {
         .with_client_auth_cert(chain, key)
         .unwrap();
     let url = home.organisation().validator.as_ref().unwrap().rpc_url.clone();
-    let stream = TcpStream::connect(url.strip_prefix("https://").unwrap()).await.unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(window).unwrap();
+    let stream = socket.connect(url.strip_prefix("https://").unwrap().parse().unwrap()).await.unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
     TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap()
 }
@@ -42,6 +49,15 @@ pub async fn plain(address: &str, path: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).await.unwrap();
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+/// The body of the answer to a whole request.
+pub async fn body(home: &Path, request: &[u8]) -> String {
+    let mut stream = connect(home).await;
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
 /// Sends a whole request and gives the status and the error code of the answer.

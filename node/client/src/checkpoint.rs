@@ -1,0 +1,126 @@
+//! Checkpoints: the whole history up to a block in one hash, and the proof that one history continues
+//! another. Both are checked here, so that a node cannot show one member another past than the next.
+
+use qz_evidence::codec::decode_strict;
+use qz_evidence::commit::CommitCertificate;
+use qz_evidence::genesis::Genesis;
+use qz_evidence::header::Header;
+use qz_evidence::history::{Frontier, is_consistent, leaf_hash};
+use qz_evidence::{Hash32, Height, header};
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Client, MAX_JSON_BYTES};
+use crate::error::ClientError;
+use crate::transport::Request;
+use crate::wire::{base64_bytes, optional_base64_bytes};
+
+/// `GET /v1/checkpoint?height=M`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Height of the block.
+    pub height: u64,
+    /// Headers covered: height + 1.
+    pub size: u64,
+    /// Root over them (RFC 9162 §2.1, SHA-256).
+    pub root: Hash32,
+    /// Encoded header of the block.
+    #[serde(with = "base64_bytes")]
+    pub header: Vec<u8>,
+    /// Encoded commit certificate; none for height 0.
+    #[serde(with = "optional_base64_bytes")]
+    pub commit: Option<Vec<u8>>,
+    /// Inclusion path of the header under the root. The header is the last leaf, so these are also the
+    /// peaks of the history before it, smallest first.
+    pub path: Vec<Hash32>,
+}
+
+/// `GET /v1/consistency?from=SIZE&to=SIZE`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consistency {
+    /// Headers of the older history.
+    pub from: u64,
+    /// Its root.
+    pub from_root: Hash32,
+    /// Headers of the newer history.
+    pub to: u64,
+    /// Its root.
+    pub to_root: Hash32,
+    /// RFC 9162 §2.1.4.
+    pub path: Vec<Hash32>,
+}
+
+impl Checkpoint {
+    /// Recomputes everything that does not need signatures: the header is the one of this ledger and
+    /// height, it carries the history before it, and both together give the root. Gives the header.
+    pub fn check(&self, genesis: &Genesis) -> Result<Header, String> {
+        let found: Header = decode_strict(&self.header).map_err(|error| error.to_string())?;
+        if found.chain_id != genesis.chain_id() || found.height != Height(self.height) {
+            return Err(format!("the header is that of height {} of ledger {}", found.height, found.chain_id));
+        }
+        if self.size.checked_sub(1) != Some(self.height) {
+            return Err(format!("a checkpoint of height {} covers not {} headers", self.height, self.size));
+        }
+        let peaks = self.path.iter().rev().copied().collect();
+        let mut history =
+            Frontier::from_parts(self.height, peaks).ok_or_else(|| "the path has another length".to_owned())?;
+        if history.root() != found.history_root {
+            return Err("the path is not the history that the header carries".to_owned());
+        }
+        history.append(leaf_hash(&self.header));
+        if history.root() != self.root {
+            return Err(format!("the root is {}, not {}", history.root(), self.root));
+        }
+        Ok(found)
+    }
+
+    /// Whether the validators of the genesis finalised it: for blocks of epoch 0. A later one is proved
+    /// by a bundle, which holds the hand-overs.
+    pub fn is_finalised_by_genesis(&self, genesis: &Genesis) -> bool {
+        let commit = self.commit.as_ref().and_then(|commit| decode_strict::<CommitCertificate>(commit).ok());
+        let block_id = header::block_id(&self.header);
+        commit.is_some_and(|commit| {
+            commit.verify(&genesis.chain_id(), Height(self.height), &block_id, genesis.validators()).is_ok()
+        })
+    }
+}
+
+impl Client {
+    /// `GET /v1/checkpoint`: of this height, else of the node's last block; checked with
+    /// [`Checkpoint::check`], and finality with the genesis' validators while their set is in force.
+    /// Nothing if no node that answers has it.
+    pub async fn checkpoint(&self, height: Option<u64>) -> Result<Option<Checkpoint>, ClientError> {
+        let query = height.map_or_else(String::new, |height| format!("?height={height}"));
+        let request = Request::get(format!("/v1/checkpoint{query}"), MAX_JSON_BYTES);
+        self.lookup(&request, |bytes| {
+            let found: Checkpoint = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+            if height.is_some_and(|height| height != found.height) {
+                return Err(format!("it is the checkpoint of height {}", found.height));
+            }
+            let header = found.check(self.genesis())?;
+            let is_of_genesis = header.validators_hash == self.genesis().validators().hash();
+            if found.height > 0 && is_of_genesis && !found.is_finalised_by_genesis(self.genesis()) {
+                return Err("its block is not final".to_owned());
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// `GET /v1/consistency`: the proof that the history of `to` headers continues that of `from`,
+    /// 1 ≤ `from` ≤ `to`, checked. Compare the roots with those of the checkpoints that you keep.
+    /// Nothing if no node that answers has got so far.
+    pub async fn consistency(&self, from: u64, to: u64) -> Result<Option<Consistency>, ClientError> {
+        let request = Request::get(format!("/v1/consistency?from={from}&to={to}"), MAX_JSON_BYTES);
+        self.lookup(&request, |bytes| {
+            let found: Consistency = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+            if (found.from, found.to) != (from, to) {
+                return Err("it is about other sizes".to_owned());
+            }
+            match is_consistent(from, &found.from_root, to, &found.to_root, &found.path) {
+                true => Ok(found),
+                false => Err("the newer history does not continue the older one".to_owned()),
+            }
+        })
+        .await
+    }
+}
