@@ -135,8 +135,8 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("qz-node: {error:#}");
-            let is_busy = error.is::<PortBusy>()
-                || matches!(error.downcast_ref::<LockError>(), Some(LockError::Held { .. }));
+            let is_busy =
+                error.is::<PortBusy>() || matches!(error.downcast_ref::<LockError>(), Some(LockError::Held { .. }));
             ExitCode::from(if is_busy {
                 BUSY
             } else if error.is::<Misconfigured>() {

@@ -96,11 +96,13 @@ async fn a_stream_outlives_its_node_without_gap_or_duplicate() {
     assert_eq!(digests(&told), expected);
     let ids: HashSet<_> = told.iter().map(|event| event.id().unwrap().to_string()).collect();
     assert_eq!(ids.len(), told.len());
-    let heights: Vec<_> = told.iter().filter_map(|e| if let Event::Block(b) = e { Some(b.height) } else { None }).collect();
+    let heights: Vec<_> =
+        told.iter().filter_map(|e| if let Event::Block(b) = e { Some(b.height) } else { None }).collect();
     assert!(heights.iter().copied().eq(0..heights.len() as u64), "{heights:?}");
 
     // Another program goes on after a place that it kept; it is another member, so nothing is its own.
-    let kept = told.iter().rfind(|event| matches!(event, Event::Record(r) if r.digest == expected[4])).unwrap().id().unwrap();
+    let kept =
+        told.iter().rfind(|event| matches!(event, Event::Record(r) if r.digest == expected[4])).unwrap().id().unwrap();
     let mut resumed = client_of(&network, "arbitration", &["platform"]).events(EventsFrom::After(kept));
     let rest = until(&mut resumed, expected.last().unwrap()).await;
     assert_eq!(digests(&rest), expected[5..]);

@@ -158,17 +158,17 @@ async fn health_says_why_and_the_monitor_needs_no_certificate() {
 async fn the_configuration_can_be_seen_and_a_wrong_one_is_refused() {
     let network = Network::prepare(4);
     network.configure("court", &json!({ "heartbeat_ms": 1_000, "rpc_proofs": 3 }));
-    let shown = network.run_command("config", "court", &["--json", "--set", "heartbeat_ms=2000"]);
+    let shown = network.run_output("config", "court", &["--json", "--set", "heartbeat_ms=2000"]);
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["heartbeat_ms"], json!({ "value": 2000, "source": "flag" }));
     assert_eq!(shown["rpc_proofs"], json!({ "value": 3, "source": "node.json" }));
     assert_eq!(shown["rpc_listen"]["source"], "genesis");
-    let lines = String::from_utf8(network.run_command("config", "court", &[]).stdout).unwrap();
+    let lines = String::from_utf8(network.run_output("config", "court", &[]).stdout).unwrap();
     assert!(lines.lines().any(|line| line == "heartbeat_ms = 1000  # node.json"), "{lines}");
 
     for command in ["run", "config", "status"] {
         network.configure("court", &json!({ "hartbeat_ms": 1_000 }));
-        let refused = network.run_command(command, "court", &[]);
+        let refused = network.run_output(command, "court", &[]);
         assert_eq!(refused.status.code(), Some(78), "{command}");
         let line = String::from_utf8(refused.stderr).unwrap();
         assert!(line.contains("`heartbeat_ms`") && line.trim().lines().count() == 1, "{line}");

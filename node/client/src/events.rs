@@ -199,7 +199,15 @@ impl Client {
             EventsFrom::Height(height) => (height.checked_sub(1).map(|height| EventId { height, index: None }), true),
             EventsFrom::After(id) => (Some(id), true),
         };
-        Events { client: self.clone(), last, is_placed, connection: None, pause: PAUSES.0, retry_at: None, tried: vec![] }
+        Events {
+            client: self.clone(),
+            last,
+            is_placed,
+            connection: None,
+            pause: PAUSES.0,
+            retry_at: None,
+            tried: vec![],
+        }
     }
 }
 
@@ -258,12 +266,8 @@ impl Events {
         for node in self.client.inner.nodes.in_order() {
             match node.open(path, last.as_deref(), OPEN_TIMEOUT).await {
                 Ok(Answer::Success(response)) => {
-                    self.connection = Some(Connection {
-                        node: node.org.clone(),
-                        response,
-                        buffer: vec![],
-                        ready: VecDeque::new(),
-                    });
+                    self.connection =
+                        Some(Connection { node: node.org.clone(), response, buffer: vec![], ready: VecDeque::new() });
                     return Ok(());
                 }
                 Ok(Answer::Refused(status, rejection)) => {

@@ -125,8 +125,20 @@ pub(crate) struct Parts {
 impl Driver {
     /// A driver at the ledger's head.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { ledger, mempool, tips, pace, chain_id, me, conduct, members, keeper, stats, observe_through, health } =
-            parts;
+        let Parts {
+            ledger,
+            mempool,
+            tips,
+            pace,
+            chain_id,
+            me,
+            conduct,
+            members,
+            keeper,
+            stats,
+            observe_through,
+            health,
+        } = parts;
         let max_block_bytes = ledger.max_block_bytes();
         Self {
             proposals: Proposals::new(ledger.clone()),

@@ -1,5 +1,4 @@
 //! A consortium of real `qz-node` processes on loopback, in a temporary folder. Dropping it kills them.
-#![allow(dead_code, reason = "each test program uses a part")]
 
 #![allow(dead_code, reason = "test support, not every test uses all of it")]
 
@@ -182,8 +181,8 @@ impl Network {
         std::fs::write(self.home(name).join("node.json"), config.to_string()).unwrap();
     }
 
-    /// Runs a subcommand on a member's folder to its end.
-    pub fn run_command(&self, command: &str, name: &str, arguments: &[&str]) -> Output {
+    /// Runs a command on a member's folder to its end: everything that it gave.
+    pub fn run_output(&self, command: &str, name: &str, arguments: &[&str]) -> Output {
         self.command(command, name).args(arguments).output().unwrap()
     }
 
@@ -233,11 +232,6 @@ impl Network {
     pub fn validator_address(&self, name: &str) -> Hash32 {
         let home = Home::open(&self.home(name)).unwrap();
         validators::address(&home.organisation().validator.as_ref().unwrap().consensus_key)
-    }
-
-    /// The newest log of a node.
-    pub fn log(&self, name: &str) -> String {
-        std::fs::read_to_string(&self.logs[name]).unwrap()
     }
 
     /// Waits until the newest log of a node contains a text.
