@@ -338,6 +338,7 @@ impl Metrics {
 fn sampled(sample: &Sample) -> Registry {
     let mut registry = Registry::default();
     let mut names: Vec<_> = sample.peer_counts.iter().map(|(name, ..)| *name).collect();
+    names.sort_unstable();
     names.dedup();
     for name in names {
         let of_name = sample.peer_counts.iter().filter(|(other, ..)| *other == name);
@@ -402,8 +403,9 @@ mod tests {
             store_bytes: vec![("tables", 9)],
             peer_counts: vec![
                 ("qz_peer_flood_total", "consensus", 2),
+                ("qz_peer_banned_total", "consensus", 4),
+                ("qz_peers_banned", "consensus", 1),
                 ("qz_peer_flood_total", "submissions", 1),
-                ("qz_peer_banned", "consensus", 1),
             ],
             process: Process::now(),
             ..Default::default()
@@ -419,7 +421,8 @@ mod tests {
             "qz_store_bytes{kind=\"tables\"} 9",
             "qz_peer_flood_total{network=\"consensus\"} 2",
             "qz_peer_flood_total{network=\"submissions\"} 1",
-            "qz_peer_banned{network=\"consensus\"} 1",
+            "qz_peer_banned_total{network=\"consensus\"} 4",
+            "qz_peers_banned{network=\"consensus\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

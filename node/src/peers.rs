@@ -104,7 +104,7 @@ impl PeerStats {
         self.of(network).offences[offence as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Name, network and value of every counter, and of the gauge `qz_peer_banned`.
+    /// Name, network and value of every counter, and of the gauge `qz_peers_banned`.
     pub(crate) fn snapshot(&self) -> Vec<(&'static str, &'static str, u64)> {
         let mut values = Vec::new();
         for network in Network::ALL {
@@ -114,7 +114,7 @@ impl PeerStats {
                 values.push((offence.metric(), network.as_str(), count));
             }
             values.push(("qz_peer_banned_total", network.as_str(), counters.bans.load(Ordering::Relaxed)));
-            values.push(("qz_peer_banned", network.as_str(), counters.banned.load(Ordering::Relaxed)));
+            values.push(("qz_peers_banned", network.as_str(), counters.banned.load(Ordering::Relaxed)));
         }
         values
     }
@@ -299,12 +299,12 @@ mod tests {
         }
         assert!(!roster.admits(&1, later), "refused");
         assert_eq!(value(&stats, "qz_peer_banned_total", "consensus"), 1);
-        assert_eq!(value(&stats, "qz_peer_banned", "consensus"), 1);
+        assert_eq!(value(&stats, "qz_peers_banned", "consensus"), 1);
         assert!(roster.released(later).is_empty());
         let end = later + FIRST_BAN;
         assert_eq!(roster.released(end), vec![1]);
         assert!(roster.message(&1, end));
-        assert_eq!(value(&stats, "qz_peer_banned", "consensus"), 0);
+        assert_eq!(value(&stats, "qz_peers_banned", "consensus"), 0);
     }
 
     #[test]
