@@ -476,10 +476,11 @@ impl Ledger {
             *size = size.saturating_add(bytes);
             if *size > max_bytes { Err(LedgerError::ProofTooLarge { limit: max_bytes }) } else { Ok(()) }
         };
-        let records: BTreeSet<_> = view.records_to_prove(records)?.into_iter().collect();
+        let wanted: BTreeSet<_> = records.iter().copied().collect();
         let mut touched: BTreeSet<_> = subjects.iter().copied().collect();
         grow(&mut size, touched.len().saturating_mul(STATE_PROOF_BYTES))?;
-        for hash in &records {
+        // One after the other, so that no more is held than a proof may be large.
+        let mut add = |hash: &Hash32| -> Result<(), LedgerError> {
             let record = view.record(hash)?.ok_or(StoreError::UnknownRecord(*hash))?;
             let count = view.header(record.height)?.map_or(0, |header| header.record_count);
             let paths = history_bytes + HASH_BYTES * tree_depth(count.into()) as usize;
@@ -489,8 +490,12 @@ impl Ledger {
                     grow(&mut size, STATE_PROOF_BYTES)?;
                 }
             }
-        }
-        let records: Vec<_> = records.into_iter().collect();
+            Ok(())
+        };
+        wanted.iter().try_for_each(&mut add)?;
+        // With the changes of the consortium that the relays' keys come from.
+        let records = view.records_to_prove(&wanted.iter().copied().collect::<Vec<_>>())?;
+        records.iter().filter(|hash| !wanted.contains(hash)).try_for_each(&mut add)?;
         let touched: Vec<_> = touched.into_iter().collect();
         let bytes = encode(&view.proof(&records, &touched, head.map(Height))?);
         // The estimate knows neither large states nor hand-overs.

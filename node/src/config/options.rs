@@ -179,6 +179,21 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_lists_every_option_as_it_is() {
+        let manual = include_str!("../../../docs/OPERATIONS.md");
+        for spec in OPTIONS {
+            // The default log filter is too long for a table.
+            let default = match spec.default {
+                Some(_) if spec.key == "log" => "see below",
+                Some(default) => default,
+                None => "",
+            };
+            let row = format!("| `{}` | {} | {default} |", spec.key, spec.range());
+            assert!(manual.contains(&row), "docs/OPERATIONS.md lacks the row {row}");
+        }
+    }
+
+    #[test]
     fn values_outside_are_refused_with_what_is_expected() {
         for (key, good, bad) in [
             ("heartbeat_ms", "50", "49"),
