@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use qz_chain::execute::{BlockError, ExecuteError, Refusal};
 use qz_chain::{Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
+use qz_evidence::bundle::MAX_ENTRIES;
 use qz_evidence::codec::{CodecError, decode_strict, encode};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::genesis::Genesis;
@@ -468,6 +469,9 @@ impl Ledger {
     pub(crate) fn proof(
         &self, records: &[Hash32], subjects: &[SubjectId], head: Option<u64>, max_bytes: usize,
     ) -> Result<Vec<u8>, LedgerError> {
+        if records.len() > MAX_ENTRIES {
+            return Err(StoreError::TooManyRecords { found: records.len(), limit: MAX_ENTRIES }.into());
+        }
         let view = self.store.view()?;
         let tree_depth = |leaves: u64| u64::BITS - leaves.leading_zeros();
         let history_bytes = HASH_BYTES * tree_depth(view.tip_height().0) as usize;
@@ -495,7 +499,7 @@ impl Ledger {
         wanted.iter().try_for_each(&mut add)?;
         // With the changes of the consortium that the relays' keys come from.
         let records = view.records_to_prove(&wanted.iter().copied().collect::<Vec<_>>())?;
-        records.iter().filter(|hash| !wanted.contains(hash)).try_for_each(&mut add)?;
+        records.iter().filter(|hash| !wanted.contains(*hash)).try_for_each(&mut add)?;
         let touched: Vec<_> = touched.into_iter().collect();
         let bytes = encode(&view.proof(&records, &touched, head.map(Height))?);
         // The estimate knows neither large states nor hand-overs.

@@ -24,6 +24,10 @@ use super::limits::RpcLimits;
 use super::stall::Stalling;
 use super::tls::MutualTls;
 
+/// Bytes kept for a connection in either direction; request headers must fit. Small, so that a client
+/// which does not read is noticed early.
+const BUFFER_BYTES: usize = 32 * 1024;
+
 /// Who calls, known from the TLS handshake; every request carries it as an extension.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller(pub OrgId);
@@ -157,6 +161,7 @@ where
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout)
+            .max_buf_size(BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let outcome = tokio::select! {
