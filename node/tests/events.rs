@@ -186,8 +186,12 @@ async fn slow_readers_and_greedy_askers_are_bounded() {
     let mut slow = network::raw::connect_with_window(&network.home("platform"), 4096).await;
     slow.write_all(b"GET /v1/events?from_height=0 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let before = metric(&network, "qz_rpc_streams_ended_total{reason=\"slow\"}").await;
-    for number in 110..250 {
-        platform.submit(&network::deposit(&relay, number, 100_000).bytes).await.unwrap();
+    // More than all buffers on the way hold.
+    for name in network::NAMES {
+        let relay = network.relay(name);
+        for number in 110..250 {
+            platform.submit(&network::deposit(&relay, number, 100_000).bytes).await.unwrap();
+        }
     }
     let last = network::deposit(&relay, 251, 100_000);
     platform.submit_and_wait(&last.bytes, PATIENCE).await.unwrap();

@@ -262,10 +262,11 @@ impl Events {
             (None, true) => ("/v1/events?from_height=0", None),
             (None, false) => ("/v1/events", None),
         };
-        self.tried.clear();
+        let mut tried = vec![];
         for node in self.client.inner.nodes.in_order() {
             match node.open(path, last.as_deref(), OPEN_TIMEOUT).await {
                 Ok(Answer::Success(response)) => {
+                    self.tried = tried;
                     self.connection =
                         Some(Connection { node: node.org.clone(), response, buffer: vec![], ready: VecDeque::new() });
                     return Ok(());
@@ -273,9 +274,10 @@ impl Events {
                 Ok(Answer::Refused(status, rejection)) => {
                     return Err(ClientError::Rejected { node: node.org.clone(), status, rejection });
                 }
-                Err(failure) => self.tried.push(node.attempt(failure)),
+                Err(failure) => tried.push(node.attempt(failure)),
             }
         }
+        self.tried = tried;
         self.retry_at = Some(Instant::now() + self.pause);
         self.pause = (self.pause * 2).min(PAUSES.1);
         Ok(())
