@@ -360,7 +360,11 @@ fn a_relay_signs_what_others_wrote() {
     assert_eq!(Parsed::new(&again.bytes).unwrap().submission().relay_key, relay.public_key());
 
     let actor = Actor { subject: SubjectId(Hash32::ZERO), signature: vec![0; 64].into() };
-    assert!(relay.wrap_encoded(parsed.submission().body.to_vec(), vec![actor; qz_evidence::submission::MAX_ACTORS + 1]).is_err());
+    assert!(
+        relay
+            .wrap_encoded(parsed.submission().body.to_vec(), vec![actor; qz_evidence::submission::MAX_ACTORS + 1])
+            .is_err()
+    );
     assert!(relay.wrap_encoded(b"not a body".to_vec(), vec![]).is_err());
 }
 
