@@ -5,10 +5,12 @@
 use anyhow::{Result, ensure};
 use qz_evidence::SubjectId;
 use qz_testnet::binaries::{Binaries, output, run};
+use qz_testnet::custody::{VARIABLE, passphrase_file};
 use qz_testnet::folder::Folder;
 use qz_testnet::ports::Ports;
 use qz_testnet::screen::Screen;
 use qz_testnet::story::{Story, compare_states};
+use std::process::{Command, Stdio};
 
 #[tokio::test]
 async fn the_gateway_goes_on_through_another_organisation() {
@@ -50,13 +52,20 @@ fn histories(story: &Story, contract: &SubjectId) -> Result<()> {
     let subject = contract.to_string();
     let [home, genesis, out] = [&home, &genesis, &out].map(|path| path.to_str().unwrap());
     let history = ["history", "--home", home, "--subject", &subject, "--out", out];
-    let said = run(&binaries.client, &history)?;
+    let passphrase = passphrase_file(&folder.organisation("platform"));
+    let fetch = |arguments: &[&str]| -> Result<String> {
+        let mut command = Command::new(&binaries.client);
+        let output = command.args(arguments).env(VARIABLE, &passphrase).stdin(Stdio::null()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let said = fetch(&history)?;
     ensure!(said.contains("all 6 records of subject"), "{said}");
     let verify = [out, "--genesis", genesis, "--complete", &subject];
     let said = run(&binaries.verify, &verify)?;
     ensure!(said.contains("共 6 条记录，已全部列出") && said.contains("all 6 records of subject"), "{said}");
     // Without the last record it is a valid proof of five, and not the whole.
-    run(&binaries.client, &[&history[..], &["--records", "0..=4"]].concat())?;
+    fetch(&[&history[..], &["--records", "0..=4"]].concat())?;
     run(&binaries.verify, &verify[..3])?;
     let refused = output(&binaries.verify, &verify)?;
     let said = String::from_utf8_lossy(&refused.stdout).into_owned();

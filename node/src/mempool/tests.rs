@@ -98,7 +98,7 @@ fn refusals_while_building_a_block_are_told() {
     let Fixture { consortium, mempool, .. } = fixture();
     let digest = submit(&mempool, &consortium.submission(1));
     let mut fate = mempool.fate(digest);
-    let reject = Reject::KindNotYet { kind: "evidence.deposited" };
+    let reject = Reject::CommitmentMissing { name: "document.sha256" };
     mempool.refuse(vec![(digest, reject.clone()), (Hash32([0; 32]), reject.clone())]);
     assert_eq!(fate.try_recv().unwrap(), Fate::Refused(Refusal::Rules(reject)));
     assert_eq!(mempool.refusal(&Hash32([0; 32])), None, "nobody queued that one");
