@@ -11,6 +11,7 @@ use crate::ports::Ports;
 use crate::process::Process;
 use anyhow::{Context, Result, bail, ensure};
 use qz_client::Status;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Longest time until a started process answers.
@@ -118,16 +119,29 @@ impl Network {
 
     /// Starts one organisation's node without waiting for it.
     pub fn spawn_node(&mut self, id: &str) -> Result<()> {
+        let program = self.binaries.node.clone();
+        self.spawn_in_place(id, &program, &[])
+    }
+
+    /// Starts another program in the place of an organisation's node; it takes the same arguments.
+    pub fn spawn_in_place(&mut self, id: &str, program: &Path, environment: &[(&str, &str)]) -> Result<()> {
         let home = self.folder.organisation(id);
         let log = self.folder.logs().join(format!("node-{id}.log"));
-        let program = self.binaries.node.clone();
         let node = self.node_mut(id)?;
         ensure!(node.process.is_none(), "the node of {id} runs already");
         let passphrase = custody::passphrase_file(&home);
-        let environment = [(custody::VARIABLE, text(&passphrase)?)];
+        let mut all = vec![(custody::VARIABLE, text(&passphrase)?)];
+        all.extend_from_slice(environment);
+        let name = program.file_name().unwrap_or_default().display();
         let arguments = ["run", "--home", text(&home)?];
-        node.process = Some(Process::spawn(&format!("qz-node ({id})"), &program, &arguments, &environment, &log)?);
+        node.process = Some(Process::spawn(&format!("{name} ({id})"), program, &arguments, &all, &log)?);
         Ok(())
+    }
+
+    /// Stops one organisation's node in good order.
+    pub fn stop_node(&mut self, id: &str) -> Result<()> {
+        self.node_mut(id)?.process.take().with_context(|| format!("the node of {id} does not run"))?.stop();
+        self.describe()
     }
 
     /// Waits until a node's status satisfies `wanted`; an error if its process ends or time runs out.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may import which crates of this workspace (tests apart).
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("qz-evidence", &[]),
     ("qz-evidence-pdf", &["qz-evidence"]),
     ("qz-verify", &["qz-evidence", "qz-evidence-pdf"]),
@@ -23,6 +23,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("qz-storage", &["qz-domain"]),
     ("qz-gateway", &["qz-evidence", "qz-evidence-pdf", "qz-client", "qz-domain", "qz-document", "qz-storage"]),
     ("qz-testnet", &["qz-evidence", "qz-chain", "qz-client", "qz-genesis"]),
+    ("qz-byzantine", &["qz-evidence", "qz-chain", "qz-genesis", "qz-node"]),
 ];
 
 /// What must not be reachable from the pure crates, on any path.
@@ -51,7 +52,7 @@ const QUARANTINE: [(&str, &[&str]); 5] = [
     ("typst", &["qz-document"]),
     ("lopdf", &["qz-document", "qz-evidence-pdf"]),
     ("sea-orm", &["qz-storage"]),
-    ("arc-malachitebft-app-channel", &["qz-node"]),
+    ("arc-malachitebft-app-channel", &["qz-node", "qz-byzantine"]),
 ];
 /// Longest source file.
 const MAX_LINES: usize = 600;
@@ -105,6 +106,54 @@ fn heavy_libraries_stay_in_quarantine() {
             assert!(!uses || allowed.contains(&package.name.as_str()), "{} imports {library}", package.name);
         }
     }
+}
+
+/// Adversaries are a program of their own: no crate depends on it in any way, no feature of the node could
+/// switch misbehaviour on, the node's own sources know one conduct, and nothing that packages names it.
+#[test]
+fn adversaries_stay_in_the_tests() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        let found = package.dependencies.iter().any(|dependency| dependency.name == "qz-byzantine");
+        assert!(!found, "{} depends on qz-byzantine", package.name);
+        if package.name.as_str() == "qz-node" {
+            assert!(package.features.is_empty(), "a feature of qz-node would be unified into what is shipped");
+        }
+        if package.name.as_str() == "qz-byzantine" {
+            assert!(package.targets.iter().all(|target| target.is_bin()), "it is a program, nothing to import");
+            assert_eq!(package.publish.as_deref(), Some(&[][..]));
+        }
+    }
+    let conducts: Vec<_> = sources(&root().join("node/src"))
+        .iter()
+        .flat_map(|file| std::fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| line.contains("Conduct for"))
+        .collect();
+    assert_eq!(conducts, ["impl Conduct for Honest {}"]);
+    for file in packaging(&root()) {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(!text.contains("qz-byzantine"), "{} names the adversary", file.display());
+    }
+}
+
+/// Everything of the repository that could put a program into a package: no Rust, no prose.
+fn packaging(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !["target", "node_modules", "dist", ".git", "byzantine"].contains(&name.as_str()) {
+                found.extend(packaging(&path));
+            }
+        } else if name == "Makefile"
+            || name.starts_with("Dockerfile")
+            || [".sh", ".service", ".yml", ".yaml", ".spec"].iter().any(|end| name.ends_with(end))
+        {
+            found.push(path);
+        }
+    }
+    found
 }
 
 #[test]

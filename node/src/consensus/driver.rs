@@ -25,6 +25,7 @@ use super::certificate::to_evidence;
 use super::conduct::Conduct;
 use super::context::{Address, BlockId, Ctx, Height, ValidatorSet, Value};
 use super::engine::await_peers;
+use super::equivocation;
 use super::future::FutureBlocks;
 use super::gate::Gatekeeper;
 use super::proposals::Proposals;
@@ -257,7 +258,8 @@ impl Driver {
                 blocking(|| self.commit(&certificate))?;
                 let _ = reply.send(());
             }
-            AppMsg::Finalized { certificate, reply, .. } => {
+            AppMsg::Finalized { certificate, evidence, reply, .. } => {
+                equivocation::report(certificate.height, &evidence);
                 blocking(|| self.commit(&certificate))?;
                 self.held = Some(Held::new(reply));
             }

@@ -11,6 +11,7 @@ pub(crate) mod context;
 pub(crate) mod driver;
 pub(crate) mod engine;
 pub(crate) mod engine_log;
+mod equivocation;
 mod future;
 pub(crate) mod gate;
 pub(crate) mod journal;
