@@ -60,7 +60,7 @@ async fn a_stream_outlives_its_node_without_gap_or_duplicate() {
     let platform = network.client("platform");
     let relay = network.relay("platform");
     let submit = async |number: u8| {
-        let submission = network::deposit(&relay, number, 100_000);
+        let submission = network::deposit(&relay, number, 10_000);
         platform.submit_and_wait(&submission.bytes, PATIENCE).await.unwrap();
         submission.digest
     };
@@ -146,10 +146,10 @@ async fn slow_readers_and_greedy_askers_are_bounded() {
     let relay = network.relay("platform");
     let mut hashes = Vec::new();
     for number in 0..60 {
-        platform.submit(&network::deposit(&relay, number, 100_000).bytes).await.unwrap();
+        platform.submit(&network::deposit(&relay, number, 10_000).bytes).await.unwrap();
     }
     for number in 0..60 {
-        let submission = network::deposit(&relay, number, 100_000);
+        let submission = network::deposit(&relay, number, 10_000);
         hashes.push(platform.submit_and_wait(&submission.bytes, PATIENCE).await.unwrap().record_hash);
     }
 
@@ -168,7 +168,7 @@ async fn slow_readers_and_greedy_askers_are_bounded() {
     let mut first = platform.events(EventsFrom::Now);
     let mut second = platform.events(EventsFrom::Now);
     for (number, events) in [(100, &mut first), (101, &mut second)] {
-        let submission = network::deposit(&relay, number, 100_000);
+        let submission = network::deposit(&relay, number, 10_000);
         let (event, done) = tokio::join!(next(events), async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             platform.submit_and_wait(&submission.bytes, PATIENCE).await
@@ -190,10 +190,10 @@ async fn slow_readers_and_greedy_askers_are_bounded() {
     for name in network::NAMES {
         let relay = network.relay(name);
         for number in 110..250 {
-            platform.submit(&network::deposit(&relay, number, 100_000).bytes).await.unwrap();
+            platform.submit(&network::deposit(&relay, number, 10_000).bytes).await.unwrap();
         }
     }
-    let last = network::deposit(&relay, 251, 100_000);
+    let last = network::deposit(&relay, 251, 10_000);
     platform.submit_and_wait(&last.bytes, PATIENCE).await.unwrap();
     let started = std::time::Instant::now();
     while metric(&network, "qz_rpc_streams_ended_total{reason=\"slow\"}").await == before {
