@@ -177,7 +177,7 @@ impl Member {
     }
 
     /// The state of its subject.
-    pub(crate) fn state(&self) -> OrganisationState {
+    pub fn state(&self) -> OrganisationState {
         OrganisationState { status: self.status, ..OrganisationState::new(&self.organisation) }
     }
 }

@@ -23,6 +23,7 @@ pub mod keys;
 pub mod passphrase;
 pub mod peer;
 pub mod private_file;
+pub mod proposal;
 pub mod sealed;
 pub mod show;
 pub mod tls;

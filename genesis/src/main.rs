@@ -3,6 +3,8 @@
 //!
 //! Exit code 0: done, or the document verifies. 1: refused. 2: wrong usage.
 
+mod governing;
+
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use qz_evidence::codec::Format;
@@ -141,6 +143,23 @@ enum Command {
         #[arg(long, value_parser = parse_hash)]
         chain_id: Option<Hash32>,
     },
+    /// 提出治理变更 Write down a change of the consortium, to be approved by its members.
+    Propose(governing::Propose),
+    /// 显示提案 Show what a proposal says.
+    Proposal {
+        /// The proposal.
+        proposal: PathBuf,
+        /// The genesis document of the ledger.
+        #[arg(long)]
+        genesis: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// 以公章密钥批准提案 Approve a proposal by the office key; shows what is approved.
+    Approve(governing::Approve),
+    /// 合并批准 Put a proposal and its approvals into one file that any member submits.
+    Combine(governing::Combine),
     /// 显示创世文件内容 Show what a genesis document (or a body) says.
     Show {
         /// The document or body.
@@ -291,6 +310,10 @@ fn run(command: Command, passphrase: Option<&Path>) -> Result<()> {
         Command::Finish { body, signatures, output } => finish(&body, &signatures, &output),
         Command::Verify { genesis, chain_id } => verify(&genesis, chain_id.as_ref()),
         Command::Show { genesis, json } => show_genesis(&genesis, json),
+        Command::Propose(arguments) => print(&governing::propose(arguments)?),
+        Command::Proposal { proposal, genesis, json } => print(&governing::show(&genesis, &proposal, json)?),
+        Command::Approve(arguments) => governing::approve(&arguments, &open(&arguments.home, passphrase)?, print),
+        Command::Combine(arguments) => print(&governing::combine(&arguments)?),
     }
 }
 

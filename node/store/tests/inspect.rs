@@ -68,7 +68,9 @@ fn samples(db: &DB, column: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 const CHANGES: [&str; 4] = ["flip first", "cut", "flip last", "delete"];
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
+    "epochs",
+    "organisations",
     "headers",
     "blocks",
     "commits",

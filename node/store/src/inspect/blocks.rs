@@ -12,7 +12,6 @@ use qz_evidence::history::{Frontier, leaf_hash};
 use qz_evidence::record::Record;
 use qz_evidence::records_tree::RecordsTree;
 use qz_evidence::submission::{Parsed, actor_message};
-use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, decode_strict};
 
 /// How often progress is told, in heights.
@@ -81,6 +80,9 @@ pub(super) fn check(view: &StoreView<'_>, genesis: &Genesis, inspection: &mut In
     }
     progress("blocks", tip.0, tip.0);
     walk.end(findings);
+    if let Some(tip) = &walk.parent {
+        super::consortium::check(view, genesis, tip, findings);
+    }
     inspection.records = walk.records;
     inspection.signatures = walk.signatures;
 }
@@ -302,19 +304,6 @@ impl Walk<'_, '_> {
             match self.view.stored_frontier() {
                 Ok(stored) if stored == *frontier => {}
                 Ok(_) => findings.add(None, keys::META, keys::meta::FRONTIER, "not the frontier of the headers"),
-                Err(error) => findings.add_error(None, keys::META, &error),
-            }
-        }
-        if let Some(tip) = &self.parent {
-            let next = self.view.validators_of(tip.height.next()).map(|set| set.map(|set| ValidatorSet::hash(&set)));
-            match next {
-                Ok(hash) if hash == Some(tip.next_validators_hash) => {}
-                Ok(_) => findings.add(None, keys::META, keys::meta::VALIDATORS, "not those that the last block names"),
-                Err(error) => findings.add_error(None, keys::META, &error),
-            }
-            match self.view.stored_params() {
-                Ok(params) if params.hash() == tip.params_hash => {}
-                Ok(_) => findings.add(None, keys::META, keys::meta::PARAMS, "not those of the last block"),
                 Err(error) => findings.add_error(None, keys::META, &error),
             }
         }

@@ -6,6 +6,7 @@
 //! validators that the blocks before it, already checked, have set in force.
 
 mod blocks;
+mod consortium;
 mod replay;
 mod state;
 

@@ -5,7 +5,7 @@
 #[path = "../../../../chain/tests/ledger/mod.rs"]
 pub mod ledger;
 
-use ledger::{Ledger, certificate, commitment, genesis_with, proposer};
+use ledger::{Ledger, certificate_by, commitment, genesis_with, member_key, proposer, public};
 use qz_chain::{ChangeSet, Verified, View, execute, propose};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::encode;
@@ -44,8 +44,20 @@ impl Node {
         assert_eq!(proposed.rejected, []);
         let changes = execute(&self.ledger.view, &proposed.block, &Verified::default()).unwrap();
         assert_eq!(changes, proposed.changes, "disk and memory disagree");
-        let commit = certificate(&self.ledger.chain_id(), changes.height, changes.block_id);
+        let keys = self.validators();
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        let commit = certificate_by(&keys, &self.ledger.chain_id(), changes.height, changes.block_id);
         (changes, commit, encode(&proposed.block))
+    }
+
+    /// Whose consensus keys decide the next height: names of organisations, `NAME 2` for a second key.
+    fn validators(&self) -> Vec<String> {
+        let set = self.store.view().unwrap().validators().unwrap();
+        let name = |validator: &qz_evidence::validators::Validator| {
+            let names = ["", " 2"].map(|suffix| format!("{}{suffix}", validator.organisation));
+            names.into_iter().find(|name| public(&member_key(name, "consensus")) == validator.key).unwrap()
+        };
+        set.validators().iter().map(name).collect()
     }
 
     pub fn deposits(&mut self, count: usize) -> Vec<Parsed> {
