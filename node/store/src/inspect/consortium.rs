@@ -78,8 +78,13 @@ fn epochs(view: &StoreView<'_>, genesis: &Genesis, _: &Header, findings: &mut Fi
 fn members(view: &StoreView<'_>, genesis: &Genesis, _: &Header, findings: &mut Findings) -> Result<(), StoreError> {
     let members = view.members()?;
     for member in &members {
-        let subject = view.stored_subject(&SubjectId::of_organisation(&genesis.chain_id(), member.id()))?;
-        let agrees = subject.is_some_and(|subject| subject.state == SubjectState::Organisation(member.state()));
+        let agrees = match view.stored_subject(&SubjectId::of_organisation(&genesis.chain_id(), member.id()))? {
+            None => false,
+            Some(subject) => {
+                let last = view.record(&subject.last_record)?.map_or(Height(0), |record| record.height);
+                subject.state == SubjectState::Organisation(member.state()) && member.since == last
+            }
+        };
         if !agrees || Card::open(&member.card).is_err() {
             let key = member.id().as_str().as_bytes();
             findings.add(None, keys::ORGANISATIONS, key, "not the organisation that its subject says");
