@@ -35,7 +35,9 @@ fn organisation(folder: &Path, number: usize, id: &str) {
     );
     ok(
         folder,
-        &format!("keygen --no-passphrase --home {id} --org {id} --name-zh 示范{id} --name-en {id} --roles platform,attestor {addresses}"),
+        &format!(
+            "keygen --no-passphrase --home {id} --org {id} --name-zh 示范{id} --name-en {id} --roles platform,attestor {addresses}"
+        ),
     );
     ok(folder, &format!("card --home {id} -o {id}.qzcard"));
 }
@@ -68,7 +70,10 @@ fn a_change_is_proposed_shown_approved_and_put_together() {
     let wrong = format!("approve --home a --genesis genesis.qz --digest {} admit.qzp --out a.approval", "0".repeat(64));
     refused(folder, &wrong, "another one than was agreed on");
     for id in ["a", "b", "c", "e"] {
-        let shown = ok(folder, &format!("approve --home {id} --genesis genesis.qz --digest {admit} admit.qzp --out {id}.approval"));
+        let shown = ok(
+            folder,
+            &format!("approve --home {id} --genesis genesis.qz --digest {admit} admit.qzp --out {id}.approval"),
+        );
         assert!(shown.contains(&admit) && shown.contains("示范e") && shown.contains("已批准"), "{shown}");
     }
     let all = "combine --genesis genesis.qz admit.qzp a.approval b.approval c.approval --out change.signed";
@@ -99,7 +104,10 @@ fn a_change_is_proposed_shown_approved_and_put_together() {
     let shown = ok(folder, set);
     assert!(shown.contains("验证人集合") && shown.contains("power 2") && shown.contains("WARNING"), "{shown}");
     let params = "propose params --governance-quorum 4 --window 1000 --genesis genesis.qz --expiry 9 --out params.qzp";
-    assert!(ok(folder, params).contains("window 1000") && ok(folder, "proposal --genesis genesis.qz params.qzp").contains("quorum 4"));
+    assert!(
+        ok(folder, params).contains("window 1000")
+            && ok(folder, "proposal --genesis genesis.qz params.qzp").contains("quorum 4")
+    );
     let upgrade = "propose upgrade 2 1234 --genesis genesis.qz --expiry 9 --out upgrade.qzp";
     assert!(ok(folder, upgrade).contains("protocol version 2 from height 1234"));
 
