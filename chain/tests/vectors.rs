@@ -7,6 +7,7 @@ mod ledger;
 
 use ledger::{Ledger, commitment, key_slot, org};
 use proptest::prelude::*;
+use qz_chain::governance::{GovernanceState, Upgrade};
 use qz_chain::state::{
     AuditLogState, Authorisation, ContractState, Dispute, EvidenceState, KeyState, Obligation, OrganisationState,
     SealState, SignedSlot,
@@ -73,6 +74,17 @@ fn evidence() -> SubjectState {
     SubjectState::Evidence(EvidenceState { document: Hash32([15; 32]), about: None })
 }
 
+fn governance() -> SubjectState {
+    SubjectState::Governance(GovernanceState {
+        members: vec![org("court"), org("notary")],
+        validators: Hash32([21; 32]),
+        params: Hash32([22; 32]),
+        upgrade: Some(Upgrade { version: 2, height: Height(1000) }),
+        replay_window: 20_000,
+        replay_from: Height(7),
+    })
+}
+
 fn audit_log() -> SubjectState {
     SubjectState::AuditLog(AuditLogState { organisation: org("court"), size: 300, root: Hash32([16; 32]) })
 }
@@ -92,6 +104,7 @@ fn lines() -> Vec<String> {
     let mut lines = state_lines(&[organisation(), key_state(), seal(), contract(), evidence()]);
     lines.extend(whole_ledger());
     lines.extend(state_lines(&[audit_log(), disputed()]));
+    lines.extend(state_lines(&[governance()]));
     lines
 }
 

@@ -143,3 +143,58 @@ impl SignedBody {
         encode(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::{Height, SubjectId, SubmissionId};
+    use crate::payload::{ContractRef, GovernanceChanged};
+
+    fn body(payload: Payload) -> Vec<u8> {
+        encode(&Body::new(Hash32([1; 32]), SubmissionId([2; 16]), Height(9), payload, vec![], 3))
+    }
+
+    fn change() -> Payload {
+        Payload::GovernanceChanged(GovernanceChanged { change: Change::Upgrade(2, Height(500)) })
+    }
+
+    #[test]
+    fn the_files_are_frozen() {
+        let organisation = OrgId::new("court").unwrap();
+        let approval =
+            Approval { tag: ApprovalTag, digest: Hash32([4; 32]), organisation, signature: Bytes(vec![5; 64]) };
+        let golden = format!(
+            "a4006e{}015820{}0265{}035840{}",
+            hex::encode("qz/approval/v1"),
+            "04".repeat(32),
+            hex::encode("court"),
+            "05".repeat(64)
+        );
+        assert_eq!(hex::encode(encode(&approval)), golden);
+        assert_eq!(decode_strict::<Approval>(&encode(&approval)).unwrap(), approval);
+        let actor = Actor { subject: SubjectId(Hash32([6; 32])), signature: Bytes(vec![7; 64]) };
+        let bytes = body(change());
+        let signed = SignedBody::new(bytes.clone(), vec![actor]);
+        let golden = format!(
+            "a30071{}0158{:02x}{}0281a2005820{}015840{}",
+            hex::encode("qz/signed-body/v1"),
+            bytes.len(),
+            hex::encode(&bytes),
+            "06".repeat(32),
+            "07".repeat(64)
+        );
+        assert_eq!(hex::encode(signed.to_bytes()), golden);
+        assert_eq!(SignedBody::open(&signed.to_bytes()).unwrap().0, signed);
+    }
+
+    #[test]
+    fn what_is_no_proposal_or_too_large_is_refused() {
+        let other = body(Payload::ContractArchived(ContractRef { contract: SubjectId(Hash32([1; 32])) }));
+        assert_eq!(Proposal::open(&other), Err(GovernanceFileError::NotGovernance("contract.archived")));
+        assert!(matches!(Proposal::open(&[body(change()), vec![0]].concat()), Err(GovernanceFileError::Codec(_))));
+        let actor = Actor { subject: SubjectId(Hash32([6; 32])), signature: Bytes(vec![7; 64]) };
+        let many = SignedBody::new(body(change()), vec![actor; MAX_ACTORS + 1]);
+        assert_eq!(SignedBody::open(&many.to_bytes()).unwrap_err(), GovernanceFileError::TooManyActors(33));
+    }
+}
