@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use qz_evidence::genesis::{Genesis, ValidatorCard};
 use qz_evidence::validators;
 use qz_genesis::{Home, Purpose, SecretKey, peer};
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -42,6 +43,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const SHUTDOWN: Duration = Duration::from_secs(8);
 /// A validator without any past listens so long for what its peers have decided.
 const LISTEN_FIRST: Duration = Duration::from_secs(3);
+
+/// Bytes that the kernel keeps for a client of the RPC.
+const SEND_BUFFER_BYTES: u32 = 64 * 1024;
 
 /// How a node ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -333,14 +337,26 @@ fn bind(listen: &Listen) -> anyhow::Result<Ports> {
     };
     try_bind(listen.consensus, "consensus")?;
     try_bind(listen.mempool, "submissions")?;
-    let keep = |address, purpose| -> anyhow::Result<_> {
-        let listener = try_bind(address, purpose)?;
-        listener.set_nonblocking(true)?;
-        Ok(tokio::net::TcpListener::from_std(listener)?)
+    let keep = |address: SocketAddr, purpose| match rpc_socket(address) {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(anyhow::Error::from(PortBusy { address, purpose }))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {address} for {purpose}")),
     };
     let rpc = keep(listen.rpc, "RPC")?;
     let monitor = listen.monitor.map(|address| keep(address, "metrics and health")).transpose()?;
     Ok(Ports { rpc, monitor })
+}
+
+/// A listener whose connections keep little in the kernel, so that a client which does not read its answer
+/// or events is noticed before megabytes have been written for it.
+fn rpc_socket(address: SocketAddr) -> io::Result<tokio::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
