@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::config::{Listen, NodeConfig};
 use crate::consensus::conduct::Conduct;
 use crate::consensus::context::Address;
-use crate::consensus::driver::{Driver, Parts, Stopped};
+use crate::consensus::driver::{Driver, DriverError, Parts, Stopped};
 use crate::consensus::engine::{self, Engine};
 use crate::consensus::gate::Gatekeeper;
 use crate::consensus::journal::Journal;
@@ -54,7 +54,7 @@ pub(crate) enum Ending {
     Stopped,
     /// It failed; the reason was logged.
     Failed,
-    /// It only observed and may vote from now on: the process is to start again. (The engine cannot
+    /// It only observed and may vote from now on, or lost what its log leads to: the process is to start again. (The engine cannot
     /// be started twice in one process, its network outlives it.)
     Restart,
 }
@@ -175,7 +175,11 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
     tokio::pin!(consensus);
     let ending = tokio::select! {
         outcome = &mut consensus => match outcome {
-            Ok(Some(Stopped::MaySign)) => Ending::Restart,
+            Ok(Some(Stopped::MaySign)) => {
+                tracing::info!("caught up: starting again to vote");
+                Ending::Restart
+            }
+            Ok(Some(Stopped::BlockLost)) => Ending::Restart,
             Ok(None) => Ending::Stopped,
             Err(error) => {
                 let advice = recovery::advice(error.as_ref(), home_path);
@@ -192,9 +196,6 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
     };
     if ending == Ending::Failed {
         tokio::time::sleep(LAST_WORDS).await;
-    }
-    if ending == Ending::Restart {
-        tracing::info!("caught up: starting again to vote");
     }
     stop.send_replace(true);
     if ending == Ending::Stopped {
@@ -287,11 +288,22 @@ impl Consensus<'_> {
             health: self.health.clone(),
         });
         let outcome = tokio::select! {
-            outcome = driver.run(&mut engine.channels) => outcome.map(Some),
+            outcome = driver.run(&mut engine.channels) => match outcome {
+                Err(DriverError::DecidedUnknown { height, id }) => {
+                    tracing::warn!(%height, %id, "the engine's log leads to a block that the ledger has lost");
+                    Ok(Some(Stopped::BlockLost))
+                }
+                outcome => outcome.map(Some),
+            },
             () = &mut stop => Ok(None),
         };
         following.abort();
         engine.stop().await;
+        if matches!(outcome, Ok(Some(Stopped::BlockLost))) {
+            // Without its log, the node sits this height out and gets the block from its peers.
+            let aside = recovery::set_aside(&self.wal.join(engine::WAL_FILE)).context("cannot set the WAL aside")?;
+            tracing::warn!(aside = %aside.display(), "the consensus WAL is set aside");
+        }
         Ok(outcome?)
     }
 

@@ -65,6 +65,8 @@ pub(crate) enum DriverError {
 pub(crate) enum Stopped {
     /// The store has passed the height up to which this node only observes.
     MaySign,
+    /// The engine's log leads to a block that the ledger has lost: it must not be replayed again.
+    BlockLost,
 }
 
 /// Everything the driver works on.
