@@ -108,7 +108,10 @@ impl Story {
         let (highest, _) = heads.last().unwrap().clone();
         for (height, id) in &heads {
             assert!(highest - height <= 1, "{heads:?}");
-            assert!(heads.iter().filter(|(other, _)| other == height).all(|(_, other)| other == id), "a fork: {heads:?}");
+            assert!(
+                heads.iter().filter(|(other, _)| other == height).all(|(_, other)| other == id),
+                "a fork: {heads:?}"
+            );
         }
     }
 }
