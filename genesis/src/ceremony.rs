@@ -62,9 +62,6 @@ pub enum CeremonyError {
     /// Two cards of one organisation.
     #[error("two cards of organisation {0}")]
     DuplicateOrganisation(OrgId),
-    /// Two organisations share a TLS authority.
-    #[error("organisation {0}: its TLS CA is used by another organisation too; each must make its own")]
-    DuplicateTlsCa(OrgId),
     /// A TLS authority is none.
     #[error("organisation {organisation}: {source}")]
     TlsCa {
@@ -194,15 +191,11 @@ pub fn open_body(body: &[u8]) -> Result<Genesis, CeremonyError> {
 
 /// What the formats leave open: usable addresses, network keys and TLS authorities, none of them shared.
 fn check_reachability(organisations: &[Organisation]) -> Result<(), CeremonyError> {
-    let mut authorities = BTreeSet::new();
     let mut addresses = BTreeSet::new();
     for organisation in organisations {
         let id = || organisation.id.clone();
-        let authority = tls::public_key_of_ca(&organisation.tls_ca)
+        tls::public_key_of_ca(&organisation.tls_ca)
             .map_err(|source| CeremonyError::TlsCa { organisation: id(), source })?;
-        if !authorities.insert(authority) {
-            return Err(CeremonyError::DuplicateTlsCa(id()));
-        }
         let Some(validator) = &organisation.validator else { continue };
         address::check(validator).map_err(|source| CeremonyError::Address { organisation: id(), source })?;
         peer::peer_id(&validator.network_key)
