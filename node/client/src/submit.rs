@@ -104,7 +104,13 @@ impl Client {
             match node.ask(&request).await {
                 Ok(Answer::Success(bytes)) => match submission_state(&bytes, digest) {
                     Ok(SubmissionState::Final(at)) => return Round::Final(at),
-                    Ok(SubmissionState::Pending { .. }) => return Round::Pending,
+                    Ok(SubmissionState::Pending { .. }) => {
+                        // A node that is cut off takes everything and finalises nothing.
+                        if wait > Duration::ZERO {
+                            node.ask_later();
+                        }
+                        return Round::Pending;
+                    }
                     Ok(SubmissionState::Rejected { error, .. }) => return refused(node, 422, error),
                     Err(reason) => tried.push(node.attempt(Failure::Nonsense(reason))),
                 },

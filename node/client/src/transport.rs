@@ -105,9 +105,15 @@ impl Node {
         unsuccessful(response).await.map(|(status, rejection)| Answer::Refused(status, rejection))
     }
 
-    fn is_cooling_down(&self) -> bool {
+    /// Has the other nodes asked first for a while, as after a failure: it answers, but does not get on.
+    pub fn ask_later(&self) {
+        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// When it failed, if that is not long ago.
+    fn cooling_down_since(&self) -> Option<Instant> {
         let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        failed_at.is_some_and(|at| at.elapsed() < COOL_DOWN)
+        failed_at.filter(|at| at.elapsed() < COOL_DOWN)
     }
 
     /// An attempt in vain, for the error.
@@ -202,10 +208,10 @@ impl Nodes {
         Ok(Self(config.nodes.iter().map(node).collect::<Result<_, ConfigError>>()?))
     }
 
-    /// In order of preference, those that failed lately last.
+    /// In order of preference, those that failed lately last, the latest at the very end.
     pub fn in_order(&self) -> Vec<&Node> {
         let mut nodes: Vec<&Node> = self.0.iter().collect();
-        nodes.sort_by_key(|node| node.is_cooling_down());
+        nodes.sort_by_key(|node| node.cooling_down_since());
         nodes
     }
 

@@ -7,7 +7,7 @@ use member::{Consortium, Reply, Server, finalised, org};
 use qz_client::{
     Client, ClientConfig, ClientError, ConfigError, Failure, NodeEndpoint, ProofRequest, Relay, SubmissionState,
 };
-use qz_evidence::submission::{Actor, Parsed};
+use qz_evidence::submission::{Actor, MAX_ACTORS, Parsed};
 use qz_evidence::{Hash32, SubjectId};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -223,6 +223,25 @@ async fn waiting_goes_on_at_another_node() {
 }
 
 #[tokio::test]
+async fn a_node_that_takes_everything_and_finalises_nothing_is_left() {
+    let consortium = Consortium::new();
+    let submission = consortium.submission(1);
+    let digest = submission.digest;
+    // Cut off from the other members, it cannot know better than to wait.
+    let alone = Server::start(&consortium.home("court"), &consortium.genesis, move |_, _| {
+        Reply::of(&SubmissionState::Pending { digest })
+    })
+    .await;
+    let other = Server::start(&consortium.home("notary"), &consortium.genesis, move |_, _| {
+        Reply::of(&SubmissionState::Final(finalised(digest)))
+    })
+    .await;
+    let client = consortium.client(&[("court", &alone.url), ("notary", &other.url)]);
+    assert_eq!(client.submit_and_wait(&submission.bytes, PATIENCE).await.unwrap(), finalised(digest));
+    assert_eq!((alone.seen().len(), other.seen().len()), (1, 1));
+}
+
+#[tokio::test]
 async fn running_out_of_time_says_whether_anybody_accepted() {
     let consortium = Consortium::new();
     let submission = consortium.submission(1);
@@ -360,11 +379,7 @@ fn a_relay_signs_what_others_wrote() {
     assert_eq!(Parsed::new(&again.bytes).unwrap().submission().relay_key, relay.public_key());
 
     let actor = Actor { subject: SubjectId(Hash32::ZERO), signature: vec![0; 64].into() };
-    assert!(
-        relay
-            .wrap_encoded(parsed.submission().body.to_vec(), vec![actor; qz_evidence::submission::MAX_ACTORS + 1])
-            .is_err()
-    );
+    assert!(relay.wrap_encoded(parsed.submission().body.to_vec(), vec![actor; MAX_ACTORS + 1]).is_err());
     assert!(relay.wrap_encoded(b"not a body".to_vec(), vec![]).is_err());
 }
 

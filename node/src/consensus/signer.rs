@@ -68,7 +68,7 @@ impl GuardedSigner {
                 self.sign(bytes)
             }
             Err(error) => {
-                self.health.fail(format!("signer: {error}"));
+                self.health.fail(format!("signer: {}", crate::chain_of(&error)));
                 Err(Error::from_source(error))
             }
         }

@@ -21,6 +21,8 @@ pub(crate) struct Tips {
 #[derive(Debug, Default)]
 struct Claims {
     heights: HashMap<PeerId, u64>,
+    /// When each of them last said so.
+    heard: HashMap<PeerId, Instant>,
     credit: Credit<PeerId>,
 }
 
@@ -42,7 +44,11 @@ impl Tips {
 
     /// A connected member's node says where it is.
     pub(crate) fn heard(&self, peer: PeerId, height: u64) {
-        let before = self.lock().heights.insert(peer, height);
+        let before = {
+            let mut claims = self.lock();
+            claims.heard.insert(peer, Instant::now());
+            claims.heights.insert(peer, height)
+        };
         if before != Some(height) {
             self.changed.notify_one();
         }
@@ -50,7 +56,9 @@ impl Tips {
 
     /// A peer is gone; its word no longer counts.
     pub(crate) fn lost(&self, peer: &PeerId) {
-        self.lock().heights.remove(peer);
+        let mut claims = self.lock();
+        claims.heights.remove(peer);
+        claims.heard.remove(peer);
     }
 
     /// How many connected peers that are believed claim a height above `height`.
@@ -88,6 +96,14 @@ impl Tips {
         let mut heights: Vec<_> = self.lock().heights.values().copied().collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
         heights.get(faulty).copied().unwrap_or(0)
+    }
+
+    /// The heights that connected peers have claimed since an instant. They repeat themselves every
+    /// second, so an older word is that of a peer which cannot be heard any more.
+    pub(crate) fn claimed_since(&self, since: Instant) -> Vec<u64> {
+        let claims = self.lock();
+        let fresh = |peer: &PeerId| claims.heard.get(peer).is_some_and(|at| *at >= since);
+        claims.heights.iter().filter(|(peer, _)| fresh(peer)).map(|(_, height)| *height).collect()
     }
 
     /// Resolves when a peer's height has changed since the last call resolved. For one waiter.

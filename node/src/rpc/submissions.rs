@@ -1,6 +1,6 @@
 //! Taking submissions, and saying what became of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use qz_evidence::submission::Parsed;
 use qz_evidence::{Hash32, OrgId, SubmissionId};
@@ -16,6 +16,9 @@ use crate::refusal::Refusal;
 
 /// Longest wait for finality in one request.
 pub(super) const MAX_WAIT_SECONDS: u64 = 60;
+/// How long a refusal by the rules waits for the peers to say where they are, which they do every second.
+const REFUSAL_PATIENCE: Duration = Duration::from_millis(1_500);
+const POLL: Duration = Duration::from_millis(20);
 
 /// `POST /v1/submissions`.
 pub(super) async fn submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Response {
@@ -27,10 +30,7 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
     let digest = parsed.digest();
     let fate = api.mempool.fate(digest);
-    match tokio::task::block_in_place(|| api.mempool.submit_parsed(bytes, parsed)) {
-        Err(SubmitError::Refused(refusal)) => return Err(unless_behind(api, refusal)),
-        outcome => outcome.map(drop)?,
-    }
+    take(api, bytes, parsed).await?;
     if let Some(stored) = api.ledger.record_of_body(&digest)? {
         return finality(api, &digest, &stored);
     }
@@ -41,6 +41,49 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
             Some(stored) => finality(api, &digest, &stored),
             None => Ok(json_answer(202, &pending(&digest))),
         },
+    }
+}
+
+/// Queues a submission, or refuses it. A refusal by the rules is final for the submitter, so it must not
+/// come from an old state: it waits until the peers have said, after the submission came, that this node
+/// is not behind them; if they are ahead, or too few are heard, another node is to be asked.
+async fn take(api: &Api, bytes: &[u8], parsed: Parsed) -> Result<(), Problem> {
+    let asked = Instant::now();
+    loop {
+        let height = api.ledger.head().height;
+        let refusal = match tokio::task::block_in_place(|| api.mempool.submit_parsed(bytes, parsed.clone())) {
+            Err(SubmitError::Refused(refusal @ Refusal::Rules(_))) => refusal,
+            outcome => return outcome.map(drop).map_err(Problem::from),
+        };
+        if !has_heard_of_nothing_newer(api, asked).await {
+            return Err(Problem::behind());
+        }
+        if api.ledger.head().height == height {
+            return Err(refusal.into());
+        }
+    }
+}
+
+/// Waits until every connected peer has spoken since `asked` and nobody is ahead, or for so long that at
+/// least a quorum has and at most the faulty ones claim to be.
+async fn has_heard_of_nothing_newer(api: &Api, asked: Instant) -> bool {
+    let (faulty, others) = {
+        let members = api.members.now();
+        // With this node, more than two thirds.
+        (members.faulty(), 2 * members.validators().validators().len() / 3)
+    };
+    loop {
+        let head = api.ledger.head().height;
+        let claims = api.tips.claimed_since(asked);
+        let ahead = claims.iter().filter(|height| **height > head).count();
+        let enough = claims.len() >= others;
+        if enough && claims.len() >= api.tips.count() && ahead == 0 {
+            return true;
+        }
+        if asked.elapsed() >= REFUSAL_PATIENCE {
+            return enough && ahead <= faulty;
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 
