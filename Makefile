@@ -14,7 +14,7 @@ help:
 	@echo "make demo        build everything and play a contract on four nodes (ONCE=1: exit after the last check; PDF=file: sign your own)"
 	@echo "make test        everything that CI runs"
 	@echo "make build       verifier for the browser, web pages, all programs"
-	@echo "make chaos       SEEDS=1..20: break a network of real nodes on purpose and compare everything (SECONDS_EACH=40)"
+	@echo "make chaos       SEEDS=1..22: break a network of real nodes on purpose and compare everything (SECONDS_EACH=40)"
 	@echo "make load        throughput, latency and cost of four real nodes against what the hardware could do (one line of JSON)"
 	@echo "make bench       benchmarks of codec, trees, execution, verification and store"
 	@echo "make growth      the store's cost with RECORDS=100000 records (or more)"
@@ -77,7 +77,7 @@ e2e: build
 chaos: build
 	@testnet/setup.sh chaos
 	$(call say,chaos)
-	@$(BIN)/qz-testnet chaos --seeds $(or $(SEEDS),1..20) --seconds $(or $(SECONDS_EACH),40) --data $(TARGET)/chaos
+	@$(BIN)/qz-testnet chaos --seeds $(or $(SEEDS),1..22) --seconds $(or $(SECONDS_EACH),40) --data $(TARGET)/chaos
 
 # Measurements; docs/PERFORMANCE.md says what they mean. All in the dev profile, see there.
 load: build

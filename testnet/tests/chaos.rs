@@ -25,6 +25,7 @@ fn short_runs_hold() {
         assert!(report.holds() && report.acknowledged > 0 && report.acknowledged == report.submitted, "{text}");
         // Every record, from each of the four nodes.
         assert_eq!(report.proofs, 4 * report.records, "{text}");
+        assert_eq!(report.whole_stores, 4, "{text}");
         assert!(report.signatures > 0 && report.blocks as u64 == report.height + 1, "{text}");
     }
     assert!(reports[0].phases[0].must_be_live && !reports[1].phases[0].must_be_live, "{text}");

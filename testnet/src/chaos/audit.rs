@@ -2,14 +2,13 @@
 //! clients' book. Everything is asked of every node, and nothing is believed that can be checked.
 
 use super::book::Book;
+use super::chain::Chain;
 use super::cluster::Cluster;
-use super::plan::NodeIndex;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use qz_client::{Block, Client, ProofRequest};
 use qz_evidence::codec::decode_strict;
 use qz_evidence::commit::{CommitCertificate, VoteType, vote_message};
 use qz_evidence::genesis::Genesis;
-use qz_evidence::header::Header;
 use qz_evidence::record::Record;
 use qz_evidence::submission::Parsed;
 use qz_evidence::verify::{TrustInputs, Verdict, verify};
@@ -21,17 +20,10 @@ const PROOF_RECORDS: usize = 200;
 /// Records of a subject that are asked for at once; a run makes fewer.
 const PAGE: u32 = 1000;
 
-/// A block as the first node that was asked served it.
-struct Seen {
-    header: Header,
-    id: Hash32,
-    records: Vec<Hash32>,
-}
-
 /// The comparison of all nodes' blocks, which grows with the ledger.
 pub struct Walk {
     genesis: Genesis,
-    blocks: Vec<Seen>,
+    chain: Chain,
     /// The next height to ask each node for.
     next: Vec<u64>,
     /// Decisions that took more than one round.
@@ -45,13 +37,14 @@ impl Walk {
     pub fn new(cluster: &Cluster) -> Result<Self> {
         let first = cluster.nodes().first().context("no nodes")?;
         let genesis = first.member.genesis().clone();
+        let chain = Chain::new(genesis.chain_id());
         let next = vec![0; cluster.nodes().len()];
-        Ok(Self { genesis, blocks: vec![], next, later_rounds: 0, violations: vec![] })
+        Ok(Self { genesis, chain, next, later_rounds: 0, violations: vec![] })
     }
 
     /// Blocks that were compared.
     pub fn blocks(&self) -> usize {
-        self.blocks.len()
+        self.chain.blocks().len()
     }
 
     /// Compares all nodes up to this height, which they have all reached. The journals are those of now.
@@ -75,7 +68,7 @@ impl Walk {
         cluster.gather_journals()?;
         for (node, blocks) in answers.into_iter().enumerate() {
             for block in blocks {
-                if let Err(error) = self.compare(cluster, node, &block) {
+                if let Err(error) = self.compare(cluster, &block) {
                     self.violations.push(format!("block {} of node {node}: {error:#}", block.height));
                 }
             }
@@ -84,34 +77,15 @@ impl Walk {
         Ok(())
     }
 
-    fn compare(&mut self, cluster: &Cluster, node: NodeIndex, block: &Block) -> Result<()> {
-        match self.blocks.get(usize::try_from(block.height)?) {
-            Some(seen) => {
-                anyhow::ensure!(seen.id == block.header_hash, "FORK: {} and {}", seen.id, block.header_hash);
-                anyhow::ensure!(seen.records == block.records, "other records than elsewhere");
+    fn compare(&mut self, cluster: &Cluster, block: &Block) -> Result<()> {
+        self.chain.check(block)?;
+        match &block.commit {
+            Some(commit) => self.check_commit(cluster, block, commit),
+            None => {
+                ensure!(block.height == 0, "no commit certificate");
+                Ok(())
             }
-            None => self.append(block)?,
         }
-        if let Some(commit) = &block.commit {
-            self.check_commit(cluster, block, commit)?;
-        } else {
-            anyhow::ensure!(block.height == 0, "no commit certificate");
-        }
-        let _ = node;
-        Ok(())
-    }
-
-    fn append(&mut self, block: &Block) -> Result<()> {
-        let header: Header = decode_strict(&block.header)?;
-        anyhow::ensure!(header.height == Height(block.height), "its header is of height {}", header.height);
-        anyhow::ensure!(header.chain_id == self.genesis.chain_id(), "its header is of another ledger");
-        anyhow::ensure!(header.record_count as usize == block.records.len(), "its header counts other records");
-        if let Some(parent) = self.blocks.last() {
-            anyhow::ensure!(header.previous == parent.id, "it does not follow the block before");
-            anyhow::ensure!(header.time_ms > parent.header.time_ms, "its time is not after the block before");
-        }
-        self.blocks.push(Seen { id: block.header_hash, header, records: block.records.clone() });
-        Ok(())
     }
 
     /// More than two thirds signed, and each signature was journalled before it was made.
@@ -126,7 +100,7 @@ impl Walk {
             let signer = cluster.nodes().iter().position(|node| *node.member.org() == validator.organisation);
             let signer = signer.context("a validator without a node")?;
             let signed = vote_message(&chain_id, VoteType::Precommit, height, round, Some(&id), &signature.address);
-            anyhow::ensure!(
+            ensure!(
                 cluster.journals.holds_precommit(signer, block.height, round, &signed),
                 "the precommit of validator {signer} in round {round} is in none of its journals"
             );
@@ -137,18 +111,9 @@ impl Walk {
     /// Holds the ledger against the clients' book: nothing lost, nothing twice, nothing invented, every
     /// record provable offline from every node, every subject's chain whole.
     pub async fn against_book(&mut self, cluster: &Cluster, book: &Book) -> Result<Facts> {
-        let recorded = self.read_records(cluster, book).await?;
-        for (digest, entry) in book.entries() {
-            let (Some(receipt), found) = (&entry.receipt, recorded.get(digest)) else { continue };
-            match found {
-                None => self.violations.push(format!("LOST: {} {digest}, acknowledged as {receipt:?}", entry.kind)),
-                Some(at) if *at != (receipt.record, receipt.height, receipt.index) => {
-                    self.violations.push(format!("{} {digest} is at {at:?}, acknowledged as {receipt:?}", entry.kind))
-                }
-                Some(_) => {}
-            }
-        }
-        let records: Vec<Hash32> = recorded.values().map(|(record, ..)| *record).collect();
+        let recorded = self.read_records(cluster).await?;
+        self.violations.extend(hold(&recorded, book));
+        let records: Vec<Hash32> = recorded.iter().map(|recorded| recorded.record).collect();
         let mut proofs = 0;
         for (index, node) in cluster.nodes().iter().enumerate() {
             for some in records.chunks(PROOF_RECORDS) {
@@ -162,19 +127,13 @@ impl Walk {
         Ok(Facts { records: records.len(), proofs, subjects })
     }
 
-    /// Where each body is recorded; a body that is there twice, or that nobody submitted, is a violation.
-    async fn read_records(&mut self, cluster: &Cluster, book: &Book) -> Result<BTreeMap<Hash32, (Hash32, u64, u32)>> {
-        let mut recorded = BTreeMap::new();
-        let all: Vec<(u64, u32, Hash32)> = self
-            .blocks
-            .iter()
-            .flat_map(|block| block.records.iter().zip(0..).map(|(hash, index)| (block.header.height.0, index, *hash)))
-            .collect();
+    /// Every record of the compared blocks, each read from one node after the other.
+    async fn read_records(&mut self, cluster: &Cluster) -> Result<Vec<Recorded>> {
+        let mut all = vec![];
         let mut nodes = cluster.nodes().iter().cycle();
-        for (height, index, hash) in all {
+        for (height, index, hash) in self.chain.records() {
             let node = nodes.next().context("no nodes")?;
-            let found = node.member.client().record(&hash).await?;
-            let Some(found) = found else {
+            let Some(found) = node.member.client().record(&hash).await? else {
                 self.violations.push(format!("{} does not serve record {hash} of block {height}", node.id()));
                 continue;
             };
@@ -182,15 +141,9 @@ impl Walk {
             if (record.height, record.index) != (Height(height), index) {
                 self.violations.push(format!("record {hash} says that it is at another place than {height}:{index}"));
             }
-            let digest = Parsed::new(&record.submission)?.digest();
-            if !book.entries().contains_key(&digest) {
-                self.violations.push(format!("INVENTED: record {hash} of block {height}, which nobody submitted"));
-            }
-            if let Some(earlier) = recorded.insert(digest, (hash, height, index)) {
-                self.violations.push(format!("TWICE: body {digest} at {earlier:?} and at {height}:{index}"));
-            }
+            all.push(Recorded { body: Parsed::new(&record.submission)?.digest(), record: hash, height, index });
         }
-        Ok(recorded)
+        Ok(all)
     }
 
     async fn prove(&self, client: &Client, records: &[Hash32]) -> Result<()> {
@@ -199,11 +152,11 @@ impl Walk {
         let as_of_ms = u64::try_from(jiff::Timestamp::now().as_millisecond())?;
         let trust = TrustInputs { genesis: self.genesis.bytes(), as_of_ms, max_age_ms: None };
         let report = verify(&bundle, &trust, &[]);
-        anyhow::ensure!(report.verdict != Verdict::Invalid, "does not verify: {:?}", report.failed_step());
+        ensure!(report.verdict != Verdict::Invalid, "does not verify: {:?}", report.failed_step());
         let head = report.head.as_ref().context("the report names no head")?;
         // A head beyond what was compared is compared by whoever extends the walk.
-        if let Some(seen) = usize::try_from(head.height.0).ok().and_then(|height| self.blocks.get(height)) {
-            anyhow::ensure!(seen.id == head.block_id, "FORK: its head {} is not {}", head.block_id, seen.id);
+        if let Some(seen) = usize::try_from(head.height.0).ok().and_then(|height| self.chain.blocks().get(height)) {
+            ensure!(seen.id == head.block_id, "FORK: its head {} is not {}", head.block_id, seen.id);
         }
         Ok(())
     }
@@ -230,15 +183,50 @@ impl Walk {
 async fn check_subject(client: &Client, subject: &SubjectId, expected: &BTreeSet<Hash32>) -> Result<()> {
     let found = client.subject_records(subject, None, PAGE).await?.context("it is not known")?;
     let gapless = found.records.iter().zip(0..).all(|(record, number)| record.seq == number);
-    anyhow::ensure!(gapless && found.next.is_none(), "its records are not numbered without a gap");
+    ensure!(gapless && found.next.is_none(), "its records are not numbered without a gap");
     let hashes: BTreeSet<_> = found.records.iter().map(|record| record.hash).collect();
-    anyhow::ensure!(
+    ensure!(
         hashes == *expected && hashes.len() == found.records.len(),
         "{} records listed, {} acknowledged",
         found.records.len(),
         expected.len()
     );
     Ok(())
+}
+
+/// A record as it stands on the ledger.
+#[derive(Clone, Copy, Debug)]
+struct Recorded {
+    body: Hash32,
+    record: Hash32,
+    height: u64,
+    index: u32,
+}
+
+/// The ledger against the book: every acknowledged body is there exactly once, where its receipt says, and
+/// nothing is there that nobody submitted. Gives a line for whatever is otherwise.
+fn hold(recorded: &[Recorded], book: &Book) -> Vec<String> {
+    let mut wrong = vec![];
+    let mut places: BTreeMap<Hash32, &Recorded> = BTreeMap::new();
+    for at in recorded {
+        if !book.entries().contains_key(&at.body) {
+            wrong.push(format!("INVENTED: nobody submitted {at:?}"));
+        }
+        if let Some(earlier) = places.insert(at.body, at) {
+            wrong.push(format!("TWICE: {earlier:?} and {at:?}"));
+        }
+    }
+    for (digest, entry) in book.entries() {
+        let Some(receipt) = &entry.receipt else { continue };
+        match places.get(digest) {
+            None => wrong.push(format!("LOST: {} {digest}, acknowledged as {receipt:?}", entry.kind)),
+            Some(at) if (at.record, at.height, at.index) != (receipt.record, receipt.height, receipt.index) => {
+                wrong.push(format!("MOVED: {} {digest} is at {at:?}, acknowledged as {receipt:?}", entry.kind));
+            }
+            Some(_) => {}
+        }
+    }
+    wrong
 }
 
 /// What was compared.
@@ -250,4 +238,42 @@ pub struct Facts {
     pub proofs: usize,
     /// Subjects whose chains were compared.
     pub subjects: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use qz_client::Finalised;
+
+    fn recorded(body: u8, index: u32) -> Recorded {
+        Recorded { body: Hash32([body; 32]), record: Hash32([body + 100; 32]), height: 3, index }
+    }
+
+    fn book(bodies: &[u8]) -> Book {
+        let mut book = Book::default();
+        for (body, index) in bodies.iter().zip(0..) {
+            let Recorded { body, record, height, index } = recorded(*body, index);
+            book.sent(body, "evidence.deposited", 0);
+            let at = Finalised { digest: body, record_hash: record, height, index, time_ms: 0, subjects: vec![] };
+            book.acknowledged(&at);
+        }
+        book
+    }
+
+    #[test]
+    fn whatever_differs_from_the_book_is_named() {
+        let whole = [recorded(1, 0), recorded(2, 1)];
+        assert!(hold(&whole, &book(&[1, 2])).is_empty());
+        let table = [
+            (vec![whole[0]], book(&[1, 2]), "LOST"),
+            (vec![whole[0], recorded(2, 5)], book(&[1, 2]), "MOVED"),
+            (whole.to_vec(), book(&[1]), "INVENTED"),
+            (vec![whole[0], whole[1], recorded(1, 2)], book(&[1, 2]), "TWICE"),
+        ];
+        for (recorded, book, word) in table {
+            let wrong = hold(&recorded, &book);
+            assert!(wrong.iter().any(|line| line.starts_with(word)), "{word}: {wrong:?}");
+        }
+    }
 }

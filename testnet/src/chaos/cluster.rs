@@ -189,8 +189,8 @@ impl Cluster {
         std::fs::rename(&new, clock).with_context(|| format!("cannot write {}", clock.display()))
     }
 
-    /// Fills a node's disk to its last byte.
-    pub fn fill_disk(&mut self, index: NodeIndex) -> Result<()> {
+    /// Fills a node's disk but for so many bytes.
+    pub fn fill_disk(&mut self, index: NodeIndex, spare: u64) -> Result<()> {
         let node = self.node(index);
         node.disk_is_full = true;
         let path = node.home.join("filler");
@@ -204,7 +204,8 @@ impl Cluster {
                 Err(error) => return Err(error).with_context(|| format!("cannot fill {}", path.display())),
             }
         }
-        Ok(())
+        let filled = file.metadata().context("the filler")?.len();
+        file.set_len(filled.saturating_sub(spare)).with_context(|| format!("cannot shorten {}", path.display()))
     }
 
     /// Gives the space back.

@@ -7,7 +7,8 @@
 //! cluster  the node processes
 //! load     parties that go on submitting; book: what they were promised
 //! run      carries the plan out
-//! audit    blocks, records, proofs and subjects of all nodes; journals: what was signed
+//! audit    blocks (chain), records, proofs and subjects of all nodes; journals: what was signed
+//! doctor   what `qz-node doctor` says of the stopped nodes' stores
 //! seclude  every run in namespaces of its own; a row of seeds
 //! ```
 //!
@@ -16,7 +17,9 @@
 
 pub mod audit;
 pub mod book;
+pub mod chain;
 pub mod cluster;
+pub mod doctor;
 pub mod journals;
 pub mod load;
 pub mod plan;

@@ -72,11 +72,31 @@ pub enum Fault {
         /// By how much.
         steps_ms: Vec<i64>,
     },
-    /// The disk with a node's folder is full.
+    /// The disk with a node's folder is full, but for so many bytes.
     DiskFull {
         /// Whose.
         node: NodeIndex,
+        /// What is left, so that different files meet the end first.
+        spare: u64,
     },
+    /// Nodes are killed and paused one after the other and over each other.
+    Storm {
+        /// In the order of their beginning.
+        hits: Vec<Hit>,
+    },
+}
+
+/// One blow of a storm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Since the beginning of the phase.
+    pub at: Duration,
+    /// Whom.
+    pub node: NodeIndex,
+    /// SIGSTOP and SIGCONT rather than SIGKILL and a start.
+    pub pause: bool,
+    /// Until it may go on.
+    pub lasts: Duration,
 }
 
 impl Fault {
@@ -84,7 +104,8 @@ impl Fault {
     fn disturbed(&self, validators: usize) -> BTreeSet<NodeIndex> {
         match self {
             Self::Kill { nodes, .. } | Self::Pause { nodes } => nodes.iter().copied().collect(),
-            Self::CrashLoop { node, .. } | Self::DiskFull { node } => BTreeSet::from([*node]),
+            Self::CrashLoop { node, .. } | Self::DiskFull { node, .. } => BTreeSet::from([*node]),
+            Self::Storm { hits } => hits.iter().map(|hit| hit.node).collect(),
             Self::Partition { nodes, .. } => {
                 let rest: BTreeSet<_> = (0..validators).filter(|node| !nodes.contains(node)).collect();
                 let these: BTreeSet<_> = nodes.iter().copied().collect();
@@ -170,9 +191,11 @@ enum Recipe {
     DiskFullAndKill,
     PauseAndPartition,
     ClockAndKill,
+    Storm,
+    SplitAndStorm,
 }
 
-const RECIPES: [Recipe; 20] = [
+const RECIPES: [Recipe; 22] = [
     Recipe::KillOne,
     Recipe::IsolateOne,
     Recipe::KillTwo,
@@ -193,6 +216,8 @@ const RECIPES: [Recipe; 20] = [
     Recipe::DiskFullAndKill,
     Recipe::PauseAndPartition,
     Recipe::ClockAndKill,
+    Recipe::Storm,
+    Recipe::SplitAndStorm,
 ];
 
 /// Seconds of a run that are not planned: founding, recovery after each phase, the last comparison.
@@ -218,7 +243,7 @@ impl Plan {
 
     /// Does the disk of this node become full some time?
     pub fn fills(&self, node: NodeIndex) -> bool {
-        self.faults().any(|fault| *fault == Fault::DiskFull { node })
+        self.faults().any(|fault| matches!(fault, Fault::DiskFull { node: whose, .. } if *whose == node))
     }
 
     fn faults(&self) -> impl Iterator<Item = &Fault> {
@@ -264,18 +289,23 @@ fn phase(recipe: Recipe, validators: usize, numbers: &mut Numbers) -> Phase {
         Recipe::ClockNear => vec![clock(validators, numbers, 500, 2_000, 1)],
         Recipe::ClockFar => vec![clock(validators, numbers, 8_000, 10_000, 1)],
         Recipe::ClockJumps => vec![clock(validators, numbers, 1_000, 10_000, 4)],
-        Recipe::DiskFull => vec![Fault::DiskFull { node: numbers.below(validators) }],
+        Recipe::DiskFull => vec![disk_full(numbers.below(validators), numbers)],
         Recipe::KillAndSlow => {
             vec![Fault::Kill { nodes: some(few), down: None }, slow_all(validators, numbers)]
         }
         Recipe::DiskFullAndKill => {
             let [full, killed] = two(validators, numbers);
             let down = Duration::from_millis(numbers.between(500, 2_500));
-            vec![Fault::DiskFull { node: full }, Fault::Kill { nodes: vec![killed], down: Some(down) }]
+            vec![disk_full(full, numbers), Fault::Kill { nodes: vec![killed], down: Some(down) }]
         }
         Recipe::PauseAndPartition => {
             let [paused, alone] = two(validators, numbers);
             vec![Fault::Pause { nodes: vec![paused] }, Fault::Partition { nodes: vec![alone], one_way: false }]
+        }
+        Recipe::Storm => vec![storm(validators, lasts, numbers)],
+        Recipe::SplitAndStorm => {
+            let split = Fault::Partition { nodes: some(validators / 2), one_way: false };
+            vec![split, storm(validators, lasts, numbers)]
         }
         Recipe::ClockAndKill => {
             let skew = clock(validators, numbers, 1_000, 2_000, 1);
@@ -288,6 +318,23 @@ fn phase(recipe: Recipe, validators: usize, numbers: &mut Numbers) -> Phase {
 fn two(validators: usize, numbers: &mut Numbers) -> [NodeIndex; 2] {
     let first = numbers.below(validators);
     [first, (first + 1 + numbers.below(validators - 1)) % validators]
+}
+
+fn disk_full(node: NodeIndex, numbers: &mut Numbers) -> Fault {
+    let spare = [0, 300, 5_000, 40_000, 300_000];
+    Fault::DiskFull { node, spare: spare[numbers.below(spare.len())] }
+}
+
+fn storm(validators: usize, lasts: Duration, numbers: &mut Numbers) -> Fault {
+    let mut hits = vec![];
+    let mut at = Duration::ZERO;
+    while at < lasts {
+        let node = numbers.below(validators);
+        let pause = numbers.one_in(3);
+        hits.push(Hit { at, node, pause, lasts: Duration::from_millis(numbers.between(50, 1_500)) });
+        at += Duration::from_millis(numbers.between(100, 900));
+    }
+    Fault::Storm { hits }
 }
 
 /// As between distant cities: slower than here, well within the engine's time-outs.
@@ -340,7 +387,11 @@ impl fmt::Display for Fault {
                 let steps: Vec<_> = steps_ms.iter().map(|ms| format!("{:+.1}", *ms as f64 / 1000.0)).collect();
                 write!(f, "clock of {node} off by {} s", steps.join(", "))
             }
-            Self::DiskFull { node } => write!(f, "disk full at {node}"),
+            Self::DiskFull { node, spare } => write!(f, "disk full at {node} but for {spare} bytes"),
+            Self::Storm { hits } => {
+                let kills = hits.iter().filter(|hit| !hit.pause).count();
+                write!(f, "storm of {kills} kills and {} pauses", hits.len() - kills)
+            }
         }
     }
 }
@@ -378,8 +429,8 @@ mod tests {
     }
 
     #[test]
-    fn twenty_seeds_begin_with_twenty_recipes() {
-        let mut first: Vec<String> = (1..=20)
+    fn a_row_of_seeds_begins_with_every_recipe() {
+        let mut first: Vec<String> = (1..=22)
             .map(|seed| {
                 let plan = Plan::new(seed, 4, 10);
                 assert_eq!(plan.phases.len(), 1);
@@ -392,7 +443,7 @@ mod tests {
             .collect();
         first.sort();
         first.dedup();
-        assert!(first.len() >= 12, "{first:?}");
+        assert!(first.len() >= 14, "{first:?}");
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub struct Report {
     pub subjects: usize,
     /// Journalled signatures.
     pub signatures: usize,
+    /// Stopped nodes whose stores `qz-node doctor --replay` found whole.
+    pub whole_stores: usize,
     /// Nodes that ended by themselves when they might (a full disk).
     pub excused_ends: Vec<String>,
     /// Everything that is wrong.
@@ -185,7 +187,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "  seed {}: {} · height {}, {} blocks compared on {} nodes, {} records, {} of {} acknowledged, {} retries, {} \
-             relayed twice, {} proofs, {} subjects, {} signatures, {} later rounds, {:.0} s",
+             relayed twice, {} proofs, {} subjects, {} signatures, {} later rounds, {} stores whole, {:.0} s",
             self.seed,
             if self.holds() { "全部成立 everything holds" } else { "不成立 DOES NOT HOLD" },
             self.height,
@@ -200,6 +202,7 @@ impl fmt::Display for Report {
             self.subjects,
             self.signatures,
             self.later_rounds,
+            self.whole_stores,
             self.seconds
         )
     }

@@ -3,8 +3,9 @@
 
 use super::audit::Walk;
 use super::cluster::Cluster;
+use super::doctor;
 use super::load::{Ground, Load};
-use super::plan::{Fault, Phase, Plan, tolerated};
+use super::plan::{Fault, Hit, Phase, Plan, tolerated};
 use super::report::{PhaseReport, Report};
 use super::stage::{self, Stage};
 use crate::binaries::Binaries;
@@ -249,6 +250,7 @@ impl Run {
         self.report.later_rounds = self.walk.later_rounds;
         self.report.signatures = self.cluster.journals.count();
         self.report.own_ends(&self.cluster.own_ends);
+        doctor::examine(&self.cluster, &mut self.report)?;
         self.report.seconds = self.start.elapsed().as_secs_f64();
         Ok(self.report)
     }
@@ -275,15 +277,23 @@ struct Schedule<'a> {
     started: Instant,
     /// Next event of each fault.
     steps: Vec<u32>,
+    /// Blows of a storm that last.
+    hits: Vec<Hit>,
 }
 
 impl<'a> Schedule<'a> {
     fn new(phase: &'a Phase, started: Instant) -> Self {
-        Self { phase, started, steps: vec![0; phase.faults.len()] }
+        Self { phase, started, steps: vec![0; phase.faults.len()], hits: vec![] }
     }
 
     /// Does what is due.
     fn advance(&mut self, cluster: &mut Cluster, links: &Links) -> Result<()> {
+        let since = self.started.elapsed();
+        let (over, lasting) = self.hits.drain(..).partition::<Vec<_>, _>(|hit| hit.at + hit.lasts <= since);
+        self.hits = lasting;
+        for hit in over {
+            end(&hit, cluster)?;
+        }
         for (fault, step) in self.phase.faults.iter().zip(&mut self.steps) {
             let due = match fault {
                 Fault::Kill { down, .. } => [Some(Duration::ZERO), *down].get(*step as usize).copied().flatten(),
@@ -292,12 +302,16 @@ impl<'a> Schedule<'a> {
                     let count = u32::try_from(steps_ms.len()).unwrap_or(1);
                     (*step < count).then(|| self.phase.lasts * *step / count)
                 }
+                Fault::Storm { hits } => hits.get(*step as usize).map(|hit| hit.at),
                 Fault::Pause { .. } | Fault::Partition { .. } | Fault::Slow { .. } | Fault::DiskFull { .. } => {
                     (*step == 0).then_some(Duration::ZERO)
                 }
             };
             if due.is_some_and(|due| self.started.elapsed() >= due) {
                 apply(fault, *step, cluster, links)?;
+                if let Fault::Storm { hits } = fault {
+                    self.hits.extend(hits.get(*step as usize));
+                }
                 *step += 1;
             }
         }
@@ -314,7 +328,8 @@ impl<'a> Schedule<'a> {
                 Fault::Partition { .. } => cluster.stage().cut(&BTreeSet::new())?,
                 Fault::Slow { .. } => links.clear(),
                 Fault::Clock { node, .. } => cluster.set_clock(*node, 0)?,
-                Fault::DiskFull { node } => cluster.free_disk(*node)?,
+                Fault::DiskFull { node, .. } => cluster.free_disk(*node)?,
+                Fault::Storm { hits } => hits.iter().try_for_each(|hit| end(hit, cluster))?,
             }
         }
         Ok(())
@@ -347,9 +362,20 @@ fn apply(fault: &Fault, step: u32, cluster: &mut Cluster, links: &Links) -> Resu
             let offset = steps_ms.get(step as usize).copied().unwrap_or(0);
             cluster.set_clock(*node, offset)?;
         }
-        Fault::DiskFull { node } => cluster.fill_disk(*node)?,
+        Fault::DiskFull { node, spare } => cluster.fill_disk(*node, *spare)?,
+        Fault::Storm { hits } => match hits.get(step as usize) {
+            Some(hit) if hit.pause => cluster.pause(hit.node),
+            Some(hit) => cluster.kill(hit.node),
+            None => {}
+        },
     }
     Ok(())
+}
+
+/// Undoes a blow of a storm; one that hit the same node since is undone with it.
+fn end(hit: &Hit, cluster: &mut Cluster) -> Result<()> {
+    cluster.resume(hit.node);
+    cluster.start(hit.node)
 }
 
 fn highest(statuses: &[Option<Status>]) -> u64 {
