@@ -3,15 +3,19 @@
 
 use super::cluster::Cluster;
 use super::report::Report;
-use crate::binaries::output;
 use crate::ceremony::text;
-use anyhow::Result;
+use crate::custody;
+use anyhow::{Context, Result};
+use std::process::{Command, Stdio};
 
 /// Has every store examined; whatever the doctor finds is a violation.
 pub fn examine(cluster: &Cluster, report: &mut Report) -> Result<()> {
     for (index, node) in cluster.nodes().iter().enumerate() {
-        let arguments = ["doctor", "--home", text(node.home())?, "--replay"];
-        let answer = output(&cluster.binaries.node, &arguments)?;
+        let program = &cluster.binaries.node;
+        let mut command = Command::new(program);
+        command.args(["doctor", "--home", text(node.home())?, "--replay"]);
+        command.env(custody::VARIABLE, custody::passphrase_file(node.home())).stdin(Stdio::null());
+        let answer = command.output().with_context(|| format!("cannot run {}", program.display()))?;
         if answer.status.success() {
             report.whole_stores += 1;
             continue;

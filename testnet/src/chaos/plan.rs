@@ -220,19 +220,24 @@ const RECIPES: [Recipe; 22] = [
     Recipe::SplitAndStorm,
 ];
 
-/// Seconds of a run that are not planned: founding, recovery after each phase, the last comparison.
-const PHASE_WITH_RECOVERY_SECONDS: u64 = 10;
+/// Shortest phase.
+const SHORTEST_MS: u64 = 4_500;
+/// Longest phase of a short run; in longer runs phases are longer too.
+const LONGEST_MS: u64 = 8_000;
+/// Recovery after a phase and a breath, about.
+const RECOVERY_MS: u64 = 3_750;
 
 impl Plan {
     /// The plan of this seed for a run of about so many seconds.
     pub fn new(seed: u64, validators: usize, seconds: u64) -> Self {
         let mut numbers = Numbers::new(seed, 1);
-        let count = (seconds / PHASE_WITH_RECOVERY_SECONDS).max(1) as usize;
+        let longest_ms = LONGEST_MS.max(seconds * 125);
+        let count = (seconds * 1_000 / ((SHORTEST_MS + longest_ms) / 2 + RECOVERY_MS)).max(1) as usize;
         let first = (seed.wrapping_sub(1) % RECIPES.len() as u64) as usize;
         let mut rest: Vec<_> = RECIPES.iter().copied().filter(|recipe| *recipe != RECIPES[first]).collect();
         numbers.shuffle(&mut rest);
         let recipes = std::iter::once(RECIPES[first]).chain(rest.into_iter().cycle()).take(count);
-        let phases = recipes.map(|recipe| phase(recipe, validators, &mut numbers)).collect();
+        let phases = recipes.map(|recipe| phase(recipe, validators, longest_ms, &mut numbers)).collect();
         Self { seed, validators, phases }
     }
 
@@ -251,8 +256,8 @@ impl Plan {
     }
 }
 
-fn phase(recipe: Recipe, validators: usize, numbers: &mut Numbers) -> Phase {
-    let lasts = Duration::from_millis(numbers.between(4_500, 8_000));
+fn phase(recipe: Recipe, validators: usize, longest_ms: u64, numbers: &mut Numbers) -> Phase {
+    let lasts = Duration::from_millis(numbers.between(SHORTEST_MS, longest_ms));
     let few = tolerated(validators).max(1);
     let many = few + 1;
     let mut some = |count: usize| numbers.choose(count, validators);
