@@ -195,6 +195,9 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         _ = health.failed() => Ending::Failed,
     };
     if ending == Ending::Failed {
+        if let Some(advice) = recovery::full_disk_advice(home_path) {
+            tracing::error!("{advice}");
+        }
         tokio::time::sleep(LAST_WORDS).await;
     }
     stop.send_replace(true);

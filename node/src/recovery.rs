@@ -18,6 +18,9 @@ use crate::doctor;
 use crate::home_lock::HomeLock;
 use crate::paths;
 
+/// A node with less room than this cannot go on: its database takes room in pieces about as large.
+const ROOM_NEEDED: usize = 1024 * 1024;
+
 /// What an operator is to do about an error, if it is the disk's or the database's.
 pub(crate) fn advice(error: &(dyn std::error::Error + 'static), home: &Path) -> Option<String> {
     let home = home.display();
@@ -40,6 +43,16 @@ pub(crate) fn advice(error: &(dyn std::error::Error + 'static), home: &Path) -> 
         cause = error.source();
     }
     None
+}
+
+/// The advice about a full disk if there is no room now, whatever the error says: on the way through the
+/// engine its cause gets lost.
+pub(crate) fn full_disk_advice(home: &Path) -> Option<String> {
+    let probe = home.join("disk.probe");
+    let outcome = std::fs::write(&probe, vec![0; ROOM_NEEDED]);
+    // If it cannot be removed it is overwritten the next time.
+    let _ = std::fs::remove_file(&probe);
+    advice(&outcome.err()?, home)
 }
 
 /// Moves a file or folder out of the way, under a name that says when; gives that name.

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use qz_client::Status;
 use serde_json::json;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,10 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 const SMALL_DISK: &str = "192m";
 /// A node that met a full disk may end this much later.
 const AFTER_FULL_DISK: Duration = Duration::from_secs(10);
+/// What a node must say whose disk is full.
+const DISK_IS_FULL: &str = "磁盘已满";
+/// Read of a log after an unexpected end.
+const MOST_OF_A_LOG: u64 = 4 * 1024 * 1024;
 /// Written at a time to fill a disk.
 const FILLER_BYTES: usize = 64 * 1024;
 
@@ -37,7 +41,7 @@ pub struct OwnEnd {
     pub node: NodeIndex,
     /// Exit status and last words.
     pub words: String,
-    /// Its disk was full then, which may end it.
+    /// Its disk was full then, which may end it, and it said so.
     pub excused: bool,
 }
 
@@ -49,6 +53,8 @@ pub struct Node {
     pub member: MemberClient,
     home: PathBuf,
     log: PathBuf,
+    /// Length of the log when the process was started.
+    log_before: u64,
     process: Option<Process>,
     should_run: bool,
     /// When it may be started again after it has ended by itself.
@@ -97,6 +103,7 @@ impl Cluster {
                 seat: *seat,
                 member: MemberClient::open(&home)?,
                 log: folder.logs().join(format!("node-{index}-{}.log", seat.member.id)),
+                log_before: 0,
                 home,
                 process: None,
                 should_run: false,
@@ -150,6 +157,7 @@ impl Cluster {
                 ("DONT_FAKE_MONOTONIC", "1"),
             ]);
         }
+        node.log_before = node.log.metadata().map_or(0, |log| log.len());
         let name = format!("qz-node {index} ({})", node.seat.member.id);
         node.process = Some(Process::spawn(&name, Path::new(program), &arguments, &environment, &node.log)?);
         node.should_run = true;
@@ -229,9 +237,11 @@ impl Cluster {
             if let Some(process) = &mut node.process
                 && let Some(status) = process.ended()
             {
-                let words = format!("{status}: {}", last_line(&process.tail()));
-                let excused = node.disk_is_full || node.disk_freed.is_some_and(|at| at.elapsed() < AFTER_FULL_DISK);
-                self.own_ends.push(OwnEnd { node: index, words, excused });
+                let full = node.disk_is_full || node.disk_freed.is_some_and(|at| at.elapsed() < AFTER_FULL_DISK);
+                let said = read_from(&node.log, node.log_before)?;
+                // A full disk excuses an end only if the node says so.
+                let excused = full && said.contains(DISK_IS_FULL);
+                self.own_ends.push(OwnEnd { node: index, words: format!("{status}: {}", reason(&said)), excused });
                 node.process = None;
                 node.restart_at = Some(Instant::now() + RESTART_AFTER);
             }
@@ -277,7 +287,8 @@ impl Cluster {
             if let Some(mut process) = node.process.take() {
                 let status = process.wait_or_kill();
                 if !status.is_some_and(|status| status.success()) {
-                    bad.push(format!("{}: {status:?}: {}", node.seat.member.id, last_line(&process.tail())));
+                    let said = read_from(&node.log, node.log_before)?;
+                    bad.push(format!("{}: {status:?}: {}", node.seat.member.id, reason(&said)));
                 }
             }
         }
@@ -313,6 +324,28 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn last_line(text: &str) -> String {
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("(said nothing)").to_owned()
+fn read_from(path: &Path, offset: u64) -> Result<String> {
+    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    file.seek(SeekFrom::Start(offset)).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut bytes = vec![];
+    file.take(MOST_OF_A_LOG).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The line of a log that says why the node failed, or else its last one.
+fn reason(log: &str) -> &str {
+    let failed = log.lines().find(|line| line.contains("node failed") || line.starts_with("qz-node: "));
+    failed.or(log.lines().rfind(|line| !line.trim().is_empty())).unwrap_or("(said nothing)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_an_end_is_found_in_its_log() {
+        assert_eq!(reason("a\nERROR node failed reason=x\nERROR later\n"), "ERROR node failed reason=x");
+        assert_eq!(reason("a\nb\n\n"), "b");
+        assert_eq!(reason(""), "(said nothing)");
+    }
 }
