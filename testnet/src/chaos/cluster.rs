@@ -27,8 +27,8 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 const SMALL_DISK: &str = "192m";
 /// A node that met a full disk may end this much later.
 const AFTER_FULL_DISK: Duration = Duration::from_secs(10);
-/// What a node must say whose disk is full.
-const DISK_IS_FULL: &str = "磁盘已满";
+/// One of these a node must say whose disk is full: its advice, or the system's error.
+const DISK_IS_FULL: [&str; 2] = ["磁盘已满", "os error 28"];
 /// Read of a log after an unexpected end.
 const MOST_OF_A_LOG: u64 = 4 * 1024 * 1024;
 /// Written at a time to fill a disk.
@@ -240,7 +240,7 @@ impl Cluster {
                 let full = node.disk_is_full || node.disk_freed.is_some_and(|at| at.elapsed() < AFTER_FULL_DISK);
                 let said = read_from(&node.log, node.log_before)?;
                 // A full disk excuses an end only if the node says so.
-                let excused = full && said.contains(DISK_IS_FULL);
+                let excused = full && DISK_IS_FULL.iter().any(|words| said.contains(*words));
                 self.own_ends.push(OwnEnd { node: index, words: format!("{status}: {}", reason(&said)), excused });
                 node.process = None;
                 node.restart_at = Some(Instant::now() + RESTART_AFTER);
