@@ -21,7 +21,7 @@ struct Case {
 }
 
 /// What honest nodes answer with no more than a nil vote.
-const PROPOSALS: [Case; 7] = [
+const PROPOSALS: [Case; 8] = [
     Case { misconduct: "equivocate", misdeeds: 3, heard: &["equivocation: two proposals"] },
     Case { misconduct: "double-vote", misdeeds: 8, heard: &["equivocation: two votes"] },
     Case { misconduct: "wrong-root", misdeeds: 6, heard: &["header field"] },
@@ -29,17 +29,20 @@ const PROPOSALS: [Case; 7] = [
     Case { misconduct: "future", misdeeds: 1, heard: &["Untimely"] },
     Case { misconduct: "past", misdeeds: 1, heard: &["is not after its parent"] },
     Case { misconduct: "withhold", misdeeds: 3, heard: &[] },
+    Case { misconduct: "mute", misdeeds: 3, heard: &[] },
 ];
 
-/// What honest nodes stop listening to for a while, in one network or both.
-const OFFENCES: [Case; 3] = [
-    Case {
-        misconduct: "invalid-block",
-        misdeeds: 8,
-        heard: &["proposal not accepted", "block announced wrongly", "proposal is no block"],
-    },
-    Case { misconduct: "flood-consensus", misdeeds: 3, heard: &["peer refused on the consensus network"] },
+/// What honest nodes stop listening to for a while if it goes on.
+const OFFENCES: [Case; 1] = [Case {
+    misconduct: "invalid-block",
+    misdeeds: 8,
+    heard: &["proposal not accepted", "block announced wrongly", "proposal is no block"],
+}];
+
+/// Each ends in a refusal for a while, in its own network; so they have nodes that remember nothing.
+const FLOODS: [Case; 2] = [
     Case { misconduct: "flood-submissions", misdeeds: 3, heard: &["peer refused on the submission network"] },
+    Case { misconduct: "flood-consensus", misdeeds: 3, heard: &["peer refused on the consensus network"] },
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,6 +71,16 @@ async fn one_faulty(arena: &mut Arena) -> Result<()> {
         offend(arena, case).await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_are_cut_off_and_cost_little() {
+    let mut arena = Arena::open(HEARTBEAT_MS).await.unwrap();
+    for case in &FLOODS {
+        if let Err(error) = offend(&mut arena, case).await {
+            panic!("{error:?}\n{}", arena.logs());
+        }
+    }
 }
 
 /// The proposer leaves out what one member relays; it gets final through the others' turns.
