@@ -15,7 +15,7 @@ use qz_store::{Findings, Inspection, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::consensus::engine_log::{self, EngineLog};
-use crate::consensus::journal;
+use crate::consensus::journal::{self, JournalError};
 use crate::high_water::{self, HighWater};
 use crate::home_lock::HomeLock;
 use crate::paths;
@@ -146,6 +146,8 @@ fn signing(home: &Home, genesis: &Genesis, diagnosis: &mut Diagnosis) -> anyhow:
     if let Some(card) = &home.organisation().validator {
         match journal::inspect(&paths::journal(home.path()), &chain_id.0, &card.consensus_key.0) {
             Ok(contents) => diagnosis.journal = contents,
+            // Of a key that was rotated; the next start sets it aside.
+            Err(JournalError::OtherKey { .. }) => {}
             Err(error) => findings.add(None, "signer.journal", &[], error),
         }
     }

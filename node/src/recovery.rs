@@ -123,7 +123,7 @@ fn repair_journal(home: &Home, chain_id: &[u8; 32]) -> anyhow::Result<()> {
             );
             Ok(())
         }
+        Ok(_) | Err(JournalError::OtherKey { .. }) => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
     }
 }

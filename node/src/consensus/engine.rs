@@ -112,6 +112,14 @@ pub(crate) fn open_journal(
 ) -> Result<Option<Arc<Mutex<Journal>>>, JournalError> {
     match Journal::open(path, &chain_id.0, &key.public().0, fresh) {
         Ok(journal) => Ok(Some(Arc::new(Mutex::new(journal)))),
+        Err(JournalError::OtherKey { key: old, .. }) => {
+            // Rotated: nothing was signed with the new key yet, and the old one signs no more.
+            let address = qz_evidence::validators::address(&Hash32(old)).to_string();
+            let aside = path.with_extension(format!("journal.{}", &address[..16]));
+            std::fs::rename(path, &aside).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
+            tracing::warn!(aside = %aside.display(), "the consensus key was rotated: its old journal is set aside");
+            open_journal(path, chain_id, key, true)
+        }
         Err(error @ JournalError::Missing(_)) => {
             tracing::error!(%error, "this node will not vote until its consensus key is rotated");
             Ok(None)

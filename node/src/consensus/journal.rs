@@ -61,6 +61,9 @@ pub(crate) enum JournalError {
     /// The file belongs to another chain or key.
     #[error("signer journal {} belongs to another chain or key", .0.display())]
     Foreign(PathBuf),
+    /// The file is of another key of this validator: its consensus key was rotated.
+    #[error("signer journal {} belongs to another consensus key", .path.display())]
+    OtherKey { path: PathBuf, key: [u8; 32] },
     /// Bytes that no crash explains, or none at all: the file is replaced whole, so it is never empty.
     #[error(
         "签名日志已损坏，请运行 qz-node repair · signer journal {path} is corrupt at byte {offset}; \
@@ -246,7 +249,14 @@ fn parse(path: &Path, bytes: &[u8], header: &[u8]) -> Result<(Vec<Intent>, bool)
     if bytes.len() < header.len() {
         return Err(corrupt(0));
     }
-    let body = bytes.strip_prefix(header).ok_or_else(|| JournalError::Foreign(path.to_owned()))?;
+    let Some(body) = bytes.strip_prefix(header) else {
+        let (of_chain, key) = header.split_at(HEADER_LEN - 32);
+        let found = bytes.strip_prefix(of_chain).and_then(|rest| rest.first_chunk::<32>());
+        return Err(match found {
+            Some(found) if found != key => JournalError::OtherKey { path: path.to_owned(), key: *found },
+            _ => JournalError::Foreign(path.to_owned()),
+        });
+    };
     let records = read_records(body).map_err(|offset| corrupt(HEADER_LEN + offset))?;
     let torn = records.len() * RECORD_LEN != body.len();
     Ok((records, torn))
@@ -418,6 +428,8 @@ mod tests {
         Journal::open(&path, &CHAIN, &KEY, true).unwrap();
         let other = Journal::open(&path, &[3; 32], &KEY, true);
         assert!(matches!(other, Err(JournalError::Foreign(_))));
+        let rotated = Journal::open(&path, &CHAIN, &[4; 32], true);
+        assert!(matches!(rotated, Err(JournalError::OtherKey { key: KEY, .. })));
     }
 
     #[test]
