@@ -280,9 +280,15 @@ impl Home {
     /// The finished genesis of this folder: every signature verified, and this organisation's card in
     /// it is the one of this folder.
     pub fn genesis(&self) -> Result<Genesis, HomeError> {
-        let genesis = Genesis::open(&read_capped(&self.genesis_path(), GenesisDocument::MAX_BYTES)?)?;
+        let genesis = self.genesis_document()?;
         self.check_is_in(&genesis)?;
         Ok(genesis)
+    }
+
+    /// The same for an organisation that may have joined the ledger, or changed its keys, after the
+    /// genesis: whether and with which card it is a member, the ledger knows.
+    pub fn genesis_document(&self) -> Result<Genesis, HomeError> {
+        Ok(Genesis::open(&read_capped(&self.genesis_path(), GenesisDocument::MAX_BYTES)?)?)
     }
 
     /// Is this organisation in the genesis exactly as it is here?

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
+use qz_chain::governance::{UnsupportedProtocol, Upgrade, check_protocol};
 use qz_chain::execute::{BlockError, ExecuteError, Refusal};
 use qz_chain::{Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
 use qz_evidence::bundle::MAX_ENTRIES;
@@ -182,7 +183,6 @@ pub(crate) type ScratchEntry = (Vec<u8>, Vec<u8>);
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
-    genesis: Genesis,
     head: RwLock<Head>,
     high_water: Mutex<HighWater>,
     /// The highest block that this node is known to have had.
@@ -208,7 +208,6 @@ impl Ledger {
         high_water.raise(Mark { height: head.height, block_id: head.block_id })?;
         Ok(Self {
             store,
-            genesis: genesis.clone(),
             had: AtomicU64::new(had.max(head.height)),
             head: RwLock::new(head),
             high_water: Mutex::new(high_water),
@@ -366,13 +365,31 @@ impl Ledger {
         Ok(Committed {
             height,
             bodies: changes.records.iter().map(|record| record.body_digest).collect(),
-            governance: changes.validators.is_some() || changes.params.is_some(),
+            governance: changes.validators.is_some() || changes.params.is_some() || !changes.organisations.is_empty(),
         })
     }
 
     /// The members as of the head, and the validators that decide the height after it.
     pub(crate) fn membership(&self) -> Result<Membership, LedgerError> {
-        Ok(Membership::new(self.genesis.organisations().to_vec(), Vec::new(), self.next_validators()?))
+        let view = self.store.view()?;
+        let (active, former): (Vec<_>, Vec<_>) = view.members()?.into_iter().partition(|member| member.is_active());
+        Ok(Membership::new(
+            active.into_iter().map(|member| member.organisation).collect(),
+            former.into_iter().map(|member| member.organisation.id).collect(),
+            view.validators()?,
+        ))
+    }
+
+    /// Whether this program has the rules of the height after the head, and the upgrade that is pending
+    /// behind it, if its rules are missing here.
+    pub(crate) fn protocol(&self) -> Result<Result<Option<Upgrade>, UnsupportedProtocol>, LedgerError> {
+        let view = self.store.view()?;
+        let next = Height(view.tip_height().0 + 1);
+        if let Err(unsupported) = check_protocol(view.params()?.protocol, next) {
+            return Ok(Err(unsupported));
+        }
+        let pending = view.pending_upgrade()?;
+        Ok(Ok(pending.filter(|upgrade| check_protocol(upgrade.version, upgrade.height).is_err())))
     }
 
     /// The validators that decide the height after the head.

@@ -25,7 +25,7 @@ use crate::consensus::journal::Journal;
 use crate::health::Health;
 use crate::home_lock::HomeLock;
 use crate::ledger::Ledger;
-use crate::members::{Members, OwnNode};
+use crate::members::{Members, OwnNode, Standing};
 use crate::mempool::Mempool;
 use crate::mempool::swarm::{self, SubmissionSwarm};
 use crate::mempool::tips::Tips;
@@ -46,6 +46,8 @@ const LISTEN_FIRST: Duration = Duration::from_secs(3);
 
 /// Bytes that the kernel keeps for a client of the RPC.
 const SEND_BUFFER_BYTES: u32 = 64 * 1024;
+/// A node that is no validator yet waits so long for a quorum of those that it knows.
+const NEWCOMER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a node ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,12 +74,13 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
     // First, so that no command works on the folder meanwhile; held until this returns.
     let _lock = HomeLock::take(home_path)?;
     let home = Home::open(home_path).context("cannot open the organisation's folder")?;
-    let genesis = home.genesis().context("cannot use the genesis")?;
+    // The organisation may have joined, or changed its keys, after the genesis.
+    let genesis = home.genesis_document().context("cannot use the genesis")?;
     let organisation = home.organisation();
     let card = organisation
         .validator
         .as_ref()
-        .ok_or_else(|| anyhow!("{} runs no validator according to the genesis", organisation.id))?;
+        .ok_or_else(|| anyhow!("{} runs no node: its organisation.json names no validator", organisation.id))?;
     let listen = config.listen(card)?;
     let ports = bind(&listen)?;
     let network_key = peer::keypair(&home.key(Purpose::Network)?)?;
@@ -141,7 +144,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         mempool: mempool.clone(),
         tips: tips.clone(),
         members: members.clone(),
-        own: Arc::new(own),
+        own: Arc::new(own.clone()),
         stats: stats.clone(),
         health: health.clone(),
         data: paths::data(home_path),
@@ -155,6 +158,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         genesis: &genesis,
         moniker: organisation.id.to_string(),
         card,
+        own,
         listen: listen.consensus,
         members,
         keeper,
@@ -165,7 +169,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         wal: &wal,
         journal,
         config,
-        ledger,
+        ledger: ledger.clone(),
         mempool,
         tips,
         health: health.clone(),
@@ -173,13 +177,30 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
     };
     let consensus = consensus.run(until(stopped));
     tokio::pin!(consensus);
+    let mut ended = false;
     let ending = tokio::select! {
-        outcome = &mut consensus => match outcome {
+        outcome = &mut consensus => match { ended = true; outcome } {
             Ok(Some(Stopped::MaySign)) => {
                 tracing::info!("caught up: starting again to vote");
                 Ending::Restart
             }
             Ok(Some(Stopped::BlockLost)) => Ending::Restart,
+            // It goes on answering its own organisation from what it has, and is quiet.
+            Ok(Some(Stopped::Removed)) => {
+                tracing::error!(organisation = %organisation.id, height = ledger.head().height,
+                    "治理已移出本节点，不再参与账本 · governance has removed this node: it takes no part in the ledger any more");
+                swarm.abort();
+                tokio::select! {
+                    signal = terminated() => {
+                        tracing::info!(signal = signal?, "stopping");
+                        Ending::Stopped
+                    }
+                    reason = health.failed() => {
+                        tracing::error!(%reason, "stopping");
+                        Ending::Failed
+                    }
+                }
+            }
             Ok(None) => Ending::Stopped,
             Err(error) => {
                 let advice = recovery::advice(error.as_ref(), home_path);
@@ -201,7 +222,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         tokio::time::sleep(LAST_WORDS).await;
     }
     stop.send_replace(true);
-    if ending == Ending::Stopped {
+    if ending == Ending::Stopped && !ended {
         let _ = tokio::time::timeout(SHUTDOWN, consensus).await;
     }
     let _ = rpc.await;
@@ -217,6 +238,7 @@ struct Consensus<'a> {
     genesis: &'a Genesis,
     moniker: String,
     card: &'a ValidatorCard,
+    own: OwnNode,
     listen: SocketAddr,
     members: Arc<Members>,
     keeper: Arc<Gatekeeper>,
@@ -284,6 +306,7 @@ impl Consensus<'_> {
             chain_id: self.genesis.chain_id(),
             me: Address(validators::address(&self.card.consensus_key).0),
             conduct: self.conduct.clone(),
+            own: self.own.clone(),
             members: self.members.clone(),
             keeper: self.keeper.clone(),
             stats: self.stats.clone(),
@@ -327,7 +350,15 @@ impl Consensus<'_> {
             }
         };
         // Nothing can be decided before a quorum is here; the others get a moment more.
-        heard(others.saturating_sub(faulty)).await;
+        let quorum = heard(others.saturating_sub(faulty));
+        if members.standing(&self.own) == Standing::Validator {
+            quorum.await;
+        } else {
+            tracing::info!("waiting for the members' nodes; they answer when governance has admitted this one");
+            // Of the validators that it knows, several may be members no more.
+            heard(faulty + 1).await;
+            let _ = tokio::time::timeout(NEWCOMER_PATIENCE, quorum).await;
+        }
         let _ = tokio::time::timeout(LISTEN_FIRST, heard(others)).await;
         let highest = self.tips.reached_by_more_than(faulty);
         if highest > 0 {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use malachitebft_app_channel::app::types::{LocallyProposedValue, PeerId, ProposedValue};
 use malachitebft_app_channel::{AppMsg, Channels, NetworkMsg};
 use malachitebft_core_types::{CommitCertificate, HeightParams, LinearTimeouts, Round, Validity};
+use qz_chain::governance::UnsupportedProtocol;
 use qz_evidence::Hash32;
 use qz_store::failpoint;
 use tokio::time::Instant;
@@ -33,10 +34,14 @@ use crate::clock::now_ms;
 use crate::credit::Credit;
 use crate::health::Health;
 use crate::ledger::{Ledger, LedgerError};
-use crate::members::{Members, engine_peer};
+use crate::members::{Members, OwnNode, Standing, engine_peer};
 use crate::mempool::Mempool;
 use crate::mempool::tips::Tips;
 use crate::peers::PeerStats;
+
+/// A node that seems to be removed waits so long for word of a later height: it may only be reading old
+/// blocks, of a time before it was admitted again.
+const REMOVED_GRACE: Duration = Duration::from_secs(3);
 
 /// How consensus runs; not part of the protocol, so nodes may differ.
 #[derive(Clone, Debug)]
@@ -58,6 +63,9 @@ pub(crate) enum DriverError {
     /// The engine decided on a block that is not here.
     #[error("block {id} was decided at height {height} but is not stored")]
     DecidedUnknown { height: Height, id: BlockId },
+    /// Governance has decided on rules that this program does not have.
+    #[error("需要安装新版本的程序 · {0}")]
+    UnsupportedProtocol(#[from] UnsupportedProtocol),
 }
 
 /// Why [`Driver::run`] returned without an error.
@@ -67,6 +75,8 @@ pub(crate) enum Stopped {
     MaySign,
     /// The engine's log leads to a block that the ledger has lost: it must not be replayed again.
     BlockLost,
+    /// Governance has removed this organisation's node, and nobody is further.
+    Removed,
 }
 
 /// Everything the driver works on.
@@ -78,7 +88,10 @@ pub(crate) struct Driver {
     chain_id: Hash32,
     me: Address,
     conduct: Arc<dyn Conduct>,
+    own: OwnNode,
     members: Arc<Members>,
+    /// Since when this node is no member's any more, as far as it knows.
+    removed_since: Option<Instant>,
     keeper: Arc<Gatekeeper>,
     stats: Arc<PeerStats>,
     /// Which network peer each validator of the next height streams from.
@@ -118,6 +131,7 @@ pub(crate) struct Parts {
     pub chain_id: Hash32,
     pub me: Address,
     pub conduct: Arc<dyn Conduct>,
+    pub own: OwnNode,
     pub members: Arc<Members>,
     pub keeper: Arc<Gatekeeper>,
     pub stats: Arc<PeerStats>,
@@ -136,6 +150,7 @@ impl Driver {
             chain_id,
             me,
             conduct,
+            own,
             members,
             keeper,
             stats,
@@ -166,6 +181,8 @@ impl Driver {
             me,
             conduct,
             publishers: publishers(&members),
+            removed_since: (members.now().standing(&own) == Standing::Removed).then(Instant::now),
+            own,
             members,
             keeper,
             stats,
@@ -192,6 +209,10 @@ impl Driver {
                 () = self.mempool.has_work(), if self.held.is_some() => self.start_next(Release::Good)?,
                 () = self.tips.changed(), if self.held.is_some() => {}
                 () = tokio::time::sleep_until(release), if self.held.is_some() => self.start_next(why)?,
+                () = tokio::time::sleep(REMOVED_GRACE), if self.removed_since.is_some() => {}
+            }
+            if self.is_removed() {
+                return Ok(Stopped::Removed);
             }
             if self.observe_through.is_some_and(|height| self.tip().0 >= height) {
                 return Ok(Stopped::MaySign);
@@ -208,7 +229,11 @@ impl Driver {
     }
 
     /// Parameters of the height after the head.
-    fn parameters(&self) -> Result<HeightParams<Ctx>, LedgerError> {
+    fn parameters(&self) -> Result<HeightParams<Ctx>, DriverError> {
+        if let Some(upgrade) = self.ledger.protocol()?? {
+            tracing::warn!(version = upgrade.version, from = upgrade.height.0,
+                "升级即将生效，请先安装新版本 · an upgrade is decided whose rules this program lacks: install the new version");
+        }
         Ok(HeightParams::new(self.validators()?, self.pace.timeouts, None))
     }
 
@@ -388,8 +413,7 @@ impl Driver {
         self.tips.announce(height.0);
         self.settle_words(*height, records);
         if outcome.governance {
-            self.members.set(self.ledger.membership()?);
-            self.publishers = publishers(&self.members);
+            self.governance_changed(*height)?;
         }
         failpoint::reached("commit.announced");
         self.proposals.forget_through(*height)?;
@@ -401,6 +425,30 @@ impl Driver {
 /// Runs store and execution work without stalling the runtime's other tasks.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
+}
+
+impl Driver {
+    /// Members, validators or parameters are others from the next height on.
+    fn governance_changed(&mut self, height: Height) -> Result<(), LedgerError> {
+        let before = self.members.now().standing(&self.own);
+        self.members.set(self.ledger.membership()?);
+        self.publishers = publishers(&self.members);
+        let members = self.members.now();
+        let standing = members.standing(&self.own);
+        let validators = members.validators().validators().len();
+        tracing::info!(%height, validators, members = members.organisations().len(), "the consortium has changed");
+        if before != standing {
+            tracing::warn!(%height, before = before.as_str(), now = standing.as_str(),
+                "本节点的身份已变更 · this node's standing has changed");
+        }
+        self.removed_since = (standing == Standing::Removed).then(Instant::now);
+        Ok(())
+    }
+
+    fn is_removed(&self) -> bool {
+        let waited = self.removed_since.is_some_and(|since| since.elapsed() >= REMOVED_GRACE);
+        waited && self.tips.ahead_of(self.tip().0) == 0
+    }
 }
 
 /// Which peer each validator of the next height streams from.

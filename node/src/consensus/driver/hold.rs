@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use super::super::context::{Address, Ctx, Height, PublicKey, Signature, ValidatorSet};
 use super::super::verifier::is_valid;
 use super::{Driver, DriverError};
-use crate::ledger::LedgerError;
 use crate::peers::{Network, Offence};
 
 /// How long what a single peer says may hold the next height back.
@@ -66,7 +65,7 @@ impl Driver {
     }
 
     /// Starts the held height, if one is held.
-    pub(super) fn start_next(&mut self, why: Release) -> Result<(), LedgerError> {
+    pub(super) fn start_next(&mut self, why: Release) -> Result<(), DriverError> {
         if let Some(Held { reply, since }) = self.held.take() {
             let next = Height(self.tip().0 + 1);
             // Close to the heartbeat somebody's clock is simply the first.

@@ -38,6 +38,11 @@ fn driver(ledger: Arc<Ledger>, consortium: &Consortium, me: Address) -> Driver {
         ledger,
         mempool,
         chain_id: consortium.genesis.chain_id(),
+        own: crate::members::OwnNode {
+            organisation: qz_evidence::OrgId::new("court").unwrap(),
+            id: libp2p::PeerId::random(),
+            consensus_key: Hash32([1; 32]),
+        },
         members,
         keeper,
         stats,
