@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use qz_chain::governance::{UnsupportedProtocol, Upgrade, check_protocol};
 use qz_chain::execute::{BlockError, ExecuteError, Refusal};
+use qz_chain::governance::{UnsupportedProtocol, Upgrade, check_protocol};
 use qz_chain::{Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
 use qz_evidence::bundle::MAX_ENTRIES;
 use qz_evidence::codec::{CodecError, decode_strict, encode};

@@ -25,6 +25,7 @@ mod rpc;
 #[doc(hidden)]
 pub mod seam;
 mod snapshot;
+mod submit;
 #[cfg(test)]
 mod testing;
 
@@ -93,6 +94,20 @@ enum Command {
         #[command(subcommand)]
         action: snapshot::Action,
     },
+    /// 提交已签名的内容 · relay a signed body (such as a `.signed` file of `qz-genesis combine`) and wait
+    /// until it is final
+    Submit {
+        /// 组织目录 · the folder of the organisation that relays
+        #[arg(long)]
+        home: PathBuf,
+        /// 改由该成员的节点提交 · through this member's node instead of the own one
+        #[arg(long)]
+        through: Option<String>,
+        /// 文件 · the signed body
+        file: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// 查看运行中节点的状态 · show the state of the running node
     Status {
         /// 组织目录 · the organisation's folder
@@ -128,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Doctor { home, replay, json } => return doctor::run(&home, doctor::Options { replay, json }),
         Command::Snapshot { action } => snapshot::run(&action),
         Command::Repair { home } => recovery::repair(&home),
+        Command::Submit { home, through, file, settings } => submit(&home, &file, through.as_deref(), &settings.set),
         Command::Status { home, settings } => status(&home, &settings.set),
         Command::Config { home, settings, json } => config(&home, &settings.set, json),
     };
@@ -188,6 +204,18 @@ fn with_advice(error: anyhow::Error, home: &Path) -> anyhow::Error {
         Some(advice) => error.context(advice),
         None => error,
     }
+}
+
+fn submit(home: &Path, file: &Path, through: Option<&str>, flags: &[String]) -> anyhow::Result<ExitCode> {
+    let config = configuration(home, flags)?;
+    let member = |name: &str| {
+        qz_evidence::OrgId::new(name)
+            .ok_or_else(|| anyhow::anyhow!("an organisation is 1-32 characters of a-z, 0-9, -"))
+    };
+    let through = through.map(member).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    println!("{}", runtime.block_on(submit::submit(home, &config, file, through.as_ref()))?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn status(home: &Path, flags: &[String]) -> anyhow::Result<ExitCode> {

@@ -52,11 +52,6 @@ impl Standing {
             Self::Removed => "removed",
         }
     }
-
-    /// Whether the members' nodes speak with it.
-    pub(crate) fn is_listed(self) -> bool {
-        matches!(self, Self::Validator | Self::Observer)
-    }
 }
 
 /// A member's node.

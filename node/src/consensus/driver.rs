@@ -231,8 +231,11 @@ impl Driver {
     /// Parameters of the height after the head.
     fn parameters(&self) -> Result<HeightParams<Ctx>, DriverError> {
         if let Some(upgrade) = self.ledger.protocol()?? {
-            tracing::warn!(version = upgrade.version, from = upgrade.height.0,
-                "升级即将生效，请先安装新版本 · an upgrade is decided whose rules this program lacks: install the new version");
+            tracing::warn!(
+                version = upgrade.version,
+                from = upgrade.height.0,
+                "升级即将生效，请先安装新版本 · an upgrade is decided whose rules this program lacks: install the new version"
+            );
         }
         Ok(HeightParams::new(self.validators()?, self.pace.timeouts, None))
     }

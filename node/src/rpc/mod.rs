@@ -31,6 +31,7 @@ mod checkpoints;
 mod connections;
 mod events;
 mod health;
+pub(crate) mod call;
 mod history;
 pub(crate) mod limits;
 pub(crate) mod monitor;

@@ -1,0 +1,298 @@
+//! A running consortium changes itself: four members admit a fifth with a validator, one rotates its relay
+//! key, one is removed; real processes, and every change approved by k of n offices. At the end a proof
+//! over all epochs verifies from the original genesis.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use qz_client::{Client, ClientConfig, Finalised, ProofRequest};
+use qz_evidence::commit::CommitCertificate;
+use qz_evidence::commitment::Commitment;
+use qz_evidence::governance::SignedBody;
+use qz_evidence::payload::{Change, EvidenceDeposited, GovernanceChanged, Payload};
+use qz_evidence::submission::{Actor, Body};
+use qz_evidence::validators::{Validator, address};
+use qz_evidence::{Hash32, Height, OrgId, SubmissionId, decode_strict, encode};
+use qz_genesis::Home;
+use qz_testnet::binaries::{self, Binaries};
+use qz_testnet::ceremony::{self, text};
+use qz_testnet::folder::Folder;
+use qz_testnet::member::MemberClient;
+use qz_testnet::ports::Ports;
+use qz_testnet::process::Process;
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(45);
+const FOUNDERS: [&str; 4] = ["platform", "notary", "court", "arbitration"];
+const NEWCOMER: &str = "registry";
+
+struct Consortium {
+    folder: Folder,
+    binaries: Binaries,
+    nodes: BTreeMap<String, Process>,
+    next_id: u8,
+}
+
+impl Consortium {
+    fn found(place: &Path) -> Self {
+        qz_testnet::prepare_tls();
+        let folder = Folder::new_run(place).unwrap();
+        let binaries = Binaries::locate_for_nodes().unwrap();
+        let ports = Ports::find_apart().unwrap();
+        ceremony::hold(&binaries, &folder, &ceremony::on_loopback(&ports), |_| {}).unwrap();
+        let this = Self { folder, binaries, nodes: BTreeMap::new(), next_id: 0 };
+        this.join(&Ports::find(ports.gateway() + 1).unwrap());
+        for id in FOUNDERS.iter().chain([&NEWCOMER]) {
+            // An idle chain has a block every half second here, not every five.
+            std::fs::write(this.home(id).join("node.json"), r#"{"heartbeat_ms": 500}"#).unwrap();
+        }
+        this
+    }
+
+    /// A fifth organisation makes its keys; it is in no genesis.
+    fn join(&self, ports: &Ports) {
+        let ports = ports.node(0);
+        let home = self.home(NEWCOMER);
+        self.genesis(&[
+            "keygen", "--home", text(&home).unwrap(), "--no-passphrase", "--org", NEWCOMER,
+            "--name-zh", "演示登记中心", "--name-en", "Demo Registry", "--roles", "attestor",
+            "--consensus-addr", &format!("/ip4/127.0.0.1/tcp/{}", ports.consensus),
+            "--mempool-addr", &format!("/ip4/127.0.0.1/tcp/{}", ports.mempool),
+            "--rpc-url", &format!("https://127.0.0.1:{}", ports.rpc),
+        ]);
+        std::fs::copy(self.folder.genesis(), home.join("genesis.qz")).unwrap();
+    }
+
+    fn genesis(&self, arguments: &[&str]) {
+        binaries::run(&self.binaries.genesis, arguments).unwrap();
+    }
+
+    fn home(&self, id: &str) -> PathBuf {
+        self.folder.organisation(id)
+    }
+
+    fn member(&self, id: &str) -> MemberClient {
+        MemberClient::open(&self.home(id)).unwrap()
+    }
+
+    fn log(&self, id: &str) -> PathBuf {
+        self.folder.logs().join(format!("node-{id}.log"))
+    }
+
+    fn start(&mut self, id: &str) {
+        let (home, log) = (self.home(id), self.log(id));
+        let arguments = ["run", "--home", text(&home).unwrap()];
+        let node = Process::spawn(id, &self.binaries.node, &arguments, &[], &log).unwrap();
+        self.nodes.insert(id.to_owned(), node);
+    }
+
+    /// What `qz-node status` says; nothing while the node does not answer.
+    fn status(&self, id: &str) -> Option<Value> {
+        let home = self.home(id);
+        let output = binaries::output(&self.binaries.node, &["status", "--home", text(&home).unwrap()]).unwrap();
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    async fn wait(&mut self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let status = self.status(id);
+            if let Some(status) = &status
+                && wanted(status)
+            {
+                return status.clone();
+            }
+            self.nodes.get_mut(id).unwrap().check_running().unwrap();
+            assert!(start.elapsed() < PATIENCE, "{id}: no {what} in time: {status:?}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn height(&self) -> u64 {
+        self.status("platform").unwrap()["height"].as_u64().unwrap()
+    }
+
+    /// A change, approved by these offices, as the file that any member relays.
+    fn approved(&mut self, change: Change, offices: &[&str]) -> PathBuf {
+        self.next_id += 1;
+        let chain_id = self.member("platform").genesis().chain_id();
+        let payload = Payload::GovernanceChanged(GovernanceChanged { change });
+        let id = SubmissionId([self.next_id; 16]);
+        let body = Body::new(chain_id, id, Height(self.height() + 1_000), payload, vec![], 0);
+        let actors = offices.iter().map(|id| {
+            let office = self.member(id).office().unwrap();
+            Actor { subject: office.subject(), signature: office.sign(&body.digest()).unwrap().to_vec().into() }
+        });
+        let signed = SignedBody::new(encode(&body), actors.collect());
+        let file = self.folder.out().join(format!("change-{}.signed", self.next_id));
+        std::fs::write(&file, signed.to_bytes()).unwrap();
+        file
+    }
+
+    /// `qz-node submit`: the height at which it became final, or what was printed.
+    fn submit(&self, arguments: &[&str], file: &Path) -> Result<u64, String> {
+        let arguments = [&["submit"], arguments, &[text(file).unwrap()]].concat();
+        let output = binaries::output(&self.binaries.node, &arguments).unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8(output.stderr).unwrap());
+        }
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        Ok(answer["height"].as_u64().unwrap())
+    }
+
+    async fn deposit(&mut self, relay: &MemberClient) -> Result<Finalised, String> {
+        self.next_id += 1;
+        let body = Body::new(
+            relay.genesis().chain_id(),
+            SubmissionId([self.next_id; 16]),
+            Height(self.height() + 1_000),
+            Payload::EvidenceDeposited(EvidenceDeposited { about: None }),
+            vec![Commitment { name: "document.sha256".to_owned(), hash: Hash32([self.next_id; 32]) }],
+            0,
+        );
+        relay.relay(encode(&body), vec![]).await.map_err(|error| error.to_string())
+    }
+
+    /// Waits for a commit certificate above `height` that this validator has signed.
+    async fn wait_for_vote(&self, validator: &Hash32, mut height: u64) -> u64 {
+        let platform = self.member("platform");
+        let start = Instant::now();
+        loop {
+            assert!(start.elapsed() < PATIENCE, "no vote up to height {height}\n{}", self.logs());
+            let Some(block) = platform.client().block(height).await.unwrap() else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            if let Some(bytes) = block.commit {
+                let certificate: CommitCertificate = decode_strict(&bytes).unwrap();
+                if certificate.signatures.iter().any(|signed| signed.address == *validator) {
+                    return height;
+                }
+            }
+            height += 1;
+        }
+    }
+
+    fn logs(&self) -> String {
+        let tail = |process: &Process| format!("--- {}\n{}\n", process.log().display(), process.tail());
+        self.nodes.values().map(tail).collect()
+    }
+
+    fn validator(&self, id: &str) -> Validator {
+        let home = Home::open(&self.home(id)).unwrap();
+        let organisation = home.organisation().clone();
+        Validator { organisation: organisation.id, key: organisation.validator.unwrap().consensus_key, power: 1 }
+    }
+}
+
+fn is_validator_of(status: &Value, id: &str) -> bool {
+    status["validators"].as_array().unwrap().iter().any(|validator| validator["organisation"] == id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_consortium_admits_rotates_and_removes() {
+    let place = tempfile::tempdir().unwrap();
+    let mut consortium = Consortium::found(place.path());
+    for id in FOUNDERS.iter().chain([&NEWCOMER]) {
+        consortium.start(id);
+    }
+    for id in FOUNDERS {
+        consortium.wait(id, "first block", |status| status["height"].as_u64() >= Some(1)).await;
+    }
+    let platform = consortium.member("platform");
+    let first = consortium.deposit(&platform).await.unwrap();
+
+    // The fifth node runs before anybody has admitted it: it answers its owner, and nobody answers it.
+    let status = consortium.wait(NEWCOMER, "answer", |_| true).await;
+    assert_eq!((&status["role"], &status["height"], &status["peers"]), (&"candidate".into(), &0.into(), &0.into()));
+
+    // Two of four offices are not enough, three are. The file travels through whomever takes it.
+    let card = Home::open(&consortium.home(NEWCOMER)).unwrap().card().unwrap();
+    let admit = |card: &[u8]| Change::PutOrganisation(card.to_vec().into());
+    let (home, notary_home) = (consortium.home("platform"), consortium.home("notary"));
+    let (home, notary_home) = (text(&home).unwrap(), text(&notary_home).unwrap());
+    let too_few = consortium.approved(admit(&card), &["platform", "court"]);
+    let refusal = consortium.submit(&["--home", home], &too_few).unwrap_err();
+    assert!(refusal.contains("(422)"), "{refusal}");
+    let enough = consortium.approved(admit(&card), &["platform", "court", "arbitration"]);
+    let admitted = consortium.submit(&["--home", home, "--through", "notary"], &enough).unwrap();
+    let joined =
+        consortium.wait(NEWCOMER, "synced observer", |s| s["height"].as_u64() >= Some(admitted)).await;
+    assert_eq!(joined["role"], "observer");
+    assert_eq!(joined["epoch"], 0, "no validator yet");
+
+    // It becomes a validator with the next set, and its votes count.
+    let five: Vec<_> = FOUNDERS.iter().chain([&NEWCOMER]).map(|id| consortium.validator(id)).collect();
+    let set = consortium.approved(Change::SetValidators(five.clone()), &["notary", "court", "arbitration"]);
+    let decided = consortium.submit(&["--home", notary_home], &set).unwrap();
+    let newcomer = address(&consortium.validator(NEWCOMER).key);
+    let voted = consortium.wait_for_vote(&newcomer, decided + 1).await;
+    let status = consortium.wait(NEWCOMER, "validator", |s| s["role"] == "validator").await;
+    assert_eq!(status["epoch"], 1);
+    assert!(is_validator_of(&status, NEWCOMER));
+
+    // While the fifth is down, the notary rotates its relay key and arbitration is removed.
+    consortium.nodes.remove(NEWCOMER).unwrap().kill9();
+    let old_relay = consortium.member("notary");
+    consortium.deposit(&old_relay).await.unwrap();
+    let successor = place.path().join("notary-2");
+    let successor_text = text(&successor).unwrap().to_owned();
+    consortium.genesis(&["rotate", "--home", notary_home, "--to", &successor_text, "--keys", "relay", "--no-passphrase"]);
+    let rotated = Home::open(&successor).unwrap().card().unwrap();
+    let rotate = consortium.approved(admit(&rotated), &["platform", "notary", "court"]);
+    consortium.submit(&["--home", home], &rotate).unwrap();
+    let refusal = consortium.deposit(&old_relay).await.unwrap_err();
+    assert!(refusal.contains("relay"), "the old key is refused: {refusal}");
+
+    let remove = Change::RemoveOrganisation(OrgId::new("arbitration").unwrap());
+    let remove = consortium.approved(remove, &["platform", "notary", "court"]);
+    std::fs::copy(consortium.folder.genesis(), successor.join("genesis.qz")).unwrap();
+    let removed = consortium.submit(&["--home", &successor_text], &remove).expect("the new relay key is accepted");
+    let status = consortium.wait("arbitration", "notice of removal", |s| s["role"] == "removed").await;
+    assert!(status["height"].as_u64() >= Some(removed));
+
+    // Its node is left alone and says so once; its clients are refused by the others.
+    let start = Instant::now();
+    while consortium.status("arbitration").unwrap()["peers"] != 0 {
+        assert!(start.elapsed() < PATIENCE, "still connected");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let arbitration = Home::open(&consortium.home("arbitration")).unwrap();
+    let config = ClientConfig::from_home(&arbitration).unwrap().only(&[OrgId::new("platform").unwrap()]).unwrap();
+    let error = Client::new(&config).unwrap().status().await.unwrap_err();
+    assert!(matches!(error, qz_client::ClientError::Unreachable { .. }), "{error}");
+
+    // The chain goes on with three of four, and the fifth comes back over both boundaries.
+    let between = consortium.deposit(&platform).await.unwrap();
+    consortium.start(NEWCOMER);
+    let status =
+        consortium.wait(NEWCOMER, "return", |s| s["height"].as_u64() >= Some(between.height)).await;
+    assert_eq!((&status["role"], status["epoch"].as_u64()), (&"validator".into(), Some(2)));
+    assert!(!is_validator_of(&status, "arbitration"));
+    consortium.wait_for_vote(&newcomer, between.height + 1).await;
+    let last = consortium.deposit(&platform).await.unwrap();
+    assert!(voted < last.height);
+    for id in ["platform", "notary", "court", NEWCOMER] {
+        consortium.wait(id, "last record", |s| s["height"].as_u64() >= Some(last.height)).await;
+    }
+    let silent = consortium.status("arbitration").unwrap();
+    assert!(silent["height"].as_u64() < Some(last.height), "the removed node has not followed");
+    let log = std::fs::read_to_string(consortium.log("arbitration")).unwrap();
+    assert_eq!(log.matches("governance has removed this node").count(), 1, "one clear line");
+
+    // One proof over three epochs, verified by the program from the genesis alone.
+    let records = vec![first.record_hash, between.record_hash, last.record_hash];
+    let request = ProofRequest { records, ..Default::default() };
+    let proof = platform.client().proof(&request).await.unwrap().unwrap();
+    let file = consortium.folder.out().join("epochs.qzproof");
+    std::fs::write(&file, proof).unwrap();
+    let genesis = consortium.folder.genesis();
+    let arguments = [text(&file).unwrap(), "--genesis", text(&genesis).unwrap()];
+    binaries::run(&consortium.binaries.verify, &arguments).unwrap();
+
+    for (id, mut node) in std::mem::take(&mut consortium.nodes) {
+        assert_eq!(node.stop().and_then(|status| status.code()), Some(0), "{id} ends in good order");
+    }
+}
