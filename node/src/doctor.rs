@@ -56,7 +56,7 @@ pub(crate) fn run(home: &Path, options: Options) -> ExitCode {
     let outcome = (|| -> anyhow::Result<Diagnosis> {
         let _lock = HomeLock::take(home)?;
         let opened = Home::open(home).context("cannot open the organisation's folder")?;
-        let genesis = opened.genesis().context("cannot use the genesis")?;
+        let genesis = opened.genesis_document().context("cannot use the genesis")?;
         diagnose(&opened, &genesis, options.replay)
     })();
     match outcome {

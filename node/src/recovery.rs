@@ -71,7 +71,7 @@ pub(crate) fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
 pub(crate) fn repair(home_path: &Path) -> anyhow::Result<ExitCode> {
     let _lock = HomeLock::take(home_path)?;
     let home = Home::open(home_path).context("cannot open the organisation's folder")?;
-    let genesis = home.genesis().context("cannot use the genesis")?;
+    let genesis = home.genesis_document().context("cannot use the genesis")?;
     let data = paths::data(home_path);
 
     let mut diagnosis = doctor::diagnose(&home, &genesis, false)?;

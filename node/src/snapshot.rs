@@ -64,7 +64,7 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<ExitCode> {
 
 fn export(home_path: &Path, out: &Path) -> anyhow::Result<SnapshotInfo> {
     let _lock = HomeLock::take(home_path)?;
-    let genesis = Home::open(home_path)?.genesis().context("cannot use the genesis")?;
+    let genesis = Home::open(home_path)?.genesis_document().context("cannot use the genesis")?;
     let (store, findings) =
         Store::open_to_inspect(&paths::data(home_path), &genesis).context("cannot open the ledger")?;
     ensure!(findings.is_empty(), "账本日志已损坏，请先修复 · the ledger's log is damaged: run `qz-node repair` first");
@@ -82,7 +82,7 @@ fn export(home_path: &Path, out: &Path) -> anyhow::Result<SnapshotInfo> {
 fn import(home_path: &Path, file: &Path, genesis: Option<&Path>, digest: Option<&str>) -> anyhow::Result<SnapshotInfo> {
     let _lock = HomeLock::take(home_path)?;
     let home = Home::open(home_path).context("cannot open the organisation's folder")?;
-    let own = home.genesis().context("cannot use the genesis")?;
+    let own = home.genesis_document().context("cannot use the genesis")?;
     if let Some(path) = genesis {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let given = Genesis::open(&bytes).with_context(|| format!("{} is no genesis", path.display()))?;

@@ -67,7 +67,7 @@ impl ClientConfig {
     /// As the organisation of this folder; its own node first, then those of the other validators in
     /// the order of the genesis.
     pub fn from_home(home: &Home) -> Result<Self, ConfigError> {
-        let genesis = home.genesis()?;
+        let genesis = home.genesis_document()?;
         let TlsIdentity { certificate_pem, key_pem } = home.tls_client()?;
         let mut nodes = endpoints(&genesis);
         nodes.sort_by_key(|node| node.org != home.organisation().id);
