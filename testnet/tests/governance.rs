@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use qz_client::{Client, ClientConfig, Finalised, ProofRequest};
@@ -13,11 +14,11 @@ use qz_evidence::commitment::Commitment;
 use qz_evidence::governance::SignedBody;
 use qz_evidence::payload::{Change, EvidenceDeposited, GovernanceChanged, Payload};
 use qz_evidence::submission::{Actor, Body};
-use qz_evidence::validators::{Validator, address};
+use qz_evidence::validators::{Validator, ValidatorSet, address};
 use qz_evidence::{Hash32, Height, OrgId, SubmissionId, decode_strict, encode};
-use qz_genesis::Home;
 use qz_testnet::binaries::{self, Binaries};
 use qz_testnet::ceremony::{self, text};
+use qz_testnet::custody;
 use qz_testnet::folder::Folder;
 use qz_testnet::member::MemberClient;
 use qz_testnet::ports::Ports;
@@ -55,12 +56,27 @@ impl Consortium {
     fn join(&self, ports: &Ports) {
         let ports = ports.node(0);
         let home = self.home(NEWCOMER);
+        let passphrase = custody::choose(&home).unwrap();
         self.genesis(&[
-            "keygen", "--home", text(&home).unwrap(), "--no-passphrase", "--org", NEWCOMER,
-            "--name-zh", "演示登记中心", "--name-en", "Demo Registry", "--roles", "attestor",
-            "--consensus-addr", &format!("/ip4/127.0.0.1/tcp/{}", ports.consensus),
-            "--mempool-addr", &format!("/ip4/127.0.0.1/tcp/{}", ports.mempool),
-            "--rpc-url", &format!("https://127.0.0.1:{}", ports.rpc),
+            "keygen",
+            "--passphrase-file",
+            text(&passphrase).unwrap(),
+            "--home",
+            text(&home).unwrap(),
+            "--org",
+            NEWCOMER,
+            "--name-zh",
+            "演示登记中心",
+            "--name-en",
+            "Demo Registry",
+            "--roles",
+            "attestor",
+            "--consensus-addr",
+            &format!("/ip4/127.0.0.1/tcp/{}", ports.consensus),
+            "--mempool-addr",
+            &format!("/ip4/127.0.0.1/tcp/{}", ports.mempool),
+            "--rpc-url",
+            &format!("https://127.0.0.1:{}", ports.rpc),
         ]);
         std::fs::copy(self.folder.genesis(), home.join("genesis.qz")).unwrap();
     }
@@ -83,15 +99,16 @@ impl Consortium {
 
     fn start(&mut self, id: &str) {
         let (home, log) = (self.home(id), self.log(id));
+        let passphrase = custody::passphrase_file(&home);
+        let environment = [(custody::VARIABLE, text(&passphrase).unwrap())];
         let arguments = ["run", "--home", text(&home).unwrap()];
-        let node = Process::spawn(id, &self.binaries.node, &arguments, &[], &log).unwrap();
+        let node = Process::spawn(id, &self.binaries.node, &arguments, &environment, &log).unwrap();
         self.nodes.insert(id.to_owned(), node);
     }
 
     /// What `qz-node status` says; nothing while the node does not answer.
     fn status(&self, id: &str) -> Option<Value> {
-        let home = self.home(id);
-        let output = binaries::output(&self.binaries.node, &["status", "--home", text(&home).unwrap()]).unwrap();
+        let output = self.node(&["status"], &self.home(id), &[]);
         output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
     }
 
@@ -131,10 +148,15 @@ impl Consortium {
         file
     }
 
+    fn node(&self, command: &[&str], home: &Path, arguments: &[&str]) -> Output {
+        let mut node = Command::new(&self.binaries.node);
+        node.args(command).arg("--home").arg(home).args(arguments);
+        node.env(custody::VARIABLE, custody::passphrase_file(home)).output().unwrap()
+    }
+
     /// `qz-node submit`: the height at which it became final, or what was printed.
-    fn submit(&self, arguments: &[&str], file: &Path) -> Result<u64, String> {
-        let arguments = [&["submit"], arguments, &[text(file).unwrap()]].concat();
-        let output = binaries::output(&self.binaries.node, &arguments).unwrap();
+    fn submit(&self, home: &Path, arguments: &[&str], file: &Path) -> Result<u64, String> {
+        let output = self.node(&["submit"], home, &[arguments, &[text(file).unwrap()]].concat());
         if !output.status.success() {
             return Err(String::from_utf8(output.stderr).unwrap());
         }
@@ -181,7 +203,7 @@ impl Consortium {
     }
 
     fn validator(&self, id: &str) -> Validator {
-        let home = Home::open(&self.home(id)).unwrap();
+        let home = custody::open(&self.home(id)).unwrap();
         let organisation = home.organisation().clone();
         Validator { organisation: organisation.id, key: organisation.validator.unwrap().consensus_key, power: 1 }
     }
@@ -209,24 +231,23 @@ async fn a_running_consortium_admits_rotates_and_removes() {
     assert_eq!((&status["role"], &status["height"], &status["peers"]), (&"candidate".into(), &0.into(), &0.into()));
 
     // Two of four offices are not enough, three are. The file travels through whomever takes it.
-    let card = Home::open(&consortium.home(NEWCOMER)).unwrap().card().unwrap();
+    let card = custody::open(&consortium.home(NEWCOMER)).unwrap().card().unwrap();
     let admit = |card: &[u8]| Change::PutOrganisation(card.to_vec().into());
     let (home, notary_home) = (consortium.home("platform"), consortium.home("notary"));
-    let (home, notary_home) = (text(&home).unwrap(), text(&notary_home).unwrap());
     let too_few = consortium.approved(admit(&card), &["platform", "court"]);
-    let refusal = consortium.submit(&["--home", home], &too_few).unwrap_err();
+    let refusal = consortium.submit(&home, &[], &too_few).unwrap_err();
     assert!(refusal.contains("(422)"), "{refusal}");
     let enough = consortium.approved(admit(&card), &["platform", "court", "arbitration"]);
-    let admitted = consortium.submit(&["--home", home, "--through", "notary"], &enough).unwrap();
-    let joined =
-        consortium.wait(NEWCOMER, "synced observer", |s| s["height"].as_u64() >= Some(admitted)).await;
+    let admitted = consortium.submit(&home, &["--through", "notary"], &enough).unwrap();
+    let joined = consortium.wait(NEWCOMER, "synced observer", |s| s["height"].as_u64() >= Some(admitted)).await;
     assert_eq!(joined["role"], "observer");
     assert_eq!(joined["epoch"], 0, "no validator yet");
 
     // It becomes a validator with the next set, and its votes count.
-    let five: Vec<_> = FOUNDERS.iter().chain([&NEWCOMER]).map(|id| consortium.validator(id)).collect();
-    let set = consortium.approved(Change::SetValidators(five.clone()), &["notary", "court", "arbitration"]);
-    let decided = consortium.submit(&["--home", notary_home], &set).unwrap();
+    let five = FOUNDERS.iter().chain([&NEWCOMER]).map(|id| consortium.validator(id)).collect();
+    let five = ValidatorSet::new(five).unwrap().validators().to_vec();
+    let set = consortium.approved(Change::SetValidators(five), &["notary", "court", "arbitration"]);
+    let decided = consortium.submit(&notary_home, &[], &set).unwrap();
     let newcomer = address(&consortium.validator(NEWCOMER).key);
     let voted = consortium.wait_for_vote(&newcomer, decided + 1).await;
     let status = consortium.wait(NEWCOMER, "validator", |s| s["role"] == "validator").await;
@@ -238,18 +259,30 @@ async fn a_running_consortium_admits_rotates_and_removes() {
     let old_relay = consortium.member("notary");
     consortium.deposit(&old_relay).await.unwrap();
     let successor = place.path().join("notary-2");
-    let successor_text = text(&successor).unwrap().to_owned();
-    consortium.genesis(&["rotate", "--home", notary_home, "--to", &successor_text, "--keys", "relay", "--no-passphrase"]);
-    let rotated = Home::open(&successor).unwrap().card().unwrap();
+    let passphrases = (custody::passphrase_file(&notary_home), custody::choose(&successor).unwrap());
+    consortium.genesis(&[
+        "rotate",
+        "--passphrase-file",
+        text(&passphrases.0).unwrap(),
+        "--home",
+        text(&notary_home).unwrap(),
+        "--to",
+        text(&successor).unwrap(),
+        "--keys",
+        "relay",
+        "--new-passphrase-file",
+        text(&passphrases.1).unwrap(),
+    ]);
+    let rotated = custody::open(&successor).unwrap().card().unwrap();
     let rotate = consortium.approved(admit(&rotated), &["platform", "notary", "court"]);
-    consortium.submit(&["--home", home], &rotate).unwrap();
+    consortium.submit(&home, &[], &rotate).unwrap();
     let refusal = consortium.deposit(&old_relay).await.unwrap_err();
     assert!(refusal.contains("relay"), "the old key is refused: {refusal}");
 
     let remove = Change::RemoveOrganisation(OrgId::new("arbitration").unwrap());
     let remove = consortium.approved(remove, &["platform", "notary", "court"]);
     std::fs::copy(consortium.folder.genesis(), successor.join("genesis.qz")).unwrap();
-    let removed = consortium.submit(&["--home", &successor_text], &remove).expect("the new relay key is accepted");
+    let removed = consortium.submit(&successor, &[], &remove).expect("the new relay key is accepted");
     let status = consortium.wait("arbitration", "notice of removal", |s| s["role"] == "removed").await;
     assert!(status["height"].as_u64() >= Some(removed));
 
@@ -259,7 +292,7 @@ async fn a_running_consortium_admits_rotates_and_removes() {
         assert!(start.elapsed() < PATIENCE, "still connected");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let arbitration = Home::open(&consortium.home("arbitration")).unwrap();
+    let arbitration = custody::open(&consortium.home("arbitration")).unwrap();
     let config = ClientConfig::from_home(&arbitration).unwrap().only(&[OrgId::new("platform").unwrap()]).unwrap();
     let error = Client::new(&config).unwrap().status().await.unwrap_err();
     assert!(matches!(error, qz_client::ClientError::Unreachable { .. }), "{error}");
@@ -267,8 +300,7 @@ async fn a_running_consortium_admits_rotates_and_removes() {
     // The chain goes on with three of four, and the fifth comes back over both boundaries.
     let between = consortium.deposit(&platform).await.unwrap();
     consortium.start(NEWCOMER);
-    let status =
-        consortium.wait(NEWCOMER, "return", |s| s["height"].as_u64() >= Some(between.height)).await;
+    let status = consortium.wait(NEWCOMER, "return", |s| s["height"].as_u64() >= Some(between.height)).await;
     assert_eq!((&status["role"], status["epoch"].as_u64()), (&"validator".into(), Some(2)));
     assert!(!is_validator_of(&status, "arbitration"));
     consortium.wait_for_vote(&newcomer, between.height + 1).await;
