@@ -20,7 +20,7 @@ use super::context::Ctx;
 use crate::peers::{Network, Offence, PeerStats, Rate, Roster};
 
 /// Far more than consensus at full speed needs, and few enough to stay ahead of.
-const RATE: Rate = Rate { per_second: 20_000, burst: 60_000 };
+const RATE: Rate = Rate { per_second: 5_000, burst: 20_000 };
 
 /// Who may speak on the consensus network. Shared by the gate, the driver and whoever follows the
 /// members.
