@@ -171,7 +171,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         config,
         ledger: ledger.clone(),
         mempool,
-        tips,
+        tips: tips.clone(),
         health: health.clone(),
         conduct,
     };
@@ -190,6 +190,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
                 tracing::error!(organisation = %organisation.id, height = ledger.head().height,
                     "治理已移出本节点，不再参与账本 · governance has removed this node: it takes no part in the ledger any more");
                 swarm.abort();
+                tips.lost_all();
                 tokio::select! {
                     signal = terminated() => {
                         tracing::info!(signal = signal?, "stopping");

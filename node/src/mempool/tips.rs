@@ -61,6 +61,11 @@ impl Tips {
         claims.heard.remove(peer);
     }
 
+    /// Nobody is connected any more.
+    pub(crate) fn lost_all(&self) {
+        self.lock().heights.clear();
+    }
+
     /// How many connected peers that are believed claim a height above `height`.
     pub(crate) fn ahead_of(&self, height: u64) -> usize {
         self.lock().claimants(height).count()
