@@ -183,6 +183,8 @@ pub(crate) type ScratchEntry = (Vec<u8>, Vec<u8>);
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
+    /// Length of the genesis document, which every proof carries.
+    genesis_bytes: usize,
     head: RwLock<Head>,
     high_water: Mutex<HighWater>,
     /// The highest block that this node is known to have had.
@@ -208,6 +210,7 @@ impl Ledger {
         high_water.raise(Mark { height: head.height, block_id: head.block_id })?;
         Ok(Self {
             store,
+            genesis_bytes: genesis.bytes().len(),
             had: AtomicU64::new(had.max(head.height)),
             head: RwLock::new(head),
             high_water: Mutex::new(high_water),
@@ -492,7 +495,7 @@ impl Ledger {
         let view = self.store.view()?;
         let tree_depth = |leaves: u64| u64::BITS - leaves.leading_zeros();
         let history_bytes = HASH_BYTES * tree_depth(view.tip_height().0) as usize;
-        let mut size = FIXED_PROOF_BYTES + self.genesis.bytes().len();
+        let mut size = FIXED_PROOF_BYTES + self.genesis_bytes;
         let grow = |size: &mut usize, bytes: usize| {
             *size = size.saturating_add(bytes);
             if *size > max_bytes { Err(LedgerError::ProofTooLarge { limit: max_bytes }) } else { Ok(()) }
