@@ -63,7 +63,9 @@ impl Tips {
 
     /// Nobody is connected any more.
     pub(crate) fn lost_all(&self) {
-        self.lock().heights.clear();
+        let mut claims = self.lock();
+        claims.heights.clear();
+        claims.heard.clear();
     }
 
     /// How many connected peers that are believed claim a height above `height`.
