@@ -27,11 +27,11 @@
 mod admission;
 pub(crate) mod answer;
 mod batch;
+pub(crate) mod call;
 mod checkpoints;
 mod connections;
 mod events;
 mod health;
-pub(crate) mod call;
 mod history;
 pub(crate) mod limits;
 pub(crate) mod monitor;
