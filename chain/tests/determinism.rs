@@ -133,8 +133,7 @@ fn a_long_stream_reaches_every_kind_and_most_refusals() {
     assert_eq!(run(&steps, &mut Seen::default()), blocks);
 }
 
-/// All kinds but governance, whose tests are their own.
-const KINDS: [&str; 25] = [
+const KINDS: [&str; 26] = [
     "contract.opened",
     "contract.version_fixed",
     "contract.signed",
@@ -160,4 +159,5 @@ const KINDS: [&str; 25] = [
     "notarisation.registered",
     "retrieval.made",
     "audit.anchored",
+    "governance.changed",
 ];

@@ -3,20 +3,23 @@
 //! A [`Step`] is a few numbers; what they mean depends on the ledger so far, so that a shorter or simpler
 //! list of steps is again a sensible one and a failure shrinks well.
 
-use super::{Ledger, actor, commitment, commitments, key, key_slot, org, public, relay, seal_slot};
+use super::{Ledger, MEMBERS, actor, card, commitment, commitments, key, key_slot, org, public, relay, seal_slot};
 use proptest::prelude::*;
 use qz_chain::state::ContractState;
 use qz_chain::{SubjectState, View};
+use qz_evidence::codec::Bytes;
+use qz_evidence::genesis::{Params, Role};
 use qz_evidence::keys::PublicKey;
 use qz_evidence::payload::{
-    AuditAnchored, ContractAmended, ContractDisputed, ContractFulfilment, ContractOpened, ContractRef, ContractRuled,
-    ContractSigned, ContractSlotRef, ContractVersionFixed, EvidenceDeposited, FulfilmentStep, GroupRule, KeyRef,
-    KeyRegistered, KeyRotated, NotarisationRegistered, Payload, RetrievalMade, RulingEffect, RulingForm,
-    SealAuthorised, SealKeyRef, SealKind, SealMade, SealRef, Slot, SlotKind,
+    AuditAnchored, Change, ContractAmended, ContractDisputed, ContractFulfilment, ContractOpened, ContractRef,
+    ContractRuled, ContractSigned, ContractSlotRef, ContractVersionFixed, EvidenceDeposited, FulfilmentStep,
+    GovernanceChanged, GroupRule, KeyRef, KeyRegistered, KeyRotated, NotarisationRegistered, Payload, RetrievalMade,
+    RulingEffect, RulingForm, SealAuthorised, SealKeyRef, SealKind, SealMade, SealRef, Slot, SlotKind,
 };
 use qz_evidence::state_proof::Status;
 use qz_evidence::submission::{Body, Parsed};
-use qz_evidence::{Hash32, Height, SubjectId};
+use qz_evidence::validators::Validator;
+use qz_evidence::{Hash32, Height, SubjectId, encode};
 
 /// Something to try.
 #[derive(Clone, Debug)]
@@ -281,10 +284,40 @@ impl World {
                 let fields = AuditAnchored { organisation: org(name), size: u64::from(m), root: Hash32([o; 32]) };
                 Some((Payload::AuditAnchored(fields), &[], vec![(self.office(name), format!("{name}/office"))]))
             }
+            62 | 63 => {
+                let offices = ["court", "notary", "platform"];
+                let by = offices.map(|member| (self.office(member), format!("{member}/office"))).to_vec();
+                let payload = Payload::GovernanceChanged(GovernanceChanged { change: self.change(n, m) });
+                Some((payload, &[], by))
+            }
             _ => {
                 let about = if n.is_multiple_of(2) { pick(&self.contracts, m) } else { None };
                 Some((Payload::EvidenceDeposited(EvidenceDeposited { about }), DOCUMENT, vec![]))
             }
+        }
+    }
+
+    /// Of the consortium. Court, notary and platform stay, so that there is always somebody to propose.
+    fn change(&self, n: u8, m: u8) -> Change {
+        let (member, roles) = MEMBERS[0];
+        match n % 8 {
+            0 | 1 => Change::RemoveOrganisation(org(member)),
+            2 | 3 => Change::PutOrganisation(Bytes(encode(&card(member, roles)))),
+            4 | 5 => {
+                let power = |i: usize| 1 + u64::from(m) / (1 << i) % 3;
+                let validator = |(i, (name, _)): (usize, &(&str, &[Role]))| Validator {
+                    organisation: org(name),
+                    key: public(&key(&format!("{name}/consensus"))),
+                    power: power(i),
+                };
+                Change::SetValidators(MEMBERS.iter().enumerate().map(validator).skip(usize::from(m % 2)).collect())
+            }
+            6 => {
+                let params = self.ledger.genesis.body().params.clone();
+                let window = params.window + u64::from(m % 8);
+                Change::SetParams(Bytes(encode(&Params { window, ..params })))
+            }
+            _ => Change::Upgrade(2, Height(self.ledger.height().0 + 8 + u64::from(m % 8))),
         }
     }
 
