@@ -41,7 +41,7 @@ fn submissions(ledger: &mut Ledger) -> Vec<Parsed> {
 }
 
 fn verdicts(ledger: &Ledger, submissions: &[Parsed]) -> Verified {
-    let mut verified = Verified::default();
+    let verified = Verified::default();
     for parsed in submissions {
         let admitted = admit(&ledger.view, parsed, &verified).unwrap();
         verified.insert(admitted.verification);

@@ -129,10 +129,24 @@ pub enum ExecuteError {
 /// Would this submission apply to the next block? Its signatures, the relay's included, are verified
 /// unless `verified` knows them.
 pub fn admit<V: View>(view: &V, parsed: &Parsed, verified: &Verified) -> Result<Admitted, Refusal> {
-    let execution = Execution::new(view)?;
-    let outcome = rules::apply(&execution.overlay, execution.height, &execution.params, parsed)?;
-    let verification = verify_signatures(parsed, &encode(parsed.submission()), &outcome, verified)?;
-    Ok(Admitted { verification })
+    Admission::new(view)?.admit(parsed, verified)
+}
+
+/// [`admit`] for many submissions, each by itself on the same state, which is read once for all.
+pub struct Admission<'v, V>(Execution<'v, V>);
+
+impl<'v, V: View> Admission<'v, V> {
+    /// On the state of this view.
+    pub fn new(view: &'v V) -> Result<Self, ViewError> {
+        Execution::new(view).map(Self)
+    }
+
+    /// See [`admit`].
+    pub fn admit(&self, parsed: &Parsed, verified: &Verified) -> Result<Admitted, Refusal> {
+        let outcome = rules::apply(&self.0.overlay, self.0.height, &self.0.params, parsed)?;
+        let verification = verify_signatures(parsed, &encode(parsed.submission()), &outcome, verified)?;
+        Ok(Admitted { verification })
+    }
 }
 
 /// Makes the next block of the submissions that apply, in their order, up to the parameters' limits.

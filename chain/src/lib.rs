@@ -23,7 +23,7 @@ pub mod view;
 
 pub use block::Block;
 pub use changes::{ChangeSet, NewRecord, ReplayEntry};
-pub use execute::{Admitted, BlockError, ExecuteError, Proposed, Refusal, admit, execute, propose};
+pub use execute::{Admission, Admitted, BlockError, ExecuteError, Proposed, Refusal, admit, execute, propose};
 pub use genesis::genesis_state;
 pub use governance::{Member, SUPPORTED_PROTOCOL, UnsupportedProtocol, Upgrade, pending_upgrade};
 pub use memory::MemoryView;

@@ -6,6 +6,7 @@ use crate::state::{ContractState, KeyState, OrganisationState, SealState, Subjec
 use crate::view::{View, ViewError};
 use qz_evidence::state_proof::SubjectType;
 use qz_evidence::{Hash32, OrgId, SubjectId, SubmissionId};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
@@ -30,20 +31,22 @@ pub(crate) struct Overlay<'v, V> {
     /// The consortium, once a submission of this block changed it.
     consortium: Option<Consortium>,
     subjects: BTreeMap<SubjectId, Subject>,
+    /// What was read from the view before: organisations and keys are asked for again and again.
+    read: RefCell<BTreeMap<SubjectId, Option<Subject>>>,
     bodies: BTreeSet<Hash32>,
     ids: BTreeSet<(OrgId, SubmissionId)>,
 }
 
 impl<'v, V: View> Overlay<'v, V> {
     pub fn new(view: &'v V) -> Result<Self, ViewError> {
-        let (subjects, bodies, ids) = Default::default();
+        let (subjects, read, bodies, ids) = Default::default();
         let state = governance_state(view)?;
         let replay = match &state {
             Some(state) => state.replay(),
             None => Replay::since_genesis(&view.params()?),
         };
         let upgrade = state.and_then(|state| state.upgrade);
-        Ok(Self { view, chain_id: view.chain_id(), replay, upgrade, consortium: None, subjects, bodies, ids })
+        Ok(Self { view, chain_id: view.chain_id(), replay, upgrade, consortium: None, subjects, read, bodies, ids })
     }
 
     /// The consortium after the submissions so far.
@@ -80,10 +83,15 @@ impl<'v, V: View> Overlay<'v, V> {
     }
 
     pub fn find(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {
-        match self.subjects.get(id) {
-            Some(subject) => Ok(Some(subject.clone())),
-            None => self.view.subject(id),
+        if let Some(subject) = self.subjects.get(id) {
+            return Ok(Some(subject.clone()));
         }
+        if let Some(known) = self.read.borrow().get(id) {
+            return Ok(known.clone());
+        }
+        let found = self.view.subject(id)?;
+        self.read.borrow_mut().insert(*id, found.clone());
+        Ok(found)
     }
 
     fn state(&self, id: &SubjectId) -> Result<SubjectState, Refusal> {

@@ -4,6 +4,7 @@ use qz_evidence::hash::sha256;
 use qz_evidence::keys::PublicKey;
 use qz_evidence::{Hash32, encode};
 use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock};
 
 /// What was verified: exactly these submission bytes, with exactly these actor keys. A key rotated since
 /// then gives another id, so that a stale verdict is never used.
@@ -12,32 +13,40 @@ pub fn verification_id(submission: &[u8], actor_keys: &[PublicKey]) -> Hash32 {
     sha256(&[&sha256(&[submission]).0, &keys])
 }
 
-/// A bounded set of verdicts. It holds between `capacity` and twice as many of the latest; what it has
-/// forgotten is verified again.
+/// A bounded set of verdicts, shared by all threads of a process. It holds between `capacity` and twice as
+/// many of the latest; what it has forgotten is verified again.
 #[derive(Debug)]
 pub struct Verified {
+    // Two generations. Locked for a look-up or an insertion only, never while something is verified.
+    sets: RwLock<Generations>,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
     young: HashSet<Hash32>,
     old: HashSet<Hash32>,
-    capacity: usize,
 }
 
 impl Verified {
     /// An empty set.
     pub fn new(capacity: usize) -> Self {
-        Self { young: HashSet::new(), old: HashSet::new(), capacity }
+        Self { sets: RwLock::default(), capacity }
     }
 
     /// Remembers that these signatures verify.
-    pub fn insert(&mut self, id: Hash32) {
-        if self.young.len() >= self.capacity {
-            self.old = std::mem::take(&mut self.young);
+    pub fn insert(&self, id: Hash32) {
+        let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
+        if sets.young.len() >= self.capacity {
+            sets.old = std::mem::take(&mut sets.young);
         }
-        self.young.insert(id);
+        sets.young.insert(id);
     }
 
     /// Were these signatures verified?
     pub fn contains(&self, id: &Hash32) -> bool {
-        self.young.contains(id) || self.old.contains(id)
+        let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
+        sets.young.contains(id) || sets.old.contains(id)
     }
 }
 
@@ -50,15 +59,17 @@ impl Default for Verified {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn the_latest_are_kept_and_the_set_is_bounded() {
-        let mut verified = Verified::new(4);
+        let verified = Verified::new(4);
         for i in 0..100u8 {
             verified.insert(Hash32([i; 32]));
             assert!((i.saturating_sub(3)..=i).all(|j| verified.contains(&Hash32([j; 32]))), "{i}");
-            assert!(verified.young.len() + verified.old.len() <= 8);
+            let sets = verified.sets.read().unwrap();
+            assert!(sets.young.len() + sets.old.len() <= 8);
         }
         assert!(!verified.contains(&Hash32([90; 32])));
     }

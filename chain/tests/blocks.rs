@@ -179,7 +179,7 @@ fn a_verdict_is_used_only_for_the_same_bytes_and_keys() {
     let mut ledger = Ledger::new();
     let a = ledger.register("a");
     let revoke = ledger.submission(Payload::KeyRevoked(KeyRef { subject: a }), vec![], &[(a, &key("a"))]);
-    let mut verified = Verified::default();
+    let verified = Verified::default();
     verified.insert(admit(&ledger.view, &revoke, &verified).unwrap().verification);
     // The same submission with a broken actor signature is another one, whatever was verified before.
     let mut broken = revoke.submission().clone();

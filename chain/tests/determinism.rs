@@ -51,7 +51,7 @@ fn run(steps: &[Step], seen: &mut Seen) -> Vec<Block> {
 
 fn block(world: &mut World, other: &mut MemoryView, submissions: &[Parsed], seen: &mut Seen) {
     let view = &world.ledger.view;
-    let mut verified = Verified::default();
+    let verified = Verified::default();
     for submission in submissions {
         match admit(view, submission, &verified) {
             Ok(admitted) => verified.insert(admitted.verification),

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use qz_chain::execute::{BlockError, ExecuteError, Refusal};
 use qz_chain::governance::{UnsupportedProtocol, Upgrade, check_protocol};
-use qz_chain::{Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
+use qz_chain::{Admission, Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
 use qz_evidence::bundle::MAX_ENTRIES;
 use qz_evidence::codec::{CodecError, decode_strict, encode};
 use qz_evidence::commit::CommitCertificate;
@@ -189,7 +189,7 @@ pub struct Ledger {
     high_water: Mutex<HighWater>,
     /// The highest block that this node is known to have had.
     had: AtomicU64,
-    verified: RwLock<Verified>,
+    verified: Verified,
     executed: Mutex<VecDeque<(Hash32, ChangeSet)>>,
 }
 
@@ -214,7 +214,7 @@ impl Ledger {
             had: AtomicU64::new(had.max(head.height)),
             head: RwLock::new(head),
             high_water: Mutex::new(high_water),
-            verified: RwLock::new(Verified::default()),
+            verified: Verified::default(),
             executed: Mutex::new(VecDeque::new()),
         })
     }
@@ -253,32 +253,26 @@ impl Ledger {
         <Block as qz_evidence::codec::Format>::MAX_BYTES
     }
 
-    /// Would this submission apply to the next block? Its signatures are verified once.
-    pub(crate) fn admit(&self, parsed: &Parsed) -> Result<Result<(), Reject>, LedgerError> {
+    /// Would these submissions apply to the next block, each by itself? Signatures are verified once.
+    pub(crate) fn admit_all(&self, submissions: &[&Parsed]) -> Result<Vec<Result<(), Reject>>, LedgerError> {
         let view = self.store.view()?;
-        let verdict = {
-            let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
-            qz_chain::admit(&view, parsed, &verified)
-        };
-        match verdict {
+        let admission = Admission::new(&view)?;
+        let admit = |parsed: &&Parsed| match admission.admit(parsed, &self.verified) {
             Ok(admitted) => {
-                let mut verified = self.verified.write().unwrap_or_else(PoisonError::into_inner);
-                verified.insert(admitted.verification);
+                self.verified.insert(admitted.verification);
                 Ok(Ok(()))
             }
             Err(Refusal::Rejected(reject)) => Ok(Err(reject)),
             Err(Refusal::View(error)) => Err(error.into()),
-        }
+        };
+        submissions.iter().map(admit).collect()
     }
 
     /// Makes the next block of what applies.
     pub fn propose(&self, waiting: &[Waiting], now_ms: u64, proposer: Hash32) -> Result<Built, LedgerError> {
         let view = self.store.view()?;
         let submissions = waiting.iter().map(|waiting| waiting.parsed.as_ref());
-        let proposed = {
-            let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
-            qz_chain::propose(&view, submissions, now_ms, proposer, &verified)?
-        };
+        let proposed = qz_chain::propose(&view, submissions, now_ms, proposer, &self.verified)?;
         let bytes = encode(&proposed.block);
         let id = proposed.block.id();
         self.keep(&bytes, proposed.changes);
@@ -311,8 +305,7 @@ impl Ledger {
             Err(error) => return Ok(Err(error.into())),
         };
         let view = self.store.view()?;
-        let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
-        match qz_chain::execute(&view, &block, &verified) {
+        match qz_chain::execute(&view, &block, &self.verified) {
             Ok(changes) => Ok(Ok(changes)),
             Err(ExecuteError::Block(error)) => Ok(Err(BlockRefusal::Rules(error))),
             Err(ExecuteError::View(error)) => Err(error.into()),

@@ -26,8 +26,9 @@ use pool::{Entry, Limits, Pool, Waiting};
 const MAX_REFUSED: usize = 16_384;
 /// Fewest bodies waited for at which those who gave up are looked for.
 const SWEEP_WAITERS: usize = 1024;
-/// Waiting submissions that are checked again after each block.
-const RECHECK_PER_BLOCK: usize = 256;
+/// How often, at most, submissions that still wait after a block are checked again, and how many.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
+const RECHECK_COUNT: usize = 512;
 
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(crate) struct Mempool {
     ledger: Arc<Ledger>,
     inner: Mutex<Inner>,
     work: Notify,
-    outgoing: mpsc::Sender<Arc<[u8]>>,
+    outgoing: mpsc::Sender<Vec<Arc<[u8]>>>,
     refusals: broadcast::Sender<Refused>,
 }
 
@@ -88,6 +89,8 @@ struct Inner {
     refused: HashMap<Hash32, Refusal>,
     refused_order: VecDeque<Hash32>,
     waiters: HashMap<Hash32, Vec<oneshot::Sender<Fate>>>,
+    /// When what waits was last checked again.
+    rechecked: Option<Instant>,
     /// Waiters that have given up are swept out when there are so many bodies waited for.
     sweep_at: usize,
 }
@@ -101,9 +104,12 @@ pub(crate) enum Taken {
     Final(u64),
 }
 
+/// A submission, the digest of its body, and whether it was queued.
+type Outcome = (Arc<[u8]>, Hash32, Result<Entry, Refusal>);
+
 impl Mempool {
     /// An empty mempool, and the submissions that the swarm is to spread.
-    pub(crate) fn new(ledger: Arc<Ledger>, limits: Limits) -> (Arc<Self>, mpsc::Receiver<Arc<[u8]>>) {
+    pub(crate) fn new(ledger: Arc<Ledger>, limits: Limits) -> (Arc<Self>, mpsc::Receiver<Vec<Arc<[u8]>>>) {
         let (outgoing, spread) = mpsc::channel(1024);
         let inner = Inner {
             pool: Pool::new(limits),
@@ -111,6 +117,7 @@ impl Mempool {
             refused: HashMap::new(),
             refused_order: VecDeque::new(),
             waiters: HashMap::new(),
+            rechecked: None,
             sweep_at: SWEEP_WAITERS,
         };
         let (refusals, _) = broadcast::channel(1024);
@@ -126,59 +133,106 @@ impl Mempool {
     /// Takes a client's submission and what it says: checked now, refused with a reason or queued and
     /// spread. A body that is final already or waits already is no error.
     pub(crate) fn submit_parsed(&self, bytes: &[u8], parsed: Parsed) -> Result<Taken, SubmitError> {
-        self.take(bytes, parsed).inspect_err(count_refusal)
+        let mut results = self.submit_all(vec![(bytes.into(), parsed)])?;
+        Ok(results.pop().expect("one result for one submission")?)
     }
 
-    fn take(&self, bytes: &[u8], parsed: Parsed) -> Result<Taken, SubmitError> {
-        let digest = parsed.digest();
-        if let Some(stored) = self.ledger.record_of_body(&digest)? {
-            return Ok(Taken::Final(stored.height.0));
+    /// The same for many at once, each standing alone; results in their order.
+    pub(crate) fn submit_all(
+        &self, submissions: Vec<(Arc<[u8]>, Parsed)>,
+    ) -> Result<Vec<Result<Taken, Refusal>>, LedgerError> {
+        let mut spread = vec![];
+        let mut results = vec![];
+        for (bytes, digest, entered) in self.enter_all(submissions)? {
+            results.push(match entered {
+                Ok(Entry::New) => {
+                    spread.push(bytes);
+                    Ok(Taken::Waits)
+                }
+                Ok(Entry::Already) => Ok(Taken::Waits),
+                // What is recorded is recorded, even if the rules would refuse a repetition for another reason.
+                Err(refusal) => match self.ledger.record_of_body(&digest)? {
+                    Some(stored) => Ok(Taken::Final(stored.height.0)),
+                    None => {
+                        crate::metrics::get().rejected(refusal.text().0);
+                        Err(refusal)
+                    }
+                },
+            });
         }
-        if self.lock().pool.get(&digest).is_some() {
-            return Ok(Taken::Waits);
+        if !spread.is_empty() {
+            // A full channel only delays: what waits is told again.
+            let _ = self.outgoing.try_send(spread);
         }
-        let bytes: Arc<[u8]> = bytes.into();
-        match self.enter(&bytes, parsed) {
-            Ok(Entry::New) => {
-                // A full channel only delays: what waits is told again.
-                let _ = self.outgoing.try_send(bytes);
-                Ok(Taken::Waits)
-            }
-            Ok(Entry::Already) => Ok(Taken::Waits),
-            Err(SubmitError::Refused(Refusal::Rules(Reject::Duplicate { recorded }))) => Ok(Taken::Final(recorded.0)),
-            Err(error) => Err(error),
-        }
+        Ok(results)
     }
 
     /// Takes a submission that this peer gossips.
+    #[cfg(test)]
     pub(crate) fn receive(&self, from: &PeerId, bytes: &[u8]) -> GossipVerdict {
-        let Ok(parsed) = Parsed::without_relay_check(bytes) else {
-            return GossipVerdict::Malformed;
-        };
-        let digest = parsed.digest();
-        if self.lock().pool.get(&digest).is_some() || !matches!(self.ledger.record_of_body(&digest), Ok(None)) {
-            return GossipVerdict::Useless;
-        }
-        // The same body may come with other, valid signatures: what waits here is known by its bytes.
-        let hash = Hash32(*blake3::hash(bytes).as_bytes());
-        if !self.lock().early.is_worth_a_check(from, &hash, Instant::now()) {
-            return GossipVerdict::Useless;
-        }
-        let bytes: Arc<[u8]> = bytes.into();
-        match self.enter(&bytes, parsed) {
-            Ok(Entry::New) => GossipVerdict::Useful,
-            Ok(Entry::Already) => GossipVerdict::Useless,
-            Err(SubmitError::Refused(Refusal::Malformed(_))) => GossipVerdict::Malformed,
-            Err(SubmitError::Refused(Refusal::Rules(_))) => {
-                self.lock().early.refused(*from, hash, bytes, Instant::now());
-                GossipVerdict::Useless
-            }
-            Err(SubmitError::Refused(Refusal::Pool(_)) | SubmitError::Ledger(_)) => GossipVerdict::Useless,
-        }
+        self.receive_all(from, &[bytes])
     }
 
-    fn enter(&self, bytes: &Arc<[u8]>, parsed: Parsed) -> Result<Entry, SubmitError> {
-        self.ledger.admit(&parsed)?.map_err(Refusal::Rules)?;
+    /// Takes the submissions of one gossip message. One that no honest peer sends spoils the message.
+    pub(crate) fn receive_all<B: AsRef<[u8]>>(&self, from: &PeerId, submissions: &[B]) -> GossipVerdict {
+        let mut unknown = vec![];
+        for bytes in submissions {
+            let bytes = bytes.as_ref();
+            let Ok(parsed) = Parsed::without_relay_check(bytes) else { return GossipVerdict::Malformed };
+            // The same body may come with other, valid signatures: what waits here is known by its bytes.
+            let hash = Hash32(*blake3::hash(bytes).as_bytes());
+            let mut inner = self.lock();
+            if inner.pool.get(&parsed.digest()).is_none() && inner.early.is_worth_a_check(from, &hash, Instant::now()) {
+                unknown.push((Arc::from(bytes), parsed));
+            }
+        }
+        let Ok(entered) = self.enter_all(unknown) else { return GossipVerdict::Useless };
+        let mut verdict = GossipVerdict::Useless;
+        for (bytes, _, entered) in entered {
+            match entered {
+                Ok(Entry::New) => verdict = GossipVerdict::Useful,
+                Err(Refusal::Malformed(_)) => return GossipVerdict::Malformed,
+                // Told late: it is on the ledger, which is nobody's fault.
+                Err(Refusal::Rules(Reject::Duplicate { .. })) => {}
+                Err(Refusal::Rules(_)) => {
+                    let hash = Hash32(*blake3::hash(&bytes).as_bytes());
+                    self.lock().early.refused(*from, hash, bytes, Instant::now());
+                }
+                Ok(Entry::Already) | Err(Refusal::Pool(_)) => {}
+            }
+        }
+        verdict
+    }
+
+    /// Checks submissions on one state and queues those that it admits; results in their order.
+    fn enter_all(&self, submissions: Vec<(Arc<[u8]>, Parsed)>) -> Result<Vec<Outcome>, LedgerError> {
+        let height = self.ledger.head().height;
+        let verdicts: Vec<Option<Result<(), Reject>>> = {
+            let waits = |(_, parsed): &(_, Parsed)| self.contains(&parsed.digest());
+            let waits: Vec<bool> = submissions.iter().map(waits).collect();
+            let unknown: Vec<&Parsed> =
+                submissions.iter().zip(&waits).filter(|(_, waits)| !**waits).map(|((_, parsed), _)| parsed).collect();
+            let mut verdicts = self.ledger.admit_all(&unknown)?.into_iter();
+            waits.iter().map(|waits| if *waits { None } else { verdicts.next() }).collect()
+        };
+        let mut entered = vec![];
+        for ((bytes, parsed), verdict) in submissions.into_iter().zip(verdicts) {
+            let digest = parsed.digest();
+            let outcome = match verdict {
+                None => Ok(Entry::Already),
+                Some(Err(reject)) => Err(Refusal::Rules(reject)),
+                Some(Ok(())) => self.queue(&bytes, parsed),
+            };
+            entered.push((bytes, digest, outcome));
+        }
+        // A block may have been committed meanwhile, with some of these in it.
+        if self.ledger.head().height != height {
+            self.recheck(entered.iter().filter(|(_, _, outcome)| matches!(outcome, Ok(Entry::New))).map(|e| e.1))?;
+        }
+        Ok(entered)
+    }
+
+    fn queue(&self, bytes: &Arc<[u8]>, parsed: Parsed) -> Result<Entry, Refusal> {
         let waiting = Waiting { bytes: bytes.clone(), parsed: Arc::new(parsed), since: Instant::now() };
         let digest = waiting.digest();
         let mut inner = self.lock();
@@ -189,6 +243,20 @@ impl Mempool {
             self.work.notify_one();
         }
         Ok(entry)
+    }
+
+    /// Takes out what the committed state refuses by now.
+    fn recheck(&self, digests: impl Iterator<Item = Hash32>) -> Result<(), LedgerError> {
+        let waiting: Vec<Waiting> = {
+            let inner = self.lock();
+            digests.filter_map(|digest| inner.pool.get(&digest).cloned()).collect()
+        };
+        let parsed: Vec<&Parsed> = waiting.iter().map(|waiting| waiting.parsed.as_ref()).collect();
+        let verdicts = self.ledger.admit_all(&parsed)?;
+        let refused =
+            waiting.iter().zip(verdicts).filter_map(|(waiting, verdict)| Some((waiting.digest(), verdict.err()?)));
+        self.refuse(refused.collect());
+        Ok(())
     }
 
     /// Submissions for a block, in order, up to this many bytes.
@@ -237,17 +305,21 @@ impl Mempool {
                 inner.resolve_final(digest, block.height);
             }
             let early = inner.early.take(Instant::now());
-            let waiting: Vec<_> = inner.pool.iter().take(RECHECK_PER_BLOCK).cloned().collect();
+            let due = inner.rechecked.is_none_or(|at| at.elapsed() >= RECHECK_INTERVAL);
+            let count = if due { RECHECK_COUNT } else { 0 };
+            if due {
+                inner.rechecked = Some(Instant::now());
+            }
+            let waiting: Vec<_> = inner.pool.iter().take(count).map(Waiting::digest).collect();
             (waiting, early)
         };
-        let refused = waiting.into_iter().filter_map(|waiting| {
-            let verdict = self.ledger.admit(&waiting.parsed).ok()?;
-            Some((waiting.digest(), verdict.err()?))
-        });
-        self.refuse(refused.collect());
+        if let Err(error) = self.recheck(waiting.into_iter()) {
+            tracing::warn!(%error, "waiting submissions were not checked again");
+        }
         for early in early {
             let Ok(parsed) = Parsed::without_relay_check(&early.bytes) else { continue };
-            if let Err(SubmitError::Refused(Refusal::Rules(reject))) = self.enter(&early.bytes, parsed)
+            let Ok(mut entered) = self.enter_all(vec![(early.bytes.clone(), parsed)]) else { continue };
+            if let Some((_, _, Err(Refusal::Rules(reject)))) = entered.pop()
                 && !matches!(reject, Reject::Duplicate { .. })
             {
                 self.lock().early.put_back(early);
@@ -300,13 +372,6 @@ impl Mempool {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts what a submitter is refused for.
-fn count_refusal(error: &SubmitError) {
-    if let SubmitError::Refused(refusal) = error {
-        crate::metrics::get().rejected(refusal.text().0);
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Nothing that arrives here is trusted: submissions pass the same checks as those from clients.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,17 +19,23 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
-use qz_evidence::Hash32;
+use qz_evidence::batch::SubmissionBatch;
 use qz_evidence::codec::Format;
-use qz_evidence::submission::Submission;
+use qz_evidence::{Hash32, decode_strict, encode};
+
 use tokio::sync::{mpsc, watch};
 
 use super::tips::Tips;
 use super::{GossipVerdict, Mempool};
 use crate::peers::{Network, Offence, PeerStats, Rate, Roster};
 
-/// A gossip message: a submission and its attempt number.
-const MAX_MESSAGE_BYTES: usize = <Submission as Format>::MAX_BYTES + 1024;
+/// A gossip message: a batch of submissions and its attempt number.
+const MAX_MESSAGE_BYTES: usize = <SubmissionBatch as Format>::MAX_BYTES + 1024;
+/// Submissions that enter within so long after a message go out together: every message is signed, and
+/// its signature checked by every peer each time that it arrives.
+const LINGER: Duration = Duration::from_millis(15);
+/// Submissions that wait to be told; what is beyond is told again later.
+const MAX_UNTOLD: usize = 8192;
 /// How often peers that are not connected are called.
 const DIAL_INTERVAL: Duration = Duration::from_secs(2);
 /// How often this node says how far it is.
@@ -37,7 +43,7 @@ const TIP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often submissions that still wait are told again.
 const RETELL_INTERVAL: Duration = Duration::from_secs(3);
 /// How many of them at most.
-const RETELL_COUNT: usize = 128;
+const RETELL_COUNT: usize = 512;
 
 /// Messages of one peer; far more than gossip at full speed needs.
 const RATE: Rate = Rate { per_second: 5_000, burst: 20_000 };
@@ -58,7 +64,7 @@ pub(crate) struct Setup {
     pub mempool: Arc<Mempool>,
     pub tips: Arc<Tips>,
     /// Submissions that entered here and that the peers should have.
-    pub outgoing: mpsc::Receiver<Arc<[u8]>>,
+    pub outgoing: mpsc::Receiver<Vec<Arc<[u8]>>>,
 }
 
 /// Why the swarm cannot start.
@@ -90,7 +96,10 @@ pub(crate) struct SubmissionSwarm {
     stats: Arc<PeerStats>,
     mempool: Arc<Mempool>,
     tips: Arc<Tips>,
-    outgoing: mpsc::Receiver<Arc<[u8]>>,
+    outgoing: mpsc::Receiver<Vec<Arc<[u8]>>>,
+    /// Submissions that were not told yet, and when the last ones were.
+    untold: VecDeque<Arc<[u8]>>,
+    told: Instant,
     attempt: u32,
 }
 
@@ -127,8 +136,21 @@ impl SubmissionSwarm {
         swarm.listen_on(address).map_err(SwarmError::new)?;
         let roster = Roster::new(Network::Submissions, RATE, stats.clone());
         let allowed = Peers::default();
-        let mut this =
-            Self { swarm, submissions, tip_topic, peers, allowed, roster, stats, mempool, tips, outgoing, attempt: 0 };
+        let mut this = Self {
+            swarm,
+            submissions,
+            tip_topic,
+            peers,
+            allowed,
+            roster,
+            stats,
+            mempool,
+            tips,
+            outgoing,
+            untold: VecDeque::new(),
+            told: Instant::now(),
+            attempt: 0,
+        };
         this.follow_members();
         Ok(this)
     }
@@ -143,9 +165,17 @@ impl SubmissionSwarm {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_event(event),
                 outgoing = self.outgoing.recv() => match outgoing {
-                    Some(submission) => self.tell_submission(0, &submission),
+                    Some(submissions) => {
+                        let room = MAX_UNTOLD.saturating_sub(self.untold.len());
+                        self.untold.extend(submissions.into_iter().take(room));
+                    }
                     None => return,
                 },
+                () = tokio::time::sleep_until((self.told + LINGER).into()), if !self.untold.is_empty() => {
+                    let untold = std::mem::take(&mut self.untold);
+                    self.told = Instant::now();
+                    self.tell_submissions(0, untold);
+                }
                 changed = own.changed() => match changed {
                     Ok(()) => self.tell_tip(*own.borrow_and_update()),
                     Err(_) => return,
@@ -164,9 +194,8 @@ impl SubmissionSwarm {
                 }
                 _ = retell.tick() => {
                     self.attempt = self.attempt.wrapping_add(1).max(1);
-                    for submission in self.mempool.waiting_since(RETELL_INTERVAL, RETELL_COUNT) {
-                        self.tell_submission(self.attempt, &submission);
-                    }
+                    let waiting = self.mempool.waiting_since(RETELL_INTERVAL, RETELL_COUNT);
+                    self.tell_submissions(self.attempt, waiting.into());
                 }
             }
         }
@@ -206,10 +235,12 @@ impl SubmissionSwarm {
         }
     }
 
-    fn tell_submission(&mut self, attempt: u32, submission: &[u8]) {
-        let message = [&attempt.to_be_bytes(), submission].concat();
-        let topic = self.submissions.clone();
-        self.publish(topic, message);
+    fn tell_submissions(&mut self, attempt: u32, mut submissions: VecDeque<Arc<[u8]>>) {
+        while let Some(batch) = SubmissionBatch::take_from(&mut submissions) {
+            let message = [&attempt.to_be_bytes()[..], &encode(&batch)].concat();
+            let topic = self.submissions.clone();
+            self.publish(topic, message);
+        }
     }
 
     fn tell_tip(&mut self, height: u64) {
@@ -273,7 +304,7 @@ impl SubmissionSwarm {
             MessageAcceptance::Reject
         } else {
             let acceptance = if message.topic == self.submissions.hash() {
-                self.on_submission(from, &message.data)
+                self.on_submissions(from, &message.data, now)
             } else {
                 self.on_tip(message.source, &message.data)
             };
@@ -289,11 +320,21 @@ impl SubmissionSwarm {
         acceptance
     }
 
-    fn on_submission(&self, from: &PeerId, message: &[u8]) -> MessageAcceptance {
-        let Some((_attempt, submission)) = message.split_at_checked(4) else {
+    /// Each submission counts as a message of the peer, because each costs as much.
+    fn on_submissions(&mut self, from: &PeerId, message: &[u8], now: Instant) -> MessageAcceptance {
+        let Some((_attempt, batch)) = message.split_at_checked(4) else {
             return MessageAcceptance::Reject;
         };
-        match tokio::task::block_in_place(|| self.mempool.receive(from, submission)) {
+        let Ok(SubmissionBatch { submissions, .. }) = decode_strict(batch) else {
+            return MessageAcceptance::Reject;
+        };
+        if !(1..=SubmissionBatch::MAX_SUBMISSIONS).contains(&submissions.len()) {
+            return MessageAcceptance::Reject;
+        }
+        if !submissions.iter().skip(1).all(|_| self.roster.message(from, now)) {
+            return MessageAcceptance::Ignore;
+        }
+        match tokio::task::block_in_place(|| self.mempool.receive_all(from, &submissions)) {
             GossipVerdict::Useful => MessageAcceptance::Accept,
             GossipVerdict::Useless => MessageAcceptance::Ignore,
             GossipVerdict::Malformed => MessageAcceptance::Reject,

@@ -10,7 +10,7 @@ struct Fixture {
     consortium: Consortium,
     ledger: Arc<Ledger>,
     mempool: Arc<Mempool>,
-    spread: mpsc::Receiver<Arc<[u8]>>,
+    spread: mpsc::Receiver<Vec<Arc<[u8]>>>,
 }
 
 fn fixture() -> Fixture {
@@ -31,7 +31,7 @@ fn a_submission_is_followed_until_it_is_final_and_repeats_are_no_error() {
     let Fixture { consortium, ledger, mempool, mut spread } = fixture();
     let bytes = consortium.submission(1);
     let digest = submit(&mempool, &bytes);
-    assert_eq!(spread.try_recv().unwrap().as_ref(), bytes, "told to the peers");
+    assert_eq!(spread.try_recv().unwrap(), [Arc::from(bytes.as_slice())], "told to the peers");
     assert_eq!(mempool.submit(&bytes).unwrap(), Taken::Waits);
     assert!(spread.try_recv().is_err(), "once");
     assert_eq!(mempool.receive(&PeerId::random(), &bytes), GossipVerdict::Useless);

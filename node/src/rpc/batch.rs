@@ -1,6 +1,7 @@
 //! Taking many submissions in one request, for members that relay for many parties. Each stands or falls
 //! alone: the answer has one result per submission, in order, and says nothing about the batch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use qz_evidence::Hash32;
@@ -15,7 +16,8 @@ use warp::reply::Response;
 use super::Api;
 use super::answer::{Problem, json_answer, settle};
 use super::submissions::{MAX_WAIT_SECONDS, unless_behind};
-use crate::mempool::{Fate, SubmitError, Taken};
+use crate::ledger::LedgerError;
+use crate::mempool::{Fate, Taken};
 use crate::refusal::Refusal;
 
 /// A submission of the batch after its first look.
@@ -36,8 +38,7 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     if !(1..=SubmissionBatch::MAX_SUBMISSIONS).contains(&batch.submissions.len()) {
         return Err(Problem::malformed("a batch has 1 to 256 submissions"));
     }
-    let entered: Vec<Entered> =
-        tokio::task::block_in_place(|| batch.submissions.iter().map(|bytes| enter(api, bytes)).collect());
+    let entered = tokio::task::block_in_place(|| enter(api, &batch))?;
     let deadline = Instant::now() + Duration::from_secs(wait_seconds.min(MAX_WAIT_SECONDS));
     let mut results = Vec::with_capacity(entered.len());
     for entry in entered {
@@ -53,20 +54,29 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     Ok(json_answer(200, &json!({ "results": results })))
 }
 
-fn enter(api: &Api, bytes: &[u8]) -> Entered {
-    let parsed = match Parsed::without_relay_check(bytes) {
-        Ok(parsed) => parsed,
-        Err(error) => return Entered::Settled(rejected(None, Refusal::from(error).into())),
-    };
-    let digest = parsed.digest();
-    // Asked for before the submission is taken, so that no block falls between.
-    let fate = api.mempool.fate(digest);
-    match api.mempool.submit_parsed(bytes, parsed) {
-        Ok(Taken::Waits) => Entered::Waits { digest, fate },
-        Ok(Taken::Final(height)) => Entered::Settled(finalised(&digest, height)),
-        Err(SubmitError::Refused(refusal)) => Entered::Settled(rejected(Some(&digest), unless_behind(api, refusal))),
-        Err(SubmitError::Ledger(error)) => Entered::Settled(rejected(Some(&digest), error.into())),
+/// All submissions at the door, results in their order.
+fn enter(api: &Api, batch: &SubmissionBatch) -> Result<Vec<Entered>, LedgerError> {
+    let mut fates = vec![];
+    let mut submissions = vec![];
+    for bytes in &batch.submissions {
+        fates.push(Parsed::without_relay_check(bytes).map(|parsed| {
+            let digest = parsed.digest();
+            // Asked for before the submission is taken, so that no block falls between.
+            let fate = api.mempool.fate(digest);
+            submissions.push((Arc::from(bytes.0.as_slice()), parsed));
+            (digest, fate)
+        }));
     }
+    let mut taken = api.mempool.submit_all(submissions)?.into_iter();
+    let entered = fates.into_iter().map(|parsed| match parsed {
+        Err(error) => Entered::Settled(rejected(None, Refusal::from(error).into())),
+        Ok((digest, fate)) => match taken.next().expect("a result for every submission that was taken") {
+            Ok(Taken::Waits) => Entered::Waits { digest, fate },
+            Ok(Taken::Final(height)) => Entered::Settled(finalised(&digest, height)),
+            Err(refusal) => Entered::Settled(rejected(Some(&digest), unless_behind(api, refusal))),
+        },
+    });
+    Ok(entered.collect())
 }
 
 fn finalised(digest: &Hash32, height: u64) -> Value {
