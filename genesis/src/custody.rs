@@ -186,7 +186,6 @@ fn write_restored(backup: &Backup, to: &Path, passphrase: Option<Passphrase>) ->
             return Err(strange());
         }
     }
-    drop(writer);
     let home = Home::open_vault(to, vault)?;
     home.card()?;
     home.tls_server()?;
@@ -252,7 +251,6 @@ fn write_rotated(
         organisation.tls_ca = qz_evidence::codec::Bytes(tls::ca_der(to)?);
     }
     copy_kept(home, &writer, to)?;
-    drop(writer);
     description::write(to, &organisation)?;
     let successor = Home::open_vault(to, vault)?;
     successor.card()?;

@@ -182,7 +182,6 @@ impl Home {
             tls_ca,
             validator,
         };
-        drop(writer);
         let home = Self { path: path.to_owned(), organisation, vault };
         // The card's own checks (names, roles, power) run before the folder counts as complete.
         home.card()?;

@@ -11,13 +11,16 @@ use tokio::sync::watch;
 /// A proposer's clock is forgotten after this long without a block of it.
 const CLOCK_MEMORY: Duration = Duration::from_secs(600);
 
+/// What each peer's clock showed against ours, in ms, and when.
+type Clocks = HashMap<[u8; 32], (i64, Instant)>;
+
 /// Shared by everything that can find the node beyond repair.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     reason: Arc<watch::Sender<Option<String>>>,
     /// The height up to which the node only observes; 0 if it votes.
     observing: Arc<AtomicU64>,
-    clocks: Arc<Mutex<HashMap<[u8; 32], (i64, Instant)>>>,
+    clocks: Arc<Mutex<Clocks>>,
 }
 
 impl Health {

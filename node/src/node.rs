@@ -179,7 +179,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
     tokio::pin!(consensus);
     let mut ended = false;
     let ending = tokio::select! {
-        outcome = &mut consensus => match { ended = true; outcome } {
+        outcome = &mut consensus => { ended = true; match outcome {
             Ok(Some(Stopped::MaySign)) => {
                 tracing::info!("caught up: starting again to vote");
                 Ending::Restart
@@ -208,7 +208,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
                 health.fail(advice.map_or(format!("consensus: {error:#}"), |advice| format!("{advice} ({error:#})")));
                 Ending::Failed
             }
-        },
+        }},
         signal = terminated() => {
             tracing::info!(signal = signal?, "stopping");
             Ending::Stopped

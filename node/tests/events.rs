@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A client of these nodes, in this order, as `caller`.
 fn client_of(network: &Network, caller: &str, nodes: &[&str]) -> Client {
     let home = Home::open(&network.home(caller)).unwrap();
-    let nodes: Vec<_> = nodes.iter().map(|name| OrgId::new(*name).unwrap()).collect();
+    let nodes: Vec<_> = nodes.iter().map(|name| OrgId::new(name).unwrap()).collect();
     Client::new(&ClientConfig::from_home(&home).unwrap().only(&nodes).unwrap()).unwrap()
 }
 

@@ -262,7 +262,7 @@ impl World {
             50 => return self.ruling(contract, &state, m, o),
             _ => {
                 let by = (self.office("notary"), "notary/office".to_owned());
-                let subject = if m % 2 == 0 { contract } else { pick(&self.deposits, o)? };
+                let subject = if m.is_multiple_of(2) { contract } else { pick(&self.deposits, o)? };
                 let payload = Payload::NotarisationRegistered(NotarisationRegistered { subject });
                 return Some((payload, DEED, vec![by]));
             }

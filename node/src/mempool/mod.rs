@@ -72,6 +72,9 @@ pub(crate) enum SubmitError {
     Ledger(#[from] LedgerError),
 }
 
+/// Submissions to be gossiped.
+type Outgoing = mpsc::Receiver<Vec<Arc<[u8]>>>;
+
 /// Queue, refusals and waiters.
 #[derive(Debug)]
 pub(crate) struct Mempool {
@@ -109,7 +112,7 @@ type Outcome = (Arc<[u8]>, Hash32, Result<Entry, Refusal>);
 
 impl Mempool {
     /// An empty mempool, and the submissions that the swarm is to spread.
-    pub(crate) fn new(ledger: Arc<Ledger>, limits: Limits) -> (Arc<Self>, mpsc::Receiver<Vec<Arc<[u8]>>>) {
+    pub(crate) fn new(ledger: Arc<Ledger>, limits: Limits) -> (Arc<Self>, Outgoing) {
         let (outgoing, spread) = mpsc::channel(1024);
         let inner = Inner {
             pool: Pool::new(limits),

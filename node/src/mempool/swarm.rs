@@ -279,12 +279,10 @@ impl SubmissionSwarm {
             }
             SwarmEvent::IncomingConnectionError {
                 peer_id, error: ListenError::Denied { .. }, send_back_addr, ..
-            } => {
+            } if peer_id.is_none_or(|peer| !self.roster.is_member(&peer)) => {
                 // A member that is refused for a while was counted when that began.
-                if peer_id.is_none_or(|peer| !self.roster.is_member(&peer)) {
-                    self.stats.count(Network::Submissions, Offence::Unlisted);
-                    tracing::debug!(peer = ?peer_id, address = %send_back_addr, "not a member's node");
-                }
+                self.stats.count(Network::Submissions, Offence::Unlisted);
+                tracing::debug!(peer = ?peer_id, address = %send_back_addr, "not a member's node");
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "submission network listens");

@@ -11,12 +11,12 @@ impl Numbers {
     /// The sequence of this seed. `purpose` separates sequences of the same seed.
     pub fn new(seed: u64, purpose: u64) -> Self {
         let mut numbers = Self { state: seed ^ purpose.rotate_left(32) };
-        numbers.next();
+        numbers.draw();
         numbers
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -26,19 +26,19 @@ impl Numbers {
 
     /// A number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
+        low + self.draw() % (high - low + 1)
     }
 
     /// An index below `count`, which is not 0.
     pub fn below(&mut self, count: usize) -> usize {
-        let index = self.next() % count as u64;
+        let index = self.draw() % count as u64;
         // Less than `count`, which is a usize.
         index as usize
     }
 
     /// True once in `n` times.
     pub fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
+        self.draw().is_multiple_of(n)
     }
 
     /// `how_many` different numbers below `count`, ascending.
@@ -67,8 +67,8 @@ mod tests {
     fn the_sequence_is_that_of_splitmix64() {
         // The first numbers for state 0, as published with the algorithm.
         let mut numbers = Numbers { state: 0 };
-        assert_eq!(numbers.next(), 0xE220_A839_7B1D_CDAF);
-        assert_eq!(numbers.next(), 0x6E78_9E6A_A1B9_65F4);
+        assert_eq!(numbers.draw(), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(numbers.draw(), 0x6E78_9E6A_A1B9_65F4);
     }
 
     #[test]
@@ -79,6 +79,6 @@ mod tests {
             assert!(chosen[0] < chosen[1] && chosen[1] < 4);
             assert!((3..=5).contains(&numbers.between(3, 5)));
         }
-        assert_ne!(Numbers::new(7, 1).next(), Numbers::new(7, 2).next());
+        assert_ne!(Numbers::new(7, 1).draw(), Numbers::new(7, 2).draw());
     }
 }

@@ -11,9 +11,12 @@ use qz_evidence::genesis::{Card, Genesis};
 use qz_evidence::header::Header;
 use qz_evidence::{Height, OrgId, SubjectId};
 
+/// A part of the check.
+type Part = fn(&StoreView<'_>, &Genesis, &Header, &mut Findings) -> Result<(), StoreError>;
+
 /// Compares it with the last header, with the headers at which epochs end, and with the subjects.
 pub(super) fn check(view: &StoreView<'_>, genesis: &Genesis, tip: &Header, findings: &mut Findings) {
-    let parts: [(&'static str, fn(&StoreView<'_>, &Genesis, &Header, &mut Findings) -> Result<(), StoreError>); 4] =
+    let parts: [(&'static str, Part); 4] =
         [(keys::META, validators), (keys::META, params), (keys::EPOCHS, epochs), (keys::ORGANISATIONS, members)];
     for (column, part) in parts {
         if let Err(error) = part(view, genesis, tip, findings) {

@@ -92,10 +92,9 @@ impl Tree<'_, '_> {
             if version.0.is_multiple_of(TELL_EVERY) || version == oldest {
                 progress("state tree", version.0 - oldest.0, tip.0 - oldest.0);
             }
-            match self.view.header(version) {
-                Ok(Some(header)) => self.version(version, header.state_root, findings)?,
-                // Told with the blocks.
-                Ok(None) | Err(_) => {}
+            // A header that is missing or unreadable is told with the blocks.
+            if let Ok(Some(header)) = self.view.header(version) {
+                self.version(version, header.state_root, findings)?;
             }
         }
         let stored = self.view.count(keys::TREE_NODES)?;
