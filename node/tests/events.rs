@@ -192,12 +192,13 @@ async fn slow_readers_and_greedy_askers_are_bounded() {
     let mut slow = network::raw::connect_with_window(&network.home("platform"), 4096).await;
     slow.write_all(b"GET /v1/events?from_height=0 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let before = metric(&network, "qz_rpc_streams_ended_total{reason=\"slow\"}").await;
-    // More than all buffers on the way hold.
-    for name in network::NAMES {
+    // More than all buffers on the way hold. Another claimed time makes another body.
+    for (name, time) in network::NAMES.into_iter().zip(1..) {
         let relay = network.relay(name);
-        // The platform's first hundred were used above.
+        // The platform's first hundred numbers were used above.
         for number in if name == "platform" { 110..250 } else { 0..250 } {
-            platform.submit(&network::deposit(&relay, number, 10_000).bytes).await.unwrap();
+            let submission = network::deposit_with_time(&relay, number, 10_000, time);
+            platform.submit(&submission.bytes).await.unwrap();
         }
     }
     let last = network::deposit(&relay, 251, 10_000);
