@@ -6,6 +6,7 @@ use crate::open::Store;
 use crate::read::StoreView;
 use qz_evidence::bundle::{Bundle, MAX_ENTRIES};
 use qz_evidence::codec::Format;
+use qz_evidence::record::Record;
 use qz_evidence::state_proof::SubjectHead;
 use qz_evidence::{Hash32, Height, SubjectId, decode_strict, encode};
 
@@ -50,7 +51,18 @@ impl StoreView<'_> {
         }
         let room = Bundle::MAX_BYTES.saturating_sub(encode(&frame).len());
         let hashes = self.fitting(subject, (from, to), head, room)?;
-        let bundle = self.proof(&hashes, &[*subject], Some(head))?;
+        let mut bundle = self.proof(&hashes, &[*subject], Some(head))?;
+        // A reader with a greatest age demands the state of every subject of a shown record (a seal's uses
+        // touch contracts, and the other way round).
+        let mut subjects = vec![*subject];
+        for entry in &bundle.entries {
+            let record: Record = decode_strict(&entry.record)
+                .map_err(|error| StoreError::corrupt(crate::keys::RECORDS, &entry.record, error))?;
+            subjects.extend(record.links.iter().map(|link| link.subject));
+        }
+        subjects.sort();
+        subjects.dedup();
+        bundle.states = self.states(&subjects, head)?;
         // What a proof carries besides (records of other subjects that it needs) was not counted.
         if bundle.entries.len() > MAX_ENTRIES || encode(&bundle).len() > Bundle::MAX_BYTES {
             return Err(StoreError::HistoryTooLarge { from, to, fits: from + (to - from) / 2 });
