@@ -9,7 +9,7 @@ use crate::address::{self, AddressError};
 use crate::home::{Home, HomeError};
 use crate::keys::{KeyError, Purpose};
 use crate::peer::{self, PeerError};
-use crate::show::role_name;
+use crate::show::{params_json, role_name};
 use crate::tls::{self, TlsError};
 use qz_evidence::codec::{Bytes, CodecError, decode_strict};
 use qz_evidence::genesis::{Card, Genesis, GenesisError, Organisation, Params};
@@ -293,15 +293,11 @@ pub fn json(proposal: &Proposal) -> Value {
             json!({ "kind": "validators", "validators": validators.iter().map(validator).collect::<Vec<_>>() })
         }
         Change::SetParams(bytes) => match decode_strict::<Params>(bytes) {
-            Ok(params) => json!({
-                "kind": "params",
-                "protocol": params.protocol,
-                "window": params.window,
-                "max_block_bytes": params.max_block_bytes,
-                "max_block_records": params.max_block_records,
-                "governance_quorum": params.governance_quorum,
-                "foreign_attestor": params.foreign_attestor,
-            }),
+            Ok(params) => {
+                let mut shown = params_json(&params);
+                shown["kind"] = "params".into();
+                shown
+            }
             Err(error) => json!({ "kind": "params", "error": error.to_string() }),
         },
         Change::Upgrade(version, height) => json!({ "kind": "upgrade", "version": version, "height": height }),

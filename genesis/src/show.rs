@@ -2,7 +2,7 @@
 
 use crate::ceremony::tolerated_faults;
 use crate::peer;
-use qz_evidence::genesis::{Genesis, Role};
+use qz_evidence::genesis::{Genesis, Params, Role};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -115,22 +115,26 @@ pub fn json(genesis: &Genesis) -> Value {
             })
         })
         .collect();
-    let params = &body.params;
     json!({
         "name": body.name,
         "chain_id": genesis.chain_id(),
         "time_ms": body.time_ms,
         "time": utc(body.time_ms),
-        "params": {
-            "protocol": params.protocol,
-            "window": params.window,
-            "max_block_bytes": params.max_block_bytes,
-            "max_block_records": params.max_block_records,
-            "governance_quorum": params.governance_quorum,
-            "foreign_attestor": params.foreign_attestor,
-        },
+        "params": params_json(&body.params),
         "validators": genesis.validators().validators().len(),
         "tolerated_faults": tolerated_faults(genesis.validators()),
         "organisations": organisations,
+    })
+}
+
+/// The parameters as JSON.
+pub(crate) fn params_json(params: &Params) -> Value {
+    json!({
+        "protocol": params.protocol,
+        "window": params.window,
+        "max_block_bytes": params.max_block_bytes,
+        "max_block_records": params.max_block_records,
+        "governance_quorum": params.governance_quorum,
+        "foreign_attestor": params.foreign_attestor,
     })
 }
