@@ -37,6 +37,8 @@ pub mod name {
     pub const RECEIPT: &str = "receipt.sha256";
     /// Free description of a fulfilment, reason of a suspension and the like.
     pub const DESCRIPTION: &str = "description";
+    /// Date until which notice of a retrieval to the parties is deferred, `YYYY-MM-DD`.
+    pub const NOTICE_AFTER: &str = "notice_after";
 }
 
 /// A commitment in a submission's body.

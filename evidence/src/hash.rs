@@ -93,9 +93,11 @@ pub mod tag {
     pub const VALIDATORS: &[u8] = b"qz/validators/v1";
     /// State of a subject: BLAKE3(tag ‖ state bytes).
     pub const STATE: &[u8] = b"qz/state/v1";
+    /// A court's release request: tag ‖ body digest ‖ time.
+    pub const RELEASE: &[u8] = b"qz/release/v1";
 
     /// All of them, for the prefix test.
-    pub const ALL: [&[u8]; 16] = [
+    pub const ALL: [&[u8]; 17] = [
         CHAIN_ID,
         SUBJECT,
         ORG_SUBJECT,
@@ -112,6 +114,7 @@ pub mod tag {
         PARAMS,
         VALIDATORS,
         STATE,
+        RELEASE,
     ];
 }
 

@@ -23,6 +23,7 @@ pub mod keys;
 pub mod payload;
 pub mod record;
 pub mod records_tree;
+pub mod retrieval;
 pub mod state_proof;
 pub mod submission;
 pub mod validators;

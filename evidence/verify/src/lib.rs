@@ -3,11 +3,14 @@
 //!
 //! No disk, no clock, no network: the caller reads files and gives the time.
 
+pub mod archive;
 mod complete;
+pub mod package;
 mod revisions;
 pub mod show;
 
 pub use complete::complete;
+pub use package::{PackageReport, is_package, verify_package};
 
 use qz_evidence::Hash32;
 use qz_evidence::commitment::name;

@@ -1,6 +1,8 @@
-//! `qz-verify`: checks a signing certificate, a proof or a signed contract offline.
+//! `qz-verify`: checks a signing certificate, a proof, a signed contract or a court package offline.
 //!
 //! Exit codes: 0 VALID or VALID-UNANCHORED, 1 INVALID, 2 the command itself could not be carried out.
+
+mod package_text;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Largest file that is read.
-const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = qz_verify::archive::MAX_ARCHIVE_BYTES as u64;
 
 /// Verify evidence offline 离线校验存证.
 #[derive(Parser)]
@@ -21,7 +23,8 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Signing certificate (PDF), proof bundle (.qzproof), or a contract (PDF) together with --proof.
+    /// Signing certificate (PDF), proof bundle (.qzproof), court package (.zip), or a contract (PDF)
+    /// together with --proof.
     file: Option<PathBuf>,
     /// The consortium's genesis file, from a source that you trust.
     #[arg(long)]
@@ -103,6 +106,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).context("the clock is before 1970")?;
     let input = Input { file: &file, genesis: &genesis, proof: proof.as_deref(), now_ms };
     let max_age_ms = cli.max_age.map(|seconds| seconds.saturating_mul(1000));
+    if qz_verify::is_package(&file) {
+        return package(&cli, &input, max_age_ms);
+    }
     let report = qz_verify::verify_with(&input, max_age_ms);
     let trust = TrustInputs { genesis: &genesis, as_of_ms: now_ms, max_age_ms };
     let history = cli.complete.map(|subject| qz_verify::complete(&parts, &trust, &subject));
@@ -116,6 +122,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let holds = report.verdict != Verdict::Invalid && history.is_none_or(|history| history.is_ok());
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A court package: its proofs are inside, so that nothing else goes with it.
+fn package(cli: &Cli, input: &Input<'_>, max_age_ms: Option<u64>) -> anyhow::Result<ExitCode> {
+    if cli.proof.is_some() || cli.complete.is_some() {
+        bail!("a court package carries its proofs: --proof and --complete do not go with it");
+    }
+    let report = qz_verify::verify_package(input, max_age_ms);
+    if cli.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        package_text::print(&report);
+    }
+    Ok(if report.verdict == Verdict::Invalid { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The report, with a member `history` if a complete one was asked for.

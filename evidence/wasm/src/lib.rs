@@ -16,12 +16,18 @@ use request::Request;
 /// cannot be read.
 pub fn verify(request: &[u8]) -> Vec<u8> {
     let report = match Request::decode(request) {
-        Ok(request) => serde_json::to_vec(&qz_verify::verify_any(&qz_verify::Input {
-            file: request.file,
-            genesis: request.genesis,
-            proof: request.proof,
-            now_ms: request.now_ms,
-        })),
+        Ok(request) => {
+            let input = qz_verify::Input {
+                file: request.file,
+                genesis: request.genesis,
+                proof: request.proof,
+                now_ms: request.now_ms,
+            };
+            match qz_verify::is_package(input.file) {
+                true => serde_json::to_vec(&qz_verify::verify_package(&input, None)),
+                false => serde_json::to_vec(&qz_verify::verify_any(&input)),
+            }
+        }
         Err(error) => serde_json::to_vec(&serde_json::json!({ "error": error.to_string() })),
     };
     report.expect("a report has string keys only, so it is always JSON")
