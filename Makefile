@@ -8,7 +8,7 @@ BIN := $(TARGET)/debug
 TOOLS := $(or $(QZ_TOOLS),$(HOME)/.cache/qizheng/tools)
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit e2e deny chaos load bench growth
+.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit e2e deny chaos load bench growth catchup
 
 help:
 	@echo "make demo        build everything and play a contract on four nodes (ONCE=1: exit after the last check; PDF=file: sign your own)"
@@ -18,6 +18,7 @@ help:
 	@echo "make load        throughput, latency and cost of four real nodes against what the hardware could do (one line of JSON)"
 	@echo "make bench       benchmarks of codec, trees, execution, verification and store"
 	@echo "make growth      the store's cost with RECORDS=100000 records (or more)"
+	@echo "make catchup     an empty node reaches the head of a chain of RECORDS=100000 records; and how long nodes take to start"
 	@echo "make unit | lint | doc | deny | e2e   parts of make test"
 
 demo: setup build
@@ -91,3 +92,7 @@ bench:
 growth:
 	$(call say,growth of one store)
 	@cargo bench --workspace --profile dev --bench growth -- --records $(or $(RECORDS),100000)
+
+catchup: build
+	$(call say,catch-up of an empty node)
+	@$(BIN)/qz-testnet catchup --json --records $(or $(RECORDS),100000)

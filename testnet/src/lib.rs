@@ -8,9 +8,11 @@
 
 pub mod api;
 pub mod binaries;
+pub mod catchup;
 pub mod ceremony;
 pub mod chaos;
 pub mod custody;
+pub mod doctor;
 pub mod folder;
 pub mod gateway;
 pub mod load;

@@ -9,6 +9,7 @@ mod e2e;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use qz_testnet::binaries::Binaries;
+use qz_testnet::catchup;
 use qz_testnet::chaos::plan::Plan;
 use qz_testnet::chaos::seclude::{self, Options as ChaosOptions, parse_seeds};
 use qz_testnet::folder::Folder;
@@ -79,6 +80,27 @@ enum Command {
     },
     /// 压测：吞吐、延迟与资源 Throughput, latency and cost of a network of real nodes.
     Load(LoadArgs),
+    /// 追块：空节点赶上长链的用时 Time of an empty node to the head of a long chain, and of a start with it.
+    Catchup(CatchupArgs),
+}
+
+#[derive(Args)]
+struct CatchupArgs {
+    /// 链上记录数 Records of the chain.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    records: u32,
+    /// 每个区块的记录数 Records of a block.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    per_block: u16,
+    /// First of 13 ports; free ones are chosen if absent.
+    #[arg(long)]
+    base_port: Option<u16>,
+    /// 保留网络的新文件夹 A new folder for the network, which is kept; absent: a temporary one.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Print one line of JSON to the standard output; progress goes to the standard error.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -188,6 +210,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Chaos(arguments) => chaos(arguments).await,
         Command::E2e { place, web, out } => e2e::run(&place, &web, out).await,
         Command::Load(arguments) => load(arguments).await,
+        Command::Catchup(arguments) => catch_up(arguments).await,
     }
 }
 
@@ -360,6 +383,19 @@ async fn load(arguments: LoadArgs) -> Result<ExitCode> {
     let LoadArgs { data, base_port, validators: _, rate, seconds, rounds, json } = arguments;
     let options = load::Options { network: data, base_port, rate, seconds, rounds };
     let report = load::run(&options, &mut |line| eprintln!("  {line}")).await?;
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{}", report.table());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn catch_up(arguments: CatchupArgs) -> Result<ExitCode> {
+    let CatchupArgs { records, per_block, base_port, data, json } = arguments;
+    let options =
+        catchup::Options { records: records as usize, per_block: per_block.into(), starts: 3, base_port, data };
+    let report = catchup::run(&options, &mut |line| eprintln!("  {line}")).await?;
     if json {
         println!("{}", serde_json::to_string(&report)?);
     } else {

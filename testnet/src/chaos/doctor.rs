@@ -3,26 +3,14 @@
 
 use super::cluster::Cluster;
 use super::report::Report;
-use crate::ceremony::text;
-use crate::custody;
-use anyhow::{Context, Result};
-use std::process::{Command, Stdio};
+use crate::doctor;
 
 /// Has every store examined; whatever the doctor finds is a violation.
-pub fn examine(cluster: &Cluster, report: &mut Report) -> Result<()> {
+pub fn examine(cluster: &Cluster, report: &mut Report) {
     for (index, node) in cluster.nodes().iter().enumerate() {
-        let program = &cluster.binaries.node;
-        let mut command = Command::new(program);
-        command.args(["doctor", "--home", text(node.home())?, "--replay"]);
-        command.env(custody::VARIABLE, custody::passphrase_file(node.home())).stdin(Stdio::null());
-        let answer = command.output().with_context(|| format!("cannot run {}", program.display()))?;
-        if answer.status.success() {
-            report.whole_stores += 1;
-            continue;
+        match doctor::examine(&cluster.binaries.node, node.home(), true) {
+            Ok(_) => report.whole_stores += 1,
+            Err(error) => report.violations.push(format!("the doctor of node {index} {error:#}")),
         }
-        let words = [answer.stdout, answer.stderr].concat();
-        let words = String::from_utf8_lossy(&words);
-        report.violations.push(format!("the doctor of node {index} ({}): {}", answer.status, words.trim()));
     }
-    Ok(())
 }
