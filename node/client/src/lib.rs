@@ -14,6 +14,7 @@ pub mod config;
 pub mod error;
 pub mod events;
 mod history;
+pub mod office;
 pub mod relay;
 mod submit;
 mod tls;
