@@ -116,7 +116,7 @@ fn history_append(bencher: Bencher) {
 fn verify_bundle(bencher: Bencher) {
     let ledger = Ledger::sample();
     let bundle = encode(&ledger.bundle());
-    let trust = TrustInputs { genesis: &ledger.genesis, as_of_ms: START_MS + 60_000, max_age_ms: None };
+    let trust = TrustInputs::new(&ledger.genesis, START_MS + 60_000);
     assert_eq!(verify(&bundle, &trust, &[]).verdict, Verdict::ValidUnanchored);
     bencher.bench_local(|| verify(black_box(&bundle), &trust, &[]));
 }

@@ -96,8 +96,12 @@ pub mod tag {
     /// A court's release request: tag ‖ body digest ‖ time.
     pub const RELEASE: &[u8] = b"qz/release/v1";
 
+    /// Message of a timestamp over a renewed bundle's checkpoint: note ‖ tag ‖ hashes of former evidence.
+    pub const RENEWAL: &[u8] = b"qz/renewal/v1";
+
     /// All of them, for the prefix test.
-    pub const ALL: [&[u8]; 17] = [
+    pub const ALL: [&[u8]; 18] = [
+        RENEWAL,
         CHAIN_ID,
         SUBJECT,
         ORG_SUBJECT,

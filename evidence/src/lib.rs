@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub mod bundle;
+pub mod checkpoint;
 pub mod codec;
 pub mod commit;
 pub mod commitment;
@@ -20,12 +21,15 @@ pub mod header;
 pub mod history;
 pub mod ids;
 pub mod keys;
+pub mod note;
 pub mod payload;
+pub mod policy;
 pub mod record;
 pub mod records_tree;
 pub mod retrieval;
 pub mod state_proof;
 pub mod submission;
+pub mod timestamp;
 pub mod validators;
 pub mod verify;
 

@@ -24,7 +24,7 @@ fn check(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>) -> Report {
 
 /// Checks a file that is as it should be, but for `change`.
 fn check_signed(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>, change: impl Fn(&mut GivenDocument)) -> Report {
-    let trust = TrustInputs { genesis, as_of_ms: START_MS + 60_000, max_age_ms: None };
+    let trust = TrustInputs::new(genesis, START_MS + 60_000);
     let given = document.map(|file| {
         let mut given = GivenDocument {
             name: "contract.pdf".into(),
@@ -229,7 +229,7 @@ fn files_and_time_are_checked() {
         ("an age is demanded, but no states", &without_states, START_MS + 60_000, hour, Some(8)),
         ("no states", &without_states, START_MS + 60_000, None, None),
     ] {
-        let trust = TrustInputs { genesis: &ledger.genesis, as_of_ms, max_age_ms };
+        let trust = TrustInputs::new(&ledger.genesis, as_of_ms).with_max_age(max_age_ms);
         let report = verify(bundle, &trust, &[]);
         assert_eq!(report.failed_step().map(|s| s.n), step, "{what}");
         assert_ne!(report.steps[7].status, qz_evidence::verify::StepStatus::Pass, "{what}");

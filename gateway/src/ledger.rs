@@ -166,7 +166,7 @@ impl Ledger {
     /// Verifies a bundle against the pinned genesis.
     pub fn verified(&self, bundle: Bundle) -> Result<VerifiedBundle, ServiceError> {
         let bytes = qz_evidence::encode(&bundle);
-        let trust = TrustInputs { genesis: self.genesis().bytes(), as_of_ms: now_ms(), max_age_ms: None };
+        let trust = TrustInputs::new(self.genesis().bytes(), now_ms());
         let report = verify(&bytes, &trust, &[]);
         if report.verdict == Verdict::Invalid {
             let why = report.failed_step().map(|step| format!("step {}: {}", step.n, step.detail_en));

@@ -73,6 +73,11 @@ impl Members {
         self.timelines.values().filter_map(|timeline| timeline.iter().rev().find_map(|(_, o)| o.as_ref()))
     }
 
+    /// Every card of every member that the genesis or a shown record holds.
+    pub(super) fn ever(&self) -> impl Iterator<Item = &Organisation> {
+        self.timelines.values().flatten().filter_map(|(_, organisation)| organisation.as_ref())
+    }
+
     /// The organisation of this subject.
     pub(super) fn of_subject(&self, genesis: &Genesis, subject: &SubjectId) -> Option<&Organisation> {
         self.everybody().find(|o| SubjectId::of_organisation(&genesis.chain_id(), &o.id) == *subject)

@@ -2,9 +2,10 @@
 //!
 //! Every step closes a named attack (see `docs/SPEC.md`). The first step that fails ends the
 //! verification: later ones are reported as not checked, because they would stand on sand. Steps 10
-//! (outside witnesses) and 11 (timestamps) are not part of this version of the protocol and are always
-//! reported as not checked, so that the best verdict is `VALID-UNANCHORED`.
+//! (outside witnesses) and 11 (timestamps) can pass only with a witness policy and a TSA root that the
+//! verifier gave; without them the best verdict is `VALID-UNANCHORED`.
 
+mod anchors;
 mod content;
 mod finality;
 pub mod history;
@@ -14,7 +15,8 @@ mod report;
 pub use report::*;
 
 use crate::bundle::{Bundle, MAX_ENTRIES};
-use crate::codec::decode_strict;
+use crate::checkpoint::{Anchor, Checkpoint, Former, MAX_ANCHORS, MAX_FORMER};
+use crate::codec::{Bytes, decode_strict};
 use crate::commit::CommitCertificate;
 
 use crate::hash::Hash32;
@@ -57,6 +59,23 @@ pub struct TrustInputs<'a> {
     pub as_of_ms: u64,
     /// Oldest acceptable head block, in milliseconds before `as_of_ms`; absent: any age, printed.
     pub max_age_ms: Option<u64>,
+    /// Which outside witnesses are trusted: the bytes of a policy file ([`crate::policy`]).
+    pub witness_policy: Option<&'a [u8]>,
+    /// Roots of timestamp authorities: one certificate in DER, or several in PEM; empty: none.
+    pub tsa_roots: &'a [u8],
+}
+
+impl<'a> TrustInputs<'a> {
+    /// Any age, no witnesses, no timestamp authorities.
+    pub fn new(genesis: &'a [u8], as_of_ms: u64) -> Self {
+        Self { genesis, as_of_ms, max_age_ms: None, witness_policy: None, tsa_roots: &[] }
+    }
+
+    /// The same, refusing a head that is older.
+    #[must_use]
+    pub fn with_max_age(self, max_age_ms: Option<u64>) -> Self {
+        Self { max_age_ms, ..self }
+    }
 }
 
 /// Why a step failed.
@@ -88,6 +107,9 @@ pub(crate) struct Decoded {
     pub(crate) commit: CommitCertificate,
     pub(crate) hand_overs: Vec<(Header, CommitCertificate, ValidatorSet)>,
     pub(crate) entries: Vec<Opened>,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) former: Vec<anchors::FormerEvidence>,
+    pub(crate) anchors: Vec<(Bytes, Anchor)>,
 }
 
 const TITLES: [(&str, &str); 11] = [
@@ -107,6 +129,7 @@ const TITLES: [(&str, &str); 11] = [
 /// Verifies `bundle` against the trust inputs and, if given, files that it should be about.
 pub fn verify(bundle: &[u8], trust: &TrustInputs<'_>, documents: &[GivenDocument]) -> Report {
     let mut run = Run { report: empty_report(), failed: false };
+    run.report.verified_at_ms = Some(trust.as_of_ms);
     run.all(bundle, trust, documents);
     run.finish()
 }
@@ -140,6 +163,9 @@ fn empty_report() -> Report {
         disclosures: vec![],
         documents: vec![],
         certificates: vec![],
+        checkpoint: None,
+        anchors: vec![],
+        verified_at_ms: None,
         not_checked: vec![],
         assumptions: vec![],
     }
@@ -198,7 +224,22 @@ impl Run {
         content::name_signers(&decoded, &mut self.report.events);
         self.report.disclosures = disclosures;
         self.report.documents = documents;
+        self.report.checkpoint = self.outer_step(10, anchors::checkpoint(&decoded, &genesis, &members, trust))?;
+        self.report.anchors = self.outer_step(11, anchors::timestamps(&decoded, &genesis, trust))?;
         Some(())
+    }
+
+    /// A step that depends on what those outside say: it passes, or it is not checked for a reason, or it fails.
+    fn outer_step<T>(&mut self, n: u8, outcome: anchors::Outcome<T>) -> Option<T> {
+        let (outcome, passes) = match outcome {
+            Ok((value, passes, note)) => (Ok((value, note)), passes),
+            Err(failure) => (Err(failure), true),
+        };
+        let value = self.step(n, outcome)?;
+        if !passes {
+            self.report.steps[usize::from(n) - 1].status = StepStatus::NotChecked;
+        }
+        Some(value)
     }
 
     /// Names of those who became members after the genesis are known once the records that say so are proven.
@@ -214,25 +255,54 @@ impl Run {
         ));
     }
 
+    /// What nobody outside says, in plain words.
+    fn name_missing_anchors(&mut self, witnessed: bool, stamped: bool) {
+        let detail = |n: usize| (self.report.steps[n].detail_zh.clone(), self.report.steps[n].detail_en.clone());
+        let ((zh_10, en_10), (zh_11, en_11)) = (detail(9), detail(10));
+        if !witnessed {
+            self.report.not_checked.push(Note::new(
+                format!("外部见证未校验：{zh_10}若三分之二以上成员合谋，可对不同的人出示不同的历史。"),
+                format!("No witness outside the consortium was checked ({en_10}): members holding more than two thirds of the power could, acting together, show different histories to different people."),
+            ));
+        }
+        if !stamped {
+            self.report.not_checked.push(Note::new(
+                format!("第三方时间戳未校验：{zh_11}时间为各成员共识确认的区块时间。"),
+                format!("No third-party timestamp was checked ({en_11}): times are block times agreed by the members."),
+            ));
+        }
+        let relied_on = self.report.anchors.iter().filter(|anchor| anchor.relied_on);
+        let unchecked: Vec<String> = relied_on.flat_map(|anchor| anchor.revocation_unchecked.clone()).collect();
+        if !unchecked.is_empty() {
+            let names = unchecked.join("; ");
+            self.report.not_checked.push(Note::new(
+                format!("时间戳机构的数字证书是否曾被吊销（证明中没有相应的吊销列表）：{names}"),
+                format!("Whether a certificate of the timestamp authority was revoked; the proof keeps no list for: {names}"),
+            ));
+        }
+        if witnessed {
+            self.report.assumptions.push(Note::new(
+                "您的见证策略所列的外部见证人没有与联盟成员合谋。",
+                "The outside witnesses of your policy do not collude with the members.",
+            ));
+        }
+        if stamped {
+            self.report.assumptions.push(Note::new(
+                "您信任的时间戳机构如实记时。",
+                "The timestamp authority that you trust keeps time truthfully.",
+            ));
+        }
+    }
+
     fn finish(mut self) -> Report {
         if self.failed {
             return self.report;
         }
-        self.report.verdict = Verdict::ValidUnanchored;
-        for n in [10, 11] {
-            let step: &mut Step = &mut self.report.steps[n - 1];
-            step.detail_zh = "本版本不含此项。".into();
-            step.detail_en = "not part of this version".into();
-        }
+        let [.., witnessed, stamped] = &self.report.steps[..] else { return self.report };
+        let (witnessed, stamped) = (witnessed.status == StepStatus::Pass, stamped.status == StepStatus::Pass);
+        self.report.verdict = if witnessed && stamped { Verdict::Valid } else { Verdict::ValidUnanchored };
+        self.name_missing_anchors(witnessed, stamped);
         self.report.not_checked.extend([
-            Note::new(
-                "未附联盟以外的见证人签名：若三分之二以上成员合谋，可对不同的人出示不同的历史。",
-                "No witness outside the consortium: members holding more than two thirds of the power could, acting together, show different histories to different people.",
-            ),
-            Note::new(
-                "未附第三方时间戳：时间为各成员共识确认的区块时间。",
-                "No third-party timestamp: times are block times agreed by the members.",
-            ),
             Note::new(
                 "PDF 各签名之间后加的内容（如印章外观）是否改变了先前内容的显示，由 PDF 阅读器判断。",
                 "Whether what later PDF revisions add (such as the look of seals) changes how earlier content is shown: a PDF reader's business.",
@@ -264,6 +334,39 @@ impl Run {
         ]);
         self.report
     }
+}
+
+type Anchors = Vec<(Bytes, Anchor)>;
+
+/// Members 8 and 9 of a bundle.
+fn decode_anchors(bundle: &Bundle) -> Result<(Option<Checkpoint>, Vec<anchors::FormerEvidence>, Anchors), Failure> {
+    let bad = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::new(format!("{what}：格式不合规（{error}）"), format!("{what}: {error}"))
+    };
+    let anchors = |what: &str, given: &[Bytes]| -> Result<Anchors, Failure> {
+        if given.len() > MAX_ANCHORS {
+            return Err(bad(what, &"too many anchors"));
+        }
+        let one = |bytes: &Bytes| Ok((bytes.clone(), decode_strict(bytes).map_err(|e| bad(what, &e))?));
+        given.iter().map(one).collect()
+    };
+    let checkpoint: Option<Checkpoint> =
+        bundle.checkpoint.as_ref().map(|bytes| decode_strict(bytes)).transpose().map_err(|e| bad("checkpoint", &e))?;
+    let mut former = vec![];
+    for (i, bytes) in checkpoint.iter().flat_map(|checkpoint| &checkpoint.former).enumerate() {
+        let what = format!("former evidence {i}");
+        if i == MAX_FORMER {
+            return Err(bad(&what, &"too much of it"));
+        }
+        let found: Former = decode_strict(bytes).map_err(|e| bad(&what, &e))?;
+        if found.anchors.is_empty() {
+            return Err(bad(&what, &"it has no anchor"));
+        }
+        let header = decode_strict(&found.header).map_err(|e| bad(&what, &e))?;
+        let anchors = anchors(&what, &found.anchors)?;
+        former.push(anchors::FormerEvidence { bytes: found, header, anchors });
+    }
+    Ok((checkpoint, former, anchors("anchor", &bundle.anchors)?))
 }
 
 fn decode(bytes: &[u8]) -> Result<(Decoded, Note), Failure> {
@@ -305,5 +408,6 @@ fn decode(bytes: &[u8]) -> Result<(Decoded, Note), Failure> {
         format!("共 {} 条记录，全部为唯一规范编码", entries.len()),
         format!("{} records, all in their one canonical encoding", entries.len()),
     );
-    Ok((Decoded { bundle, head, head_id, commit, hand_overs, entries }, note))
+    let (checkpoint, former, anchors) = decode_anchors(&bundle)?;
+    Ok((Decoded { bundle, head, head_id, commit, hand_overs, entries, checkpoint, former, anchors }, note))
 }

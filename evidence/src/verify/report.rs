@@ -198,6 +198,63 @@ pub struct CertificateReport {
     pub not_after_ms: u64,
 }
 
+/// Who signed a checkpoint; only signatures that were verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cosigner {
+    /// The key's name in the note.
+    pub name: String,
+    /// The key's id, hexadecimal.
+    pub key_id: String,
+    /// The witness' own clock, milliseconds since 1970-01-01T00:00Z; none for a log's signature.
+    pub time_ms: Option<u64>,
+    /// The member whose key it is.
+    pub member: Option<OrgId>,
+    /// The witness' name in the verifier's policy.
+    pub policy_name: Option<String>,
+    /// Is it a witness of the policy, and its key no member's?
+    pub outside: bool,
+}
+
+/// The checkpoint of the head block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckpointReport {
+    /// The log's name.
+    pub origin: String,
+    /// Blocks that it covers.
+    pub size: u64,
+    /// Root over their headers.
+    pub root: Hash32,
+    /// Who signed it.
+    pub cosigners: Vec<Cosigner>,
+}
+
+/// A timestamp over a checkpoint; its signature was verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AnchorReport {
+    /// Height of the block whose checkpoint it is over.
+    pub height: Height,
+    /// Time of that block, milliseconds since 1970-01-01T00:00Z.
+    pub block_time_ms: u64,
+    /// The authority's time, milliseconds since 1970-01-01T00:00Z.
+    pub tsa_time_ms: u64,
+    /// How exact it is, if the token says.
+    pub accuracy_ms: Option<u64>,
+    /// The authority: subject of its certificate.
+    pub tsa: String,
+    /// The token's number, hexadecimal.
+    pub serial: String,
+    /// The authority's policy (object identifier).
+    pub policy: String,
+    /// The root that it leads to, among those that the verifier gave.
+    pub root: Option<String>,
+    /// Does the verdict rest on it?
+    pub relied_on: bool,
+    /// Is it kept from before a renewal?
+    pub former: bool,
+    /// Certificates for which no revocation list is kept.
+    pub revocation_unchecked: Vec<String>,
+}
+
 /// Everything that a verification found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -225,6 +282,12 @@ pub struct Report {
     pub documents: Vec<DocumentReport>,
     /// Certificates checked.
     pub certificates: Vec<CertificateReport>,
+    /// The head's checkpoint, if there is one and it holds.
+    pub checkpoint: Option<CheckpointReport>,
+    /// Timestamps over it, and over former ones; oldest first.
+    pub anchors: Vec<AnchorReport>,
+    /// The verifier's own clock (or the time it asked for), milliseconds since 1970-01-01T00:00Z.
+    pub verified_at_ms: Option<u64>,
     /// What was not checked.
     pub not_checked: Vec<Note>,
     /// What is assumed.

@@ -30,6 +30,21 @@ pub struct Input<'a> {
     pub proof: Option<&'a [u8]>,
     /// Time of this verification, milliseconds since 1970-01-01T00:00Z.
     pub now_ms: u64,
+    /// Which outside witnesses are trusted: a policy file (C2SP tlog-policy).
+    pub witness_policy: Option<&'a [u8]>,
+    /// Roots of timestamp authorities, PEM or DER; empty: none.
+    pub tsa_roots: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    /// What verification trusts, apart from a greatest age.
+    pub fn trust(&self) -> TrustInputs<'a> {
+        TrustInputs {
+            witness_policy: self.witness_policy,
+            tsa_roots: self.tsa_roots,
+            ..TrustInputs::new(self.genesis, self.now_ms)
+        }
+    }
 }
 
 /// File name ending of proof bundles, also inside certificates.
@@ -42,7 +57,7 @@ pub fn verify_any(input: &Input<'_>) -> Report {
 
 /// Verifies, refusing heads older than `max_age_ms`.
 pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
-    let trust = TrustInputs { genesis: input.genesis, as_of_ms: input.now_ms, max_age_ms };
+    let trust = input.trust().with_max_age(max_age_ms);
     if !input.file.starts_with(b"%PDF-") {
         return match input.proof {
             None => verify(input.file, &trust, &[]),

@@ -1,13 +1,14 @@
 //! `qz-verify`: checks a signing certificate, a proof, a signed contract or a court package offline.
 //!
-//! Exit codes: 0 VALID or VALID-UNANCHORED, 1 INVALID, 2 the command itself could not be carried out.
+//! Exit codes: 0 VALID, or VALID-UNANCHORED when not both a witness policy and a TSA root were given; 3
+//! VALID-UNANCHORED although both were; 1 INVALID; 2 the command itself could not be carried out.
 
 mod package_text;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use qz_evidence::verify::history::{History, HistoryError};
-use qz_evidence::verify::{Report, StepStatus, TrustInputs, Verdict};
+use qz_evidence::verify::{Report, StepStatus, Verdict};
 use qz_evidence::{Hash32, SubjectId};
 use qz_verify::Input;
 use serde_json::{Value, json};
@@ -32,6 +33,15 @@ struct Cli {
     /// The proof bundle of a contract file.
     #[arg(long)]
     proof: Option<PathBuf>,
+    /// 外部见证策略 · the outside witnesses that you trust (a C2SP tlog-policy file); needed for VALID.
+    #[arg(long, value_name = "FILE")]
+    witness_policy: Option<PathBuf>,
+    /// 时间戳根证书 · roots of the timestamp authorities that you trust (PEM or DER); needed for VALID.
+    #[arg(long, value_name = "FILE")]
+    tsa_root: Option<PathBuf>,
+    /// 校验时点 · verify as of this time (RFC 3339, such as 2026-11-22T08:00:00Z) instead of now.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    as_of: Option<u64>,
     /// Refuse a proof whose state is older than this many seconds.
     #[arg(long)]
     max_age: Option<u64>,
@@ -49,6 +59,12 @@ struct Cli {
 
 fn subject(text: &str) -> Result<SubjectId, String> {
     Hash32::from_hex(text).map(SubjectId).ok_or_else(|| "a subject is 64 hexadecimal digits".to_owned())
+}
+
+/// A time in milliseconds since 1970.
+fn instant(text: &str) -> Result<u64, String> {
+    let time: jiff::Timestamp = text.parse().map_err(|error| format!("{error}"))?;
+    u64::try_from(time.as_millisecond()).map_err(|_| "a time before 1970".to_owned())
 }
 
 #[derive(Subcommand)]
@@ -104,13 +120,23 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     let (file, genesis) = (read(file)?, read(genesis)?);
     let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).context("the clock is before 1970")?;
-    let input = Input { file: &file, genesis: &genesis, proof: proof.as_deref(), now_ms };
+    let policy = cli.witness_policy.as_deref().map(read).transpose()?;
+    let roots = cli.tsa_root.as_deref().map(read).transpose()?;
+    usable(policy.as_deref(), roots.as_deref())?;
+    let input = Input {
+        file: &file,
+        genesis: &genesis,
+        proof: proof.as_deref(),
+        now_ms: cli.as_of.unwrap_or(now_ms),
+        witness_policy: policy.as_deref(),
+        tsa_roots: roots.as_deref().unwrap_or_default(),
+    };
     let max_age_ms = cli.max_age.map(|seconds| seconds.saturating_mul(1000));
     if qz_verify::is_package(&file) {
         return package(&cli, &input, max_age_ms);
     }
     let report = qz_verify::verify_with(&input, max_age_ms);
-    let trust = TrustInputs { genesis: &genesis, as_of_ms: now_ms, max_age_ms };
+    let trust = input.trust().with_max_age(max_age_ms);
     let history = cli.complete.map(|subject| qz_verify::complete(&parts, &trust, &subject));
     if cli.json {
         println!("{}", serde_json::to_string_pretty(&with_history(&report, history.as_ref())?)?);
@@ -121,7 +147,24 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     }
     let holds = report.verdict != Verdict::Invalid && history.is_none_or(|history| history.is_ok());
-    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let wants_anchors = policy.is_some() && roots.is_some();
+    Ok(match report.verdict {
+        _ if !holds => ExitCode::FAILURE,
+        Verdict::ValidUnanchored if wants_anchors => ExitCode::from(3),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// A trust input that cannot be read is the caller's mistake, not the proof's.
+fn usable(policy: Option<&[u8]>, roots: Option<&[u8]>) -> anyhow::Result<()> {
+    if let Some(policy) = policy {
+        qz_evidence::policy::WitnessPolicy::parse(policy).context("the witness policy")?;
+    }
+    if let Some(roots) = roots {
+        let found = qz_evidence::timestamp::Roots::parse(roots)?;
+        anyhow::ensure!(!found.is_empty(), "the file of TSA roots is empty");
+    }
+    Ok(())
 }
 
 /// A court package: its proofs are inside, so that nothing else goes with it.
@@ -196,6 +239,29 @@ fn time(ms: u64) -> String {
     format!("{} ({timestamp})", beijing.strftime("%Y-%m-%d %H:%M:%S%.3f +08:00"))
 }
 
+/// What those outside say, and the times that must not be taken for one another.
+fn print_outside(report: &Report) {
+    for cosigner in report.checkpoint.iter().flat_map(|checkpoint| &checkpoint.cosigners) {
+        let who = match (&cosigner.member, cosigner.outside) {
+            (Some(member), _) => format!("成员 / member {member}"),
+            (None, true) => "联盟以外的见证人 / outside witness".to_owned(),
+            (None, false) => "见证人 / witness".to_owned(),
+        };
+        let at = cosigner.time_ms.map_or_else(String::new, |ms| format!(" · {}", time(ms)));
+        println!("\n检查点签名 / cosigned: {who}\n  {} {}{at}", cosigner.name, cosigner.key_id);
+    }
+    for anchor in &report.anchors {
+        let relied = if anchor.relied_on { "采信 / relied on" } else { "未采信 / not relied on" };
+        println!("\n时间戳 / timestamp ({relied}): {}", anchor.tsa);
+        println!("  序号 / serial {} · 策略 / policy {}", anchor.serial, anchor.policy);
+        println!("  时间戳时间 / TSA time   {}", time(anchor.tsa_time_ms));
+        println!("  区块时间 / block time   {} ({})", time(anchor.block_time_ms), anchor.height);
+    }
+    if let Some(verified_at) = report.verified_at_ms {
+        println!("\n校验时点 / verified as of {}", time(verified_at));
+    }
+}
+
 fn print(report: &Report) {
     let (word, zh, en) = report.verdict.words();
     println!("{word}  {zh} / {en}");
@@ -239,6 +305,7 @@ fn print(report: &Report) {
         println!("\n数字证书 / X.509: {}\n  签发 / issued by: {}", certificate.subject, certificate.issuer);
         println!("  {} – {}", time(certificate.not_before_ms), time(certificate.not_after_ms));
     }
+    print_outside(report);
     println!("\n步骤 / steps:");
     for step in &report.steps {
         let mark = match step.status {

@@ -22,6 +22,8 @@ pub fn verify(request: &[u8]) -> Vec<u8> {
                 genesis: request.genesis,
                 proof: request.proof,
                 now_ms: request.now_ms,
+                witness_policy: request.witness_policy,
+                tsa_roots: request.tsa_roots,
             };
             match qz_verify::is_package(input.file) {
                 true => serde_json::to_vec(&qz_verify::verify_package(&input, None)),
@@ -92,7 +94,7 @@ mod tests {
     #[test]
     fn a_file_of_no_known_kind_is_invalid() {
         let mut request = Vec::new();
-        for field in [&b"neither a PDF nor a proof"[..], b"no genesis", b"", &0u64.to_le_bytes()] {
+        for field in [&b"neither a PDF nor a proof"[..], b"no genesis", b"", &0u64.to_le_bytes(), b"", b""] {
             request.extend(u32::try_from(field.len()).unwrap().to_le_bytes());
             request.extend(field);
         }

@@ -1,6 +1,7 @@
-//! The request that the browser lays into memory: four fields, each behind its length as a 32-bit
+//! The request that the browser lays into memory: six fields, each behind its length as a 32-bit
 //! little-endian integer: the file, the genesis document, the proof bundle (empty when the file
-//! carries its own), and the browser's clock as a 64-bit little-endian count of milliseconds.
+//! carries its own), the browser's clock as a 64-bit little-endian count of milliseconds, the witness
+//! policy and the roots of timestamp authorities (each empty for none).
 //!
 //! The request comes from our own page, yet it is decoded as strictly as anything else: a field that
 //! runs past the end or bytes behind the last one are an error, never a shorter file.
@@ -32,6 +33,10 @@ pub struct Request<'a> {
     pub proof: Option<&'a [u8]>,
     /// The reader's clock, in milliseconds since 1970 UTC.
     pub now_ms: u64,
+    /// The outside witnesses that the user trusts.
+    pub witness_policy: Option<&'a [u8]>,
+    /// Roots of the timestamp authorities that the user trusts.
+    pub tsa_roots: &'a [u8],
 }
 
 impl<'a> Request<'a> {
@@ -42,11 +47,20 @@ impl<'a> Request<'a> {
         let genesis = field(&mut rest, "genesis")?;
         let proof = field(&mut rest, "proof")?;
         let clock = field(&mut rest, "clock")?;
+        let policy = field(&mut rest, "witness policy")?;
+        let tsa_roots = field(&mut rest, "TSA roots")?;
         if !rest.is_empty() {
             return Err(RequestError::Trailing(rest.len()));
         }
         let clock: [u8; 8] = clock.try_into().map_err(|_| RequestError::Clock(clock.len()))?;
-        Ok(Self { file, genesis, proof: (!proof.is_empty()).then_some(proof), now_ms: u64::from_le_bytes(clock) })
+        Ok(Self {
+            file,
+            genesis,
+            proof: (!proof.is_empty()).then_some(proof),
+            now_ms: u64::from_le_bytes(clock),
+            witness_policy: (!policy.is_empty()).then_some(policy),
+            tsa_roots,
+        })
     }
 }
 
@@ -72,20 +86,29 @@ mod tests {
 
     #[test]
     fn reads_all_fields() {
-        let bytes = encode(&[b"file", b"genesis", b"proof", &7u64.to_le_bytes()]);
-        let expected = Request { file: b"file", genesis: b"genesis", proof: Some(b"proof"), now_ms: 7 };
+        let bytes = encode(&[b"file", b"genesis", b"proof", &7u64.to_le_bytes(), b"policy", b"roots"]);
+        let expected = Request {
+            file: b"file",
+            genesis: b"genesis",
+            proof: Some(b"proof"),
+            now_ms: 7,
+            witness_policy: Some(b"policy"),
+            tsa_roots: b"roots",
+        };
         assert_eq!(Request::decode(&bytes).unwrap(), expected);
     }
 
     #[test]
-    fn an_empty_proof_is_none() {
-        let bytes = encode(&[b"file", b"genesis", b"", &7u64.to_le_bytes()]);
-        assert_eq!(Request::decode(&bytes).unwrap().proof, None);
+    fn empty_fields_are_none() {
+        let bytes = encode(&[b"file", b"genesis", b"", &7u64.to_le_bytes(), b"", b""]);
+        let request = Request::decode(&bytes).unwrap();
+        assert_eq!((request.proof, request.witness_policy), (None, None));
+        assert!(request.tsa_roots.is_empty());
     }
 
     #[test]
     fn refuses_every_truncation() {
-        let bytes = encode(&[b"file", b"genesis", b"proof", &7u64.to_le_bytes()]);
+        let bytes = encode(&[b"file", b"genesis", b"proof", &7u64.to_le_bytes(), b"policy", b"roots"]);
         for end in 0..bytes.len() {
             let error = Request::decode(&bytes[..end]).unwrap_err();
             assert!(matches!(error, RequestError::Truncated(_)), "at {end}: {error}");
@@ -94,10 +117,10 @@ mod tests {
 
     #[test]
     fn refuses_trailing_bytes_and_a_wrong_clock() {
-        let mut bytes = encode(&[b"file", b"genesis", b"", &7u64.to_le_bytes()]);
+        let mut bytes = encode(&[b"file", b"genesis", b"", &7u64.to_le_bytes(), b"", b""]);
         bytes.push(0);
         assert_eq!(Request::decode(&bytes), Err(RequestError::Trailing(1)));
-        let bytes = encode(&[b"file", b"genesis", b"", &[0; 4]]);
+        let bytes = encode(&[b"file", b"genesis", b"", &[0; 4], b"", b""]);
         assert_eq!(Request::decode(&bytes), Err(RequestError::Clock(4)));
     }
 }

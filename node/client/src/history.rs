@@ -69,7 +69,7 @@ impl Client {
         };
         let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let verified = |bytes: &[u8]| -> Result<(History, Vec<u8>), String> {
-            let trust = TrustInputs { genesis: self.inner.genesis.bytes(), as_of_ms: now_ms()?, max_age_ms };
+            let trust = TrustInputs::new(self.inner.genesis.bytes(), now_ms()?).with_max_age(max_age_ms);
             let part = history(bytes, &trust, id).map_err(|error| error.to_string())?;
             check_asked(&part, range, head)?;
             Ok((part, bytes.to_vec()))

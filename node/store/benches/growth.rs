@@ -163,7 +163,7 @@ impl Growing {
             let bundle = self.store.proof(&[record], &[subject], None).unwrap();
             times.push(start.elapsed().as_secs_f64() * 1e6);
             siblings.extend(bundle.states.iter().map(|state| state.siblings.len()));
-            let trust = TrustInputs { genesis: self.ledger.genesis.bytes(), as_of_ms: u64::MAX / 2, max_age_ms: None };
+            let trust = TrustInputs::new(self.ledger.genesis.bytes(), u64::MAX / 2);
             let report = verify(&encode(&bundle), &trust, &[]);
             assert_eq!(report.verdict, Verdict::ValidUnanchored, "{:?}", report.failed_step());
         }

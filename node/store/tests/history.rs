@@ -23,7 +23,7 @@ const LATER_MS: u64 = 1_800_000_000_000;
 
 fn check(bundle: &Bundle, subject: &SubjectId) -> Result<History, HistoryError> {
     let genesis = genesis_with(node::WINDOW, true);
-    history(&encode(bundle), &TrustInputs { genesis: genesis.bytes(), as_of_ms: LATER_MS, max_age_ms: None }, subject)
+    history(&encode(bundle), &TrustInputs::new(genesis.bytes(), LATER_MS), subject)
 }
 
 fn range(from: u64, to: u64) -> HistoryRange {
@@ -181,7 +181,7 @@ fn an_old_head_is_valid_but_says_so_and_can_be_refused() {
     let genesis = genesis_with(node::WINDOW, true);
     let head: Header = decode_strict(&old.head).unwrap();
     let fresh = |age, as_of_ms| {
-        let trust = TrustInputs { genesis: genesis.bytes(), as_of_ms, max_age_ms: Some(age) };
+        let trust = TrustInputs::new(genesis.bytes(), as_of_ms).with_max_age(Some(age));
         match history(&encode(&old), &trust, &seal) {
             Ok(_) => 0,
             Err(HistoryError::Invalid(report)) => report.failed_step().unwrap().n,
@@ -259,7 +259,7 @@ fn no_changed_byte_changes_a_history() {
     let seal = seal(&mut node, 6);
     let good = encode(&node.store.history(&seal, HistoryRange::default()).unwrap());
     let genesis = genesis_with(node::WINDOW, true);
-    let trust = TrustInputs { genesis: genesis.bytes(), as_of_ms: LATER_MS, max_age_ms: None };
+    let trust = TrustInputs::new(genesis.bytes(), LATER_MS);
     let expected = history(&good, &trust, &seal).unwrap();
     // Every 7th byte, with another bit each time; and cut off or added bytes.
     let flipped = (0..good.len()).step_by(7).map(|position| {

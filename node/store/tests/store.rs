@@ -201,7 +201,7 @@ fn the_verifier_accepts_what_the_store_assembles() {
     let second = node.block(&[made]).records[0].hash;
     let bundle = node.store.proof(&[first, second], &[subject, seal], None).unwrap();
     let genesis = genesis();
-    let trust = TrustInputs { genesis: genesis.bytes(), as_of_ms: 1_800_000_000_000, max_age_ms: None };
+    let trust = TrustInputs::new(genesis.bytes(), 1_800_000_000_000);
     let report = verify(&encode(&bundle), &trust, &[]);
     assert_eq!(report.verdict, Verdict::ValidUnanchored, "{:#?}", report.steps);
 }

@@ -150,7 +150,7 @@ impl Walk {
         let request = ProofRequest { records: records.to_vec(), ..ProofRequest::default() };
         let bundle = client.proof(&request).await?.context("it lacks a record")?;
         let as_of_ms = u64::try_from(jiff::Timestamp::now().as_millisecond())?;
-        let trust = TrustInputs { genesis: self.genesis.bytes(), as_of_ms, max_age_ms: None };
+        let trust = TrustInputs::new(self.genesis.bytes(), as_of_ms);
         let report = verify(&bundle, &trust, &[]);
         ensure!(report.verdict != Verdict::Invalid, "does not verify: {:?}", report.failed_step());
         let head = report.head.as_ref().context("the report names no head")?;

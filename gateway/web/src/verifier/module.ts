@@ -10,6 +10,10 @@ export interface VerifyRequest {
   /** The proof bundle, for a contract that carries none. */
   proof: ArrayBuffer | null
   nowMs: number
+  /** The outside witnesses that the user trusts: a policy file. */
+  witnessPolicy?: ArrayBuffer | null
+  /** Roots of the timestamp authorities that the user trusts, PEM or DER. */
+  tsaRoots?: ArrayBuffer | null
 }
 
 interface Exports {
@@ -23,7 +27,9 @@ interface Exports {
 function encode(request: VerifyRequest): Uint8Array {
   const clock = new ArrayBuffer(8)
   new DataView(clock).setBigUint64(0, BigInt(Math.trunc(request.nowMs)), true)
-  const fields = [request.file, request.genesis, request.proof ?? new ArrayBuffer(0), clock]
+  const none = new ArrayBuffer(0)
+  const { file, genesis, proof, witnessPolicy, tsaRoots } = request
+  const fields = [file, genesis, proof ?? none, clock, witnessPolicy ?? none, tsaRoots ?? none]
   const bytes = new Uint8Array(fields.reduce((sum, field) => sum + 4 + field.byteLength, 0))
   const view = new DataView(bytes.buffer)
   let offset = 0

@@ -1,0 +1,324 @@
+//! X.509 as far as timestamps need it: signatures, a path to a given root, and kept revocation lists.
+//! Certificates are those of the token and the anchor; nothing is fetched.
+
+use cms::content_info::ContentInfo;
+use der::asn1::{ObjectIdentifier, UintRef};
+use der::pem::PemLabel as _;
+use der::{Decode, DecodePem as _, Encode, Sequence};
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use p256::pkcs8::DecodePublicKey;
+use rsa::{BoxedUint, Pkcs1v15Sign, RsaPublicKey};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
+use x509_cert::ext::Extensions;
+use x509_cert::ext::pkix::{BasicConstraints, CrlReason, ExtendedKeyUsage, KeyUsage};
+use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::time::Time;
+
+const fn oid(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
+const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
+const ID_KP_TIME_STAMPING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.8");
+const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
+const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
+const EXTENDED_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
+const CERTIFICATE_POLICIES: ObjectIdentifier = oid("2.5.29.32");
+const REASON_CODE: ObjectIdentifier = oid("2.5.29.21");
+
+/// Most certificates between a timestamp authority and its root.
+const MAX_INTERMEDIATES: usize = 4;
+
+/// Hash functions of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HashFunction {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl HashFunction {
+    pub(super) fn of(algorithm: &ObjectIdentifier) -> Option<Self> {
+        match algorithm.to_string().as_str() {
+            "2.16.840.1.101.3.4.2.1" => Some(Self::Sha256),
+            "2.16.840.1.101.3.4.2.2" => Some(Self::Sha384),
+            "2.16.840.1.101.3.4.2.3" => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
+    pub(super) fn digest(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha256 => Sha256::digest(bytes).to_vec(),
+            Self::Sha384 => Sha384::digest(bytes).to_vec(),
+            Self::Sha512 => Sha512::digest(bytes).to_vec(),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Scheme {
+    Ecdsa,
+    Rsa,
+}
+
+/// Why a signature does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SignatureFailure {
+    Unsupported(String),
+    Bad,
+}
+
+/// Of a signature algorithm; `digest` is that of the CMS signer, for which RSA may leave it out.
+fn scheme(
+    algorithm: &ObjectIdentifier, digest: Option<HashFunction>,
+) -> Result<(Scheme, HashFunction), SignatureFailure> {
+    use HashFunction::{Sha256, Sha384, Sha512};
+    let (scheme, hash) = match algorithm.to_string().as_str() {
+        "1.2.840.10045.4.3.2" => (Scheme::Ecdsa, Sha256),
+        "1.2.840.10045.4.3.3" => (Scheme::Ecdsa, Sha384),
+        "1.2.840.10045.4.3.4" => (Scheme::Ecdsa, Sha512),
+        "1.2.840.113549.1.1.11" => (Scheme::Rsa, Sha256),
+        "1.2.840.113549.1.1.12" => (Scheme::Rsa, Sha384),
+        "1.2.840.113549.1.1.13" => (Scheme::Rsa, Sha512),
+        other => match (*algorithm == RSA_ENCRYPTION, digest) {
+            (true, Some(digest)) => (Scheme::Rsa, digest),
+            _ => return Err(SignatureFailure::Unsupported(other.to_owned())),
+        },
+    };
+    match digest {
+        Some(digest) if digest != hash => Err(SignatureFailure::Unsupported("two different hash functions".into())),
+        _ => Ok((scheme, hash)),
+    }
+}
+
+/// PKCS #1 §A.1.1.
+#[derive(Sequence)]
+struct RsaKey<'a> {
+    modulus: UintRef<'a>,
+    exponent: UintRef<'a>,
+}
+
+/// Does `signature` by this key cover `message`?
+pub(super) fn check_signature(
+    key: &SubjectPublicKeyInfoOwned, algorithm: &AlgorithmIdentifierOwned, digest: Option<HashFunction>, message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureFailure> {
+    let (scheme, hash) = scheme(&algorithm.oid, digest)?;
+    let unsupported = |what: &str| SignatureFailure::Unsupported(what.to_owned());
+    let hashed = hash.digest(message);
+    match scheme {
+        Scheme::Ecdsa => {
+            let key = key.to_der().map_err(|_| SignatureFailure::Bad)?;
+            let key = p256::ecdsa::VerifyingKey::from_public_key_der(&key)
+                .map_err(|_| unsupported("an elliptic curve other than P-256"))?;
+            let signature = p256::ecdsa::Signature::from_der(signature).map_err(|_| SignatureFailure::Bad)?;
+            key.verify_prehash(&hashed, &signature).map_err(|_| SignatureFailure::Bad)
+        }
+        Scheme::Rsa => {
+            if key.algorithm.oid != RSA_ENCRYPTION {
+                return Err(unsupported("a key that is not RSA"));
+            }
+            let bytes = key.subject_public_key.as_bytes().ok_or(SignatureFailure::Bad)?;
+            let RsaKey { modulus, exponent } = RsaKey::from_der(bytes).map_err(|_| SignatureFailure::Bad)?;
+            if !(256..=1024).contains(&modulus.as_bytes().len()) || exponent.as_bytes().len() > 4 {
+                return Err(unsupported("an RSA key outside 2048–8192 bits"));
+            }
+            let number = |n: UintRef<'_>| BoxedUint::from_be_slice_vartime(n.as_bytes());
+            let key = RsaPublicKey::new(number(modulus), number(exponent)).map_err(|_| unsupported("this RSA key"))?;
+            let padding = match hash {
+                HashFunction::Sha256 => Pkcs1v15Sign::new::<Sha256>(),
+                HashFunction::Sha384 => Pkcs1v15Sign::new::<Sha384>(),
+                HashFunction::Sha512 => Pkcs1v15Sign::new::<Sha512>(),
+            };
+            key.verify(padding, &hashed, signature).map_err(|_| SignatureFailure::Bad)
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn time_ms(time: Time) -> u64 {
+    u64::try_from(time.to_unix_duration().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn is_in_force(certificate: &Certificate, at_ms: u64) -> bool {
+    let validity = certificate.tbs_certificate().validity();
+    (time_ms(validity.not_before)..=time_ms(validity.not_after)).contains(&at_ms)
+}
+
+fn extension<T: for<'a> Decode<'a, Error = der::Error>>(
+    certificate: &Certificate, oid: ObjectIdentifier,
+) -> Result<Option<(bool, T)>, &'static str> {
+    let all = certificate.tbs_certificate().extensions();
+    let mut found = all.into_iter().flatten().filter(|extension| extension.extn_id == oid);
+    match (found.next(), found.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) => {
+            let value = T::from_der(one.extn_value.as_bytes()).map_err(|_| "an extension cannot be read")?;
+            Ok(Some((one.critical, value)))
+        }
+        (Some(_), Some(_)) => Err("an extension stands twice"),
+    }
+}
+
+fn has_other_critical(extensions: Option<&Extensions>) -> bool {
+    let known = [BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, CERTIFICATE_POLICIES];
+    extensions.into_iter().flatten().any(|extension| extension.critical && !known.contains(&extension.extn_id))
+}
+
+/// RFC 3161 §2.3: the certificate is for timestamps and for nothing else, and says so critically.
+pub(super) fn check_authority(certificate: &Certificate) -> Result<(), &'static str> {
+    match extension::<ExtendedKeyUsage>(certificate, EXTENDED_KEY_USAGE)? {
+        None => return Err("has no extended key usage"),
+        Some((false, _)) => return Err("has an extended key usage that is not critical"),
+        Some((true, ExtendedKeyUsage(purposes))) if purposes != [ID_KP_TIME_STAMPING] => {
+            return Err("is not for timestamps alone");
+        }
+        Some((true, _)) => {}
+    }
+    match extension::<KeyUsage>(certificate, KEY_USAGE)? {
+        Some((_, usage)) if !usage.digital_signature() && !usage.non_repudiation() => Err("must not sign"),
+        _ => Ok(()),
+    }
+}
+
+/// May it issue certificates, with so many issuers below it?
+fn is_issuer(certificate: &Certificate, below: usize) -> bool {
+    let may_sign = match extension::<KeyUsage>(certificate, KEY_USAGE) {
+        Ok(usage) => usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
+        Err(_) => false,
+    };
+    match extension::<BasicConstraints>(certificate, BASIC_CONSTRAINTS) {
+        Ok(Some((_, BasicConstraints { ca, path_len_constraint }))) => {
+            ca && may_sign && path_len_constraint.is_none_or(|most| below <= usize::from(most))
+        }
+        _ => false,
+    }
+}
+
+fn issued(issuer: &Certificate, certificate: &Certificate) -> bool {
+    let (issuer, tbs) = (issuer.tbs_certificate(), certificate.tbs_certificate());
+    issuer.subject() == tbs.issuer()
+        && tbs.signature() == certificate.signature_algorithm()
+        && tbs.to_der().is_ok_and(|message| {
+            let signature = certificate.signature().as_bytes().unwrap_or_default();
+            let key = issuer.subject_public_key_info();
+            check_signature(key, certificate.signature_algorithm(), None, &message, signature).is_ok()
+        })
+}
+
+/// A path: the authority's certificate first, the root last.
+pub(super) type Path<'a> = Vec<&'a Certificate>;
+
+/// Paths from `leaf` over `pool` to one of `roots`, by names, signatures and the right to issue.
+pub(super) fn paths<'a>(leaf: &'a Certificate, pool: &'a [Certificate], roots: &'a [Certificate]) -> Vec<Path<'a>> {
+    let mut found = vec![];
+    let mut open: Vec<Path<'a>> = vec![vec![leaf]];
+    // Each certificate stands once in a path and the pool is small, but names can be chosen to multiply paths.
+    for _ in 0..256 {
+        let Some(path) = open.pop() else { break };
+        let Some(last) = path.last().copied() else { continue };
+        if has_other_critical(last.tbs_certificate().extensions()) {
+            continue;
+        }
+        let below = path.len() - 1;
+        for root in roots {
+            if is_issuer(root, below) && issued(root, last) && !has_other_critical(root.tbs_certificate().extensions()) {
+                found.push([&path[..], &[root]].concat());
+            }
+        }
+        if below < MAX_INTERMEDIATES {
+            let next = pool.iter().filter(|one| !path.contains(one) && is_issuer(one, below) && issued(one, last));
+            open.extend(next.map(|one| [&path[..], &[one]].concat()));
+        }
+    }
+    found
+}
+
+/// Are all certificates of a path valid at this time? Gives the first that is not.
+pub(super) fn not_in_force<'a>(path: &Path<'a>, at_ms: u64) -> Option<&'a Certificate> {
+    path.iter().copied().find(|certificate| !is_in_force(certificate, at_ms))
+}
+
+/// When the first certificate of a path expires.
+pub(super) fn expires_ms(path: &Path<'_>) -> u64 {
+    path.iter().map(|certificate| time_ms(certificate.tbs_certificate().validity().not_after)).min().unwrap_or(0)
+}
+
+/// What the kept lists say of a certificate.
+pub(super) enum Revocation {
+    /// No list that counts.
+    Unknown,
+    /// It was not revoked when it signed, or later for a reason that leaves earlier signatures good.
+    Good,
+    /// Its signatures are not to be believed.
+    Revoked,
+}
+
+/// Of a certificate at a time, by its issuer's lists.
+pub(super) fn revocation(
+    certificate: &Certificate, issuer: &Certificate, lists: &[CertificateList], at_ms: u64,
+) -> Revocation {
+    let mut outcome = Revocation::Unknown;
+    for list in lists.iter().filter(|list| counts(list, issuer, at_ms)) {
+        let revoked = list.tbs_cert_list.revoked_certificates.iter().flatten();
+        let serial = certificate.tbs_certificate().serial_number();
+        for entry in revoked.filter(|entry| entry.serial_number == *serial) {
+            let extensions = entry.crl_entry_extensions.iter().flatten();
+            let mut reasons = extensions.filter(|extension| extension.extn_id == REASON_CODE);
+            let reason = reasons.next().and_then(|reason| CrlReason::from_der(reason.extn_value.as_bytes()).ok());
+            let harmless = matches!(
+                reason,
+                Some(
+                    CrlReason::Unspecified
+                        | CrlReason::AffiliationChanged
+                        | CrlReason::Superseded
+                        | CrlReason::CessationOfOperation
+                )
+            );
+            if !harmless || time_ms(entry.revocation_date) <= at_ms {
+                return Revocation::Revoked;
+            }
+        }
+        outcome = Revocation::Good;
+    }
+    outcome
+}
+
+fn counts(list: &CertificateList, issuer: &Certificate, at_ms: u64) -> bool {
+    let tbs = &list.tbs_cert_list;
+    let is_plain = !tbs.crl_extensions.iter().flatten().any(|extension| extension.critical);
+    is_plain
+        && tbs.issuer == *issuer.tbs_certificate().subject()
+        && tbs.signature == list.signature_algorithm
+        && tbs.next_update.is_some_and(|next| time_ms(next) >= at_ms)
+        && tbs.to_der().is_ok_and(|message| {
+            let signature = list.signature.as_bytes().unwrap_or_default();
+            let key = issuer.tbs_certificate().subject_public_key_info();
+            check_signature(key, &list.signature_algorithm, None, &message, signature).is_ok()
+        })
+}
+
+/// Certificates of a file: one in DER, or any number in PEM.
+pub(super) fn read_roots(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
+    if bytes.first() == Some(&0x30) {
+        return Certificate::from_der(bytes).map(|one| vec![one]).map_err(|error| error.to_string());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "neither DER nor PEM".to_owned())?;
+    let (begin, end) = (format!("-----BEGIN {}-----", Certificate::PEM_LABEL), format!("-----END {}-----", Certificate::PEM_LABEL));
+    let mut rest = text;
+    let mut found = vec![];
+    while let Some(start) = rest.find(&begin) {
+        let length = rest[start..].find(&end).ok_or("a PEM block has no end")? + end.len();
+        let block = &rest[start..start + length];
+        found.push(Certificate::from_pem(block).map_err(|error| error.to_string())?);
+        rest = &rest[start + length..];
+    }
+    if found.is_empty() { Err("no certificate in it".to_owned()) } else { Ok(found) }
+}
+
+/// A CMS object whose bytes are its one DER encoding.
+pub(super) fn content_info(bytes: &[u8]) -> Result<ContentInfo, String> {
+    ContentInfo::from_der(bytes).map_err(|error| error.to_string())
+}
