@@ -172,8 +172,9 @@ impl SignedCheckpoint {
     }
 
     /// The same, that of a block: its text holds (see [`TreeHead::check`]).
-    pub fn of_block(bytes: &[u8], chain_id: &Hash32, header: &[u8], decoded: &Header, path: &[Hash32])
-    -> Result<Self, CheckpointError> {
+    pub fn of_block(
+        bytes: &[u8], chain_id: &Hash32, header: &[u8], decoded: &Header, path: &[Hash32],
+    ) -> Result<Self, CheckpointError> {
         let found = Self::parse(bytes)?;
         found.tree.check(chain_id, header, decoded.height, &decoded.history_root, path)?;
         Ok(found)

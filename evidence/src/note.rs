@@ -253,8 +253,7 @@ impl fmt::Display for SignedNote {
 }
 
 fn is_key_name(name: &str) -> bool {
-    (1..=MAX_KEY_NAME).contains(&name.len())
-        && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')
+    (1..=MAX_KEY_NAME).contains(&name.len()) && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')
 }
 
 fn first_four(hash: &[u8; 32]) -> KeyId {
@@ -339,7 +338,9 @@ mod tests {
         assert!(matches!(SignedNote::parse(&[b'a'; MAX_NOTE_BYTES + 1]), Err(NoteError::TooLarge(_))));
         let (_, log, _) = keys();
         let key = log.to_string();
-        for bad in ["", "a+b", &key.replace("+AW", "+AV"), &key.replacen("example", "exampl3", 1), &key.replacen('+', "+0", 1)] {
+        for bad in
+            ["", "a+b", &key.replace("+AW", "+AV"), &key.replacen("example", "exampl3", 1), &key.replacen('+', "+0", 1)]
+        {
             assert!(VerifierKey::parse(bad).is_err(), "{bad}");
         }
     }

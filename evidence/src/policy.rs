@@ -179,21 +179,28 @@ mod tests {
 
     fn key(n: u8) -> String {
         let secret = ed25519_dalek::SigningKey::from_bytes(&[n; 32]);
-        VerifierKey::new(&format!("w{n}.example"), KeyType::Cosigner, secret.verifying_key().to_bytes()).unwrap().to_string()
+        VerifierKey::new(&format!("w{n}.example"), KeyType::Cosigner, secret.verifying_key().to_bytes())
+            .unwrap()
+            .to_string()
     }
 
     #[test]
     fn quorums_are_counted() {
         let text = format!(
             "# ours\n\n witness\ta {} https://a.example\nwitness b {}\nwitness c {}\ngroup two 2 a b\ngroup all all two c\nquorum all\n",
-            key(1), key(2), key(3)
+            key(1),
+            key(2),
+            key(3)
         );
         let policy = WitnessPolicy::parse(text.as_bytes()).unwrap();
         assert_eq!(policy.witnesses()[0].url.as_deref(), Some("https://a.example"));
-        for (cosigned, met) in [(&["a", "b", "c"][..], true), (&["a", "c"], false), (&["a", "b"], false), (&[], false)] {
+        for (cosigned, met) in [(&["a", "b", "c"][..], true), (&["a", "c"], false), (&["a", "b"], false), (&[], false)]
+        {
             assert_eq!(policy.is_met(&cosigned.iter().copied().collect()), met, "{cosigned:?}");
         }
-        let any = WitnessPolicy::parse(format!("witness a {}\nwitness b {}\ngroup g any a b\nquorum g", key(1), key(2)).as_bytes());
+        let any = WitnessPolicy::parse(
+            format!("witness a {}\nwitness b {}\ngroup g any a b\nquorum g", key(1), key(2)).as_bytes(),
+        );
         assert!(any.unwrap().is_met(&["b"].into()));
     }
 

@@ -48,7 +48,9 @@ async fn signed_completed_amended_fulfilled_certified() {
 
     let (proof, _) = api.bytes(&format!("/v1/contracts/{subject}/proof")).await;
     let genesis = world.genesis();
-    let verify = |file: &[u8], proof| verify_any(&Input { file, genesis: &genesis, proof, now_ms: now_ms(), witness_policy: None, tsa_roots: &[] });
+    let verify = |file: &[u8], proof| {
+        verify_any(&Input { file, genesis: &genesis, proof, now_ms: now_ms(), witness_policy: None, tsa_roots: &[] })
+    };
     let report = verify(&pdf, Some(&proof));
     assert_eq!(report.verdict, Verdict::ValidUnanchored, "{:?}", report.failed_step());
 

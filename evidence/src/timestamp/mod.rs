@@ -7,7 +7,9 @@
 mod protocol;
 mod x509;
 
-pub use protocol::{Accuracy, MessageImprint, NewToken, PkiStatusInfo, TimeStampReq, TimeStampResp, TstInfo, gen_time_ms};
+pub use protocol::{
+    Accuracy, MessageImprint, NewToken, PkiStatusInfo, TimeStampReq, TimeStampResp, TstInfo, gen_time_ms,
+};
 
 use crate::checkpoint::{Anchor, MAX_KEPT};
 use crate::hash::Hash32;
@@ -142,9 +144,7 @@ pub fn verify(anchor: &Anchor, imprint: &Hash32, roots: &Roots) -> Result<Timest
     })
 }
 
-fn check_path(
-    path: &x509::Path<'_>, lists: &[CertificateList], at_ms: u64,
-) -> Result<Trusted, TimestampError> {
+fn check_path(path: &x509::Path<'_>, lists: &[CertificateList], at_ms: u64) -> Result<Trusted, TimestampError> {
     if let Some(certificate) = x509::not_in_force(path, at_ms) {
         return Err(TimestampError::NotInForce(subject(certificate)));
     }

@@ -198,7 +198,12 @@ fn gen_time(ms: u64) -> der::Result<Any> {
     let time = DateTime::from_unix_duration(Duration::from_secs(ms / 1000))?;
     let mut text = format!(
         "{:04}{:02}{:02}{:02}{:02}{:02}",
-        time.year(), time.month(), time.day(), time.hour(), time.minutes(), time.seconds()
+        time.year(),
+        time.month(),
+        time.day(),
+        time.hour(),
+        time.minutes(),
+        time.seconds()
     );
     if ms % 1000 != 0 {
         text.push_str(format!(".{:03}", ms % 1000).trim_end_matches('0'));
@@ -328,7 +333,15 @@ mod tests {
         }
         let read = |text: &str| gen_time_ms(&Any::new(Tag::GeneralizedTime, text.as_bytes()).unwrap());
         assert_eq!(read("20260921141320.123456Z"), Some(1_790_000_000_123));
-        for bad in ["20260921141320", "202609211413Z", "20260921141320.Z", "20260921141320.10Z", "20261321141320Z", "20260921141320+0800", "2026092114132 Z"] {
+        for bad in [
+            "20260921141320",
+            "202609211413Z",
+            "20260921141320.Z",
+            "20260921141320.10Z",
+            "20261321141320Z",
+            "20260921141320+0800",
+            "2026092114132 Z",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

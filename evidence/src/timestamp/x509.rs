@@ -102,8 +102,8 @@ struct RsaKey<'a> {
 
 /// Does `signature` by this key cover `message`?
 pub(super) fn check_signature(
-    key: &SubjectPublicKeyInfoOwned, algorithm: &AlgorithmIdentifierOwned, digest: Option<HashFunction>, message: &[u8],
-    signature: &[u8],
+    key: &SubjectPublicKeyInfoOwned, algorithm: &AlgorithmIdentifierOwned, digest: Option<HashFunction>,
+    message: &[u8], signature: &[u8],
 ) -> Result<(), SignatureFailure> {
     let (scheme, hash) = scheme(&algorithm.oid, digest)?;
     let unsupported = |what: &str| SignatureFailure::Unsupported(what.to_owned());
@@ -224,7 +224,8 @@ pub(super) fn paths<'a>(leaf: &'a Certificate, pool: &'a [Certificate], roots: &
         }
         let below = path.len() - 1;
         for root in roots {
-            if is_issuer(root, below) && issued(root, last) && !has_other_critical(root.tbs_certificate().extensions()) {
+            if is_issuer(root, below) && issued(root, last) && !has_other_critical(root.tbs_certificate().extensions())
+            {
                 found.push([&path[..], &[root]].concat());
             }
         }
@@ -306,7 +307,8 @@ pub(super) fn read_roots(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
         return Certificate::from_der(bytes).map(|one| vec![one]).map_err(|error| error.to_string());
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "neither DER nor PEM".to_owned())?;
-    let (begin, end) = (format!("-----BEGIN {}-----", Certificate::PEM_LABEL), format!("-----END {}-----", Certificate::PEM_LABEL));
+    let (begin, end) =
+        (format!("-----BEGIN {}-----", Certificate::PEM_LABEL), format!("-----END {}-----", Certificate::PEM_LABEL));
     let mut rest = text;
     let mut found = vec![];
     while let Some(start) = rest.find(&begin) {

@@ -44,7 +44,10 @@ pub(super) fn checkpoint(
     decoded: &Decoded, genesis: &Genesis, members: &Members, trust: &TrustInputs<'_>,
 ) -> Outcome<Option<CheckpointReport>> {
     let policy = trust.witness_policy.map(WitnessPolicy::parse).transpose().map_err(|error| {
-        fail(format!("您提供的见证策略无效（{error}）"), format!("the witness policy that you gave is unusable: {error}"))
+        fail(
+            format!("您提供的见证策略无效（{error}）"),
+            format!("the witness policy that you gave is unusable: {error}"),
+        )
     })?;
     if decoded.checkpoint.is_none() {
         let note = Note::new("证明中没有检查点。", "the proof has no checkpoint");
@@ -82,7 +85,11 @@ pub(super) fn checkpoint(
         Some(_) => (
             true,
             format!("检查点（{} 个区块）由外部见证人联署：{}", report.size, outside.join("、")),
-            format!("the checkpoint over {} blocks is cosigned by outside witnesses: {}", report.size, outside.join(", ")),
+            format!(
+                "the checkpoint over {} blocks is cosigned by outside witnesses: {}",
+                report.size,
+                outside.join(", ")
+            ),
         ),
     };
     Ok((Some(report), passes, Note::new(zh, en)))
@@ -99,7 +106,8 @@ fn evidence<'a>(decoded: &'a Decoded, genesis: &Genesis) -> Result<Vec<Notarised
     let mut before = None;
     for (i, former) in decoded.former.iter().enumerate() {
         let what = format!("former evidence {i}");
-        let FormerEvidence { bytes: Former { header: encoded, history_path, note, path, .. }, header, anchors } = former;
+        let FormerEvidence { bytes: Former { header: encoded, history_path, note, path, .. }, header, anchors } =
+            former;
         let head = &decoded.head;
         if header.chain_id != chain_id || header.height >= head.height || before.is_some_and(|b| header.height <= b) {
             return Err(bad(&what, &"its block is out of order"));
@@ -212,7 +220,10 @@ pub(super) fn timestamps(decoded: &Decoded, genesis: &Genesis, trust: &TrustInpu
         for (n, (_, anchor)) in notarised.anchors.iter().enumerate() {
             let found = timestamp::verify(anchor, &imprint, &roots).map_err(|error| {
                 let height = notarised.header.height;
-                fail(format!("区块 {height} 的第 {n} 个时间戳：{error}"), format!("timestamp {n} over block {height}: {error}"))
+                fail(
+                    format!("区块 {height} 的第 {n} 个时间戳：{error}"),
+                    format!("timestamp {n} over block {height}: {error}"),
+                )
             })?;
             check_time(found.time_ms, notarised.header.time_ms, trust.as_of_ms)?;
             let expired = found.trusted.as_ref().zip(reliance).is_some_and(|(path, at)| path.expires_ms < at);

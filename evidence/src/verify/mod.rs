@@ -277,7 +277,9 @@ impl Run {
             let names = unchecked.join("; ");
             self.report.not_checked.push(Note::new(
                 format!("时间戳机构的数字证书是否曾被吊销（证明中没有相应的吊销列表）：{names}"),
-                format!("Whether a certificate of the timestamp authority was revoked; the proof keeps no list for: {names}"),
+                format!(
+                    "Whether a certificate of the timestamp authority was revoked; the proof keeps no list for: {names}"
+                ),
             ));
         }
         if witnessed {

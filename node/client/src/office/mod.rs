@@ -241,7 +241,7 @@ impl Office {
             return Err(OfficeError::Proof("it does not show the record".into()));
         }
         let bytes = encode(&bundle);
-        let trust = TrustInputs { genesis: self.client.genesis().bytes(), as_of_ms: now_ms()?, max_age_ms: None };
+        let trust = TrustInputs::new(self.client.genesis().bytes(), now_ms()?);
         let report = verify(&bytes, &trust, &[]);
         match report.failed_step() {
             Some(step) => Err(OfficeError::Proof(format!("step {}: {}", step.n, step.detail_en))),
