@@ -308,7 +308,7 @@ mod tests {
             let check = |tree: &TreeHead, path: &[Hash32]| tree.check(&chain, &header, Height(height), &before, path);
             assert_eq!(check(&tree, &path), Ok(()));
             assert_eq!(TreeHead::parse(&tree.to_string()), Ok(tree.clone()));
-            assert_eq!(check(&TreeHead { size: height, ..tree.clone() }, &path).is_err(), true);
+            assert!(check(&TreeHead { size: height, ..tree.clone() }, &path).is_err());
             assert_eq!(check(&TreeHead { root: before, ..tree.clone() }, &path), Err(CheckpointError::Root));
             assert!(check(&TreeHead { origin: "qizheng/".into(), ..tree.clone() }, &path).is_err());
             assert!(check(&tree, &[&path[..], &[leaf]].concat()).is_err());

@@ -50,6 +50,13 @@ impl MessageImprint {
     }
 }
 
+/// An ASN.1 INTEGER in its one form: a leading zero only where it keeps the number positive.
+fn integer(number: u64) -> der::Result<Int> {
+    let bytes = [&[0], &number.to_be_bytes()[..]].concat();
+    let superfluous = bytes.windows(2).take_while(|pair| pair[0] == 0 && pair[1] < 0x80).count();
+    Int::new(&bytes[superfluous..])
+}
+
 /// A request for a token.
 #[derive(Clone, Debug, PartialEq, Eq, Sequence)]
 pub struct TimeStampReq {
@@ -72,14 +79,11 @@ pub struct TimeStampReq {
 impl TimeStampReq {
     /// Asks for a token over a hash, with the certificate in it.
     pub fn new(hash: &Hash32, nonce: u64) -> der::Result<Self> {
-        // A nonce is an ASN.1 INTEGER: a leading zero keeps it positive.
-        let bytes = [&[0], &nonce.to_be_bytes()[..]].concat();
-        let significant = bytes.windows(2).take_while(|pair| pair[0] == 0 && pair[1] < 0x80).count();
         Ok(Self {
             version: 1,
             message_imprint: MessageImprint::sha256(hash)?,
             req_policy: None,
-            nonce: Some(Int::new(&bytes[significant..])?),
+            nonce: Some(integer(nonce)?),
             cert_req: true,
             extensions: None,
         })
@@ -205,7 +209,7 @@ fn gen_time(ms: u64) -> der::Result<Any> {
         time.minutes(),
         time.seconds()
     );
-    if ms % 1000 != 0 {
+    if !ms.is_multiple_of(1000) {
         text.push_str(format!(".{:03}", ms % 1000).trim_end_matches('0'));
     }
     text.push('Z');
@@ -253,7 +257,7 @@ impl NewToken<'_> {
             version: 1,
             policy: self.policy,
             message_imprint: self.imprint.clone(),
-            serial_number: Int::new(&self.serial.to_be_bytes())?,
+            serial_number: integer(self.serial)?,
             gen_time: gen_time(self.time_ms)?,
             accuracy: Some(self.accuracy),
             ordering: false,

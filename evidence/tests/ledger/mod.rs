@@ -2,6 +2,8 @@
 //! vectors. It has no rules and no consensus; the state tree holds one subject.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod anchoring;
+
 use ed25519_dalek::{Signer, SigningKey};
 use qz_evidence::bundle::{Bundle, BundleTag, Entry};
 use qz_evidence::codec::{Bytes, encode};
@@ -249,7 +251,18 @@ impl Ledger {
         StateProof { subject: self.contract, head, other: None, siblings: vec![] }
     }
 
-    fn block(&mut self, records: Vec<Vec<u8>>) {
+    /// Root over all headers.
+    pub fn root(&self) -> Hash32 {
+        self.frontier.root()
+    }
+
+    /// Path of the last header under that root.
+    pub fn last_path(&self) -> Vec<Hash32> {
+        let size = self.headers.len() as u64;
+        inclusion_path(size - 1, size, &mut |level, i| self.nodes.get(&(level, i)).copied().ok_or(())).unwrap()
+    }
+
+    pub fn block(&mut self, records: Vec<Vec<u8>>) {
         let height = self.headers.len() as u64;
         let hashes: Vec<_> = records.iter().map(|r| record_hash(r)).collect();
         let set = self.validators.hash();
