@@ -37,6 +37,36 @@ impl fmt::Display for Height {
     }
 }
 
+/// The place of something that became final, as text `HEIGHT.INDEX` of a record and `HEIGHT` of a block, which
+/// follows its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventId {
+    /// Height of the block.
+    pub height: u64,
+    /// Index of the record in it; nothing for the block itself.
+    pub index: Option<u32>,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "{}.{index}", self.height),
+            None => write!(f, "{}", self.height),
+        }
+    }
+}
+
+impl std::str::FromStr for EventId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('.') {
+            Some((height, index)) => Ok(Self { height: height.parse()?, index: Some(index.parse()?) }),
+            None => Ok(Self { height: text.parse()?, index: None }),
+        }
+    }
+}
+
 /// An organisation of the consortium: 1–32 characters of `a-z`, `0-9`, `-`, given in the genesis.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(transparent)]

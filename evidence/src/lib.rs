@@ -16,6 +16,7 @@ pub mod commit;
 pub mod commitment;
 pub mod genesis;
 pub mod governance;
+pub mod hand_over;
 pub mod hash;
 pub mod header;
 pub mod history;
@@ -35,4 +36,4 @@ pub mod verify;
 
 pub use codec::{CodecError, decode_strict, encode};
 pub use hash::Hash32;
-pub use ids::{Height, OrgId, SubjectId, SubmissionId};
+pub use ids::{EventId, Height, OrgId, SubjectId, SubmissionId};

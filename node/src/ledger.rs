@@ -13,7 +13,7 @@ use std::time::Instant;
 use qz_chain::execute::{BlockError, ExecuteError, Refusal};
 use qz_chain::governance::{UnsupportedProtocol, Upgrade, check_protocol};
 use qz_chain::{Admission, Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
-use qz_evidence::bundle::MAX_ENTRIES;
+use qz_evidence::bundle::{HandOver, MAX_ENTRIES};
 use qz_evidence::codec::{CodecError, decode_strict, encode};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::genesis::Genesis;
@@ -155,6 +155,8 @@ pub(crate) struct Checkpoint {
     pub commit: Option<Vec<u8>>,
     /// Inclusion path of the block's header under `root`.
     pub path: Vec<Hash32>,
+    /// From the validators of the genesis to the block's, within its history.
+    pub hand_overs: Vec<HandOver>,
 }
 
 /// That one history continues another.
@@ -419,7 +421,8 @@ impl Ledger {
         let size = height + 1;
         let root = history::root(size, &mut node)?;
         let path = history::inclusion_path(height, size, &mut node)?;
-        Ok(Some(Checkpoint { root, header, commit, path }))
+        let hand_overs = view.hand_overs(0, Height(height))?;
+        Ok(Some(Checkpoint { root, header, commit, path, hand_overs }))
     }
 
     /// That the history of `to` headers continues that of `from`; both at most the head's height + 1.

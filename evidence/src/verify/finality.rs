@@ -2,6 +2,7 @@
 
 use super::{Decoded, Failure, Member, Note, TrustInputs, members};
 use crate::genesis::Genesis;
+use crate::hand_over::{HandOverError, validators_of};
 use crate::hash::Hash32;
 use crate::history;
 use crate::ids::OrgId;
@@ -40,42 +41,16 @@ pub(super) fn genesis(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Gen
 /// Step 3. Closes: a forged, skipped or replayed validator set. Gives the set of the head's height.
 pub(super) fn hand_overs(decoded: &Decoded, genesis: &Genesis) -> Result<(ValidatorSet, Note), Failure> {
     let chain_id = genesis.chain_id();
-    let mut set = genesis.validators().clone();
-    let mut epoch = 0;
-    let mut last_height = None;
-    for (i, (header, commit, next)) in decoded.hand_overs.iter().enumerate() {
-        let fail = |en: &str| Failure::new(format!("第 {i} 次交接无效（{en}）"), format!("hand-over {i}: {en}"));
-        if header.epoch != epoch || header.validators_hash != set.hash() {
-            return Err(fail("it does not continue the epoch before it"));
+    let proven = validators_of(&chain_id, genesis.validators(), &decoded.bundle.hand_overs, &decoded.head);
+    let set = proven.map_err(|error| match &error {
+        HandOverError::Invalid { number, fault } => {
+            Failure::new(format!("第 {number} 次交接无效（{fault}）"), error.to_string())
         }
-        if last_height.is_some_and(|last| header.height <= last) || header.height >= decoded.head.height {
-            return Err(fail("its height is out of order"));
+        HandOverError::OtherSet => {
+            Failure::new("首块的验证人集合与交接结果不符（有交接被省略或伪造）", error.to_string())
         }
-        let hand_over = &decoded.bundle.hand_overs[i];
-        let id = crate::header::block_id(&hand_over.header);
-        commit.verify(&chain_id, header.height, &id, &set).map_err(|error| fail(&error.to_string()))?;
-        if !next.is_well_formed() || next.hash() != header.next_validators_hash {
-            return Err(fail("the next validator set is not the one that the header names"));
-        }
-        if header.next_validators_hash == header.validators_hash {
-            return Err(fail("its header hands nothing over: the epoch goes on"));
-        }
-        let leaf = history::leaf_hash(&hand_over.header);
-        let root = history::root_from_path(&leaf, header.height.0, decoded.head.history_size, &hand_over.history_path);
-        if root != Some(decoded.head.history_root) {
-            return Err(fail("its header is not in the head block's history"));
-        }
-        set = next.clone();
-        epoch += 1;
-        last_height = Some(header.height);
-    }
-    if decoded.head.epoch != epoch || decoded.head.validators_hash != set.hash() {
-        return Err(Failure::new(
-            "首块的验证人集合与交接结果不符（有交接被省略或伪造）",
-            "the head block's validator set is not the one handed over (a hand-over is missing or forged)",
-        ));
-    }
-    let note = match epoch {
+    })?;
+    let note = match decoded.head.epoch {
         0 => Note::new("自创世起验证人集合未变", "the validator set is the genesis' own"),
         n => Note::new(
             format!("共 {n} 次交接，逐次由当时的三分之二以上多数签名"),

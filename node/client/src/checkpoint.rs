@@ -2,8 +2,10 @@
 //! another. Both are checked here, so that a node cannot show one member another past than the next.
 
 use qz_evidence::codec::decode_strict;
+use qz_evidence::bundle::HandOver;
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::genesis::Genesis;
+use qz_evidence::hand_over::validators_of;
 use qz_evidence::header::Header;
 use qz_evidence::history::{Frontier, is_consistent, leaf_hash};
 use qz_evidence::{Hash32, Height, header};
@@ -31,6 +33,25 @@ pub struct Checkpoint {
     pub commit: Option<Vec<u8>>,
     /// Inclusion path of the header under the root. The header is the last leaf, so these are also the
     /// peaks of the history before it, smallest first.
+    pub path: Vec<Hash32>,
+    /// One for each epoch since the genesis, ascending: who has handed over to the block's validators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hand_overs: Vec<EpochHandOver>,
+}
+
+/// The end of an epoch, which names the validators of the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochHandOver {
+    /// Encoded header of the epoch's last block.
+    #[serde(with = "base64_bytes")]
+    pub header: Vec<u8>,
+    /// Its encoded commit certificate.
+    #[serde(with = "base64_bytes")]
+    pub commit: Vec<u8>,
+    /// Encoded validators of the next epoch.
+    #[serde(with = "base64_bytes")]
+    pub next: Vec<u8>,
+    /// Path of the header in the history that the checkpoint's header carries.
     pub path: Vec<Hash32>,
 }
 
@@ -73,21 +94,38 @@ impl Checkpoint {
         Ok(found)
     }
 
-    /// Whether the validators of the genesis finalised it: for blocks of epoch 0. A later one is proved
-    /// by a bundle, which holds the hand-overs.
-    pub fn is_finalised_by_genesis(&self, genesis: &Genesis) -> bool {
-        let commit = self.commit.as_ref().and_then(|commit| decode_strict::<CommitCertificate>(commit).ok());
+    /// Whether its block is final: signed by the validators that the hand-overs prove from those of the genesis
+    /// on. Height 0 is the genesis' own.
+    pub fn check_finality(&self, genesis: &Genesis, header: &Header) -> Result<(), String> {
+        let chain_id = genesis.chain_id();
+        let hand_overs: Vec<_> = self.hand_overs.iter().map(EpochHandOver::to_evidence).collect();
+        let validators =
+            validators_of(&chain_id, genesis.validators(), &hand_overs, header).map_err(|error| error.to_string())?;
+        if self.height == 0 {
+            return Ok(());
+        }
+        let commit = self.commit.as_ref().ok_or("it has no commit certificate")?;
+        let commit: CommitCertificate = decode_strict(commit).map_err(|error| error.to_string())?;
         let block_id = header::block_id(&self.header);
-        commit.is_some_and(|commit| {
-            commit.verify(&genesis.chain_id(), Height(self.height), &block_id, genesis.validators()).is_ok()
-        })
+        let signed = commit.verify(&chain_id, Height(self.height), &block_id, &validators);
+        signed.map(|_| ()).map_err(|error| format!("its block is not final: {error}"))
+    }
+}
+
+impl EpochHandOver {
+    fn to_evidence(&self) -> HandOver {
+        HandOver {
+            header: self.header.clone().into(),
+            commit: self.commit.clone().into(),
+            next: self.next.clone().into(),
+            history_path: self.path.clone(),
+        }
     }
 }
 
 impl Client {
     /// `GET /v1/checkpoint`: of this height, else of the node's last block; checked with
-    /// [`Checkpoint::check`], and finality with the genesis' validators while their set is in force.
-    /// Nothing if no node that answers has it.
+    /// [`Checkpoint::check`] and [`Checkpoint::check_finality`]. Nothing if no node that answers has it.
     pub async fn checkpoint(&self, height: Option<u64>) -> Result<Option<Checkpoint>, ClientError> {
         let query = height.map_or_else(String::new, |height| format!("?height={height}"));
         let request = Request::get(format!("/v1/checkpoint{query}"), MAX_JSON_BYTES);
@@ -97,10 +135,7 @@ impl Client {
                 return Err(format!("it is the checkpoint of height {}", found.height));
             }
             let header = found.check(self.genesis())?;
-            let is_of_genesis = header.validators_hash == self.genesis().validators().hash();
-            if found.height > 0 && is_of_genesis && !found.is_finalised_by_genesis(self.genesis()) {
-                return Err("its block is not final".to_owned());
-            }
+            found.check_finality(self.genesis(), &header)?;
             Ok(found)
         })
         .await

@@ -6,10 +6,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use qz_evidence::{Hash32, OrgId, SubjectId};
+use qz_evidence::{EventId, Hash32, OrgId, SubjectId};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
@@ -36,35 +35,6 @@ pub enum EventsFrom {
     Height(u64),
     /// With what follows this event.
     After(EventId),
-}
-
-/// The place of an event: `HEIGHT.INDEX` of a record, `HEIGHT` of a block, which follows its records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventId {
-    /// Height of the block.
-    pub height: u64,
-    /// Index of the record in it; nothing for the block itself.
-    pub index: Option<u32>,
-}
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.index {
-            Some(index) => write!(f, "{}.{index}", self.height),
-            None => write!(f, "{}", self.height),
-        }
-    }
-}
-
-impl FromStr for EventId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('.') {
-            Some((height, index)) => Ok(Self { height: height.parse()?, index: Some(index.parse()?) }),
-            None => Ok(Self { height: text.parse()?, index: None }),
-        }
-    }
 }
 
 /// Something that became final, or an own submission that never will.

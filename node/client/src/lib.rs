@@ -21,11 +21,11 @@ mod tls;
 mod transport;
 pub mod wire;
 
-pub use checkpoint::{Checkpoint, Consistency};
+pub use checkpoint::{Checkpoint, Consistency, EpochHandOver};
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError, NodeEndpoint};
 pub use error::{Attempt, ClientError, Failure};
-pub use events::{Event, EventId, Events, EventsFrom};
+pub use events::{Event, Events, EventsFrom};
 // What a caller that may import only this crate needs to open its organisation's folder.
 pub use history::{HistoryFailure, SubjectHistory};
 pub use qz_genesis::{Home, HomeError, KeyError};

@@ -15,6 +15,18 @@ pub(super) fn checkpoint(api: &Api, height: Option<u64>) -> Response {
         api.ledger.whole()?;
         let height = height.unwrap_or_else(|| api.ledger.head().height);
         let checkpoint = api.ledger.checkpoint(height)?.ok_or_else(|| Problem::not_found("区块", "block"))?;
+        let hand_overs: Vec<_> = checkpoint
+            .hand_overs
+            .iter()
+            .map(|hand_over| {
+                json!({
+                    "header": BASE64.encode(&*hand_over.header),
+                    "commit": BASE64.encode(&*hand_over.commit),
+                    "next": BASE64.encode(&*hand_over.next),
+                    "path": hand_over.history_path,
+                })
+            })
+            .collect();
         let body = json!({
             "height": height,
             "size": height.saturating_add(1),
@@ -22,6 +34,7 @@ pub(super) fn checkpoint(api: &Api, height: Option<u64>) -> Response {
             "header": BASE64.encode(&checkpoint.header),
             "commit": checkpoint.commit.map(|commit| BASE64.encode(commit)),
             "path": checkpoint.path,
+            "hand_overs": hand_overs,
         });
         Ok(json_answer(200, &body))
     }))

@@ -17,13 +17,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use qz_evidence::submission::Parsed;
-use qz_evidence::{OrgId, header};
+use qz_evidence::{EventId, OrgId, header};
 use qz_store::StoredRecord;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
@@ -46,40 +44,12 @@ pub(super) struct Position {
     index: u32,
 }
 
-/// The id of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EventId {
-    height: u64,
-    /// Nothing for the block itself.
-    index: Option<u32>,
-}
-
-impl EventId {
+impl Position {
     /// What follows the event of this id.
-    fn next(self) -> Position {
-        match self.index {
-            Some(index) => Position { height: self.height, index: index.saturating_add(1) },
-            None => Position { height: self.height.saturating_add(1), index: 0 },
-        }
-    }
-}
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.index {
-            Some(index) => write!(f, "{}.{index}", self.height),
-            None => write!(f, "{}", self.height),
-        }
-    }
-}
-
-impl FromStr for EventId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('.') {
-            Some((height, index)) => Ok(Self { height: height.parse()?, index: Some(index.parse()?) }),
-            None => Ok(Self { height: text.parse()?, index: None }),
+    fn after(id: EventId) -> Self {
+        match id.index {
+            Some(index) => Self { height: id.height, index: index.saturating_add(1) },
+            None => Self { height: id.height.saturating_add(1), index: 0 },
         }
     }
 }
@@ -167,8 +137,8 @@ fn try_stream(api: Api, caller: OrgId, from_height: Option<u64>, last: Option<St
         (None, Some(from)) => from.checked_sub(1).map(|height| EventId { height, index: None }),
         (None, None) => Some(head),
     };
-    let position = before.map_or(Position { height: 0, index: 0 }, EventId::next);
-    if position.height > head.next().height || standing.is_syncing {
+    let position = before.map_or(Position { height: 0, index: 0 }, Position::after);
+    if position.height > Position::after(head).height || standing.is_syncing {
         return Err(Problem::new(
             503,
             "node.behind",
@@ -302,7 +272,7 @@ impl Feeder {
     async fn final_event(&mut self, name: &str, id: EventId, data: &Value) -> Result<(), Over> {
         self.send(Event::default().event(name).id(id.to_string()).data(data.to_string())).await?;
         self.sent = Some(id);
-        self.position = id.next();
+        self.position = Position::after(id);
         Ok(())
     }
 
@@ -377,7 +347,8 @@ mod tests {
         for (text, next) in [("7", (8, 0)), ("7.0", (7, 1)), ("0", (1, 0)), ("12.41", (12, 42))] {
             let id: EventId = text.parse().unwrap();
             assert_eq!(id.to_string(), text);
-            assert_eq!((id.next().height, id.next().index), next);
+            let position = Position::after(id);
+            assert_eq!((position.height, position.index), next);
         }
         for text in ["", "x", "1.", ".1", "1.2.3", "-1", "99999999999999999999"] {
             assert!(text.parse::<EventId>().is_err(), "{text}");

@@ -16,7 +16,7 @@
 //! | `POST /v1/proof` | body `{"records":[…],"subjects":[…],"head":HEIGHT?}`; a proof bundle (`application/cbor`) |
 //! | `GET /v1/blocks/{height}` | `{"height","header_hash","header","commit","records":[…]}` |
 //! | `GET /v1/genesis` | the genesis document's bytes |
-//! | `GET /v1/checkpoint?height=M` | `{"height","size","root","header","commit","path":[…]}`; `path` proves header M in the history of M+1 headers and is what remains of the history before it |
+//! | `GET /v1/checkpoint?height=M` | `{"height","size","root","header","commit","path":[…],"hand_overs":[{"header","commit","next","path":[…]}]}`; `path` proves header M in the history of M+1 headers and is what remains of the history before it; the hand-overs lead from the genesis' validators to those that signed the commit |
 //! | `GET /v1/consistency?from=SIZE&to=SIZE` | `{"from","from_root","to","to_root","path":[…]}` (RFC 9162 §2.1.4) |
 //! | `GET /v1/events?from_height=H` | server-sent events, see [`events`]; `Last-Event-ID` resumes |
 //!

@@ -43,6 +43,14 @@ pub enum StoreError {
         /// The database's folder.
         path: PathBuf,
     },
+    /// The file that says which tables count has lost its end: opening the database would delete tables.
+    #[error("the manifest of the database in {path} has lost its end: {reason}")]
+    Manifest {
+        /// The database's folder.
+        path: PathBuf,
+        /// How that shows.
+        reason: &'static str,
+    },
     /// RocksDB failed.
     #[error("the database failed to {action}")]
     Database {
@@ -175,7 +183,7 @@ impl StoreError {
     /// a database in use is damage.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::WriteAheadLog { .. } | Self::Headless { .. } | Self::Corrupt { .. } => true,
+            Self::WriteAheadLog { .. } | Self::Headless { .. } | Self::Manifest { .. } | Self::Corrupt { .. } => true,
             Self::Open { source, .. } | Self::Database { source, .. } => {
                 let words = source.to_string();
                 !words.contains(NO_SPACE) && !words.contains("lock file") && !words.contains("lock hold")

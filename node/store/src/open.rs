@@ -55,6 +55,7 @@ impl Store {
     /// Opens with a choice about damaged logs.
     pub fn open_with(path: &Path, genesis: &Genesis, recovery: Recovery) -> Result<Self, StoreError> {
         refuse_headless(path)?;
+        refuse_beheaded(path)?;
         let (db, log_was_torn) = match recovery {
             Recovery::AcceptLoss => (open_database(path, DBRecoveryMode::PointInTime)?, false),
             Recovery::Strict => match open_database(path, DBRecoveryMode::AbsoluteConsistency) {
@@ -80,6 +81,7 @@ impl Store {
         if !path.join("CURRENT").exists() {
             return Err(StoreError::NoLedger { path: path.to_owned() });
         }
+        refuse_beheaded(path)?;
         let (db, log_was_torn) = match open_read_only(path, DBRecoveryMode::AbsoluteConsistency) {
             Err(StoreError::WriteAheadLog { .. }) => {
                 match open_read_only(path, DBRecoveryMode::TolerateCorruptedTailRecords) {
@@ -157,13 +159,20 @@ impl Store {
             crate::keys::hash_from(found).ok_or_else(|| StoreError::corrupt(META, meta::CHAIN_ID, "not 32 bytes"))?;
         Err(StoreError::OtherLedger { path: path.to_owned(), found, expected: self.chain_id })
     }
+
+    /// Writes everything that is only in the log into tables. Never needed for operation.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        FAMILIES.into_iter().try_for_each(|name| {
+            self.db.flush_cf(self.family(name)).map_err(StoreError::database("flush"))
+        })
+    }
+
     /// Rewrites all files so that nothing deleted takes room any more. Takes as long as reading and writing
     /// the whole store; for measurements and before a back-up, never needed for operation.
     pub fn compact(&self) -> Result<(), StoreError> {
+        self.flush()?;
         for name in FAMILIES {
-            let family = self.family(name);
-            self.db.flush_cf(family).map_err(StoreError::database("flush"))?;
-            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+            self.db.compact_range_cf(self.family(name), None::<&[u8]>, None::<&[u8]>);
         }
         Ok(())
     }
@@ -213,6 +222,45 @@ fn refuse_headless(path: &Path) -> Result<(), StoreError> {
         name.starts_with("MANIFEST-") || name.ends_with(".sst") || name.ends_with(".log")
     });
     if leftover { Err(StoreError::Headless { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// A manifest that has lost its end may still open: as an older database, or as one with fewer columns. RocksDB
+/// would add the columns, empty, and delete every table that the manifest does not name. So the columns and the
+/// ledger's id are looked for first, without changing anything. A process that was killed while it made a new
+/// database is told from that by what it leaves: no data while columns are missing, no table before the id.
+fn refuse_beheaded(path: &Path) -> Result<(), StoreError> {
+    if !path.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let (logs, tables) = data_files(path);
+    let beheaded = |reason| StoreError::Manifest { path: path.to_owned(), reason };
+    if logs || tables {
+        let found = DB::list_cf(&Options::default(), path).map_err(failed_to_open(path, DBRecoveryMode::PointInTime))?;
+        if FAMILIES.iter().any(|name| !found.iter().any(|found| found == name)) {
+            return Err(beheaded("columns are missing"));
+        }
+    }
+    if tables {
+        // What else is wrong is for the opening itself to say.
+        let Ok(db) = open_read_only(path, DBRecoveryMode::PointInTime) else { return Ok(()) };
+        let family = db.cf_handle(META).expect("every family of FAMILIES was opened");
+        if db.get_cf(family, meta::CHAIN_ID).map_err(StoreError::database("read"))?.is_none() {
+            return Err(beheaded("no ledger is in the tables that it names"));
+        }
+    }
+    Ok(())
+}
+
+/// Are there logs that anything was written to, and are there tables?
+fn data_files(path: &Path) -> (bool, bool) {
+    let (mut logs, mut tables) = (false, false);
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        tables |= name.ends_with(".sst");
+        logs |= name.ends_with(".log") && entry.metadata().is_ok_and(|file| file.len() > 0);
+    }
+    (logs, tables)
 }
 
 /// RocksDB's own default, point-in-time recovery, silently drops whatever follows damage in the middle of

@@ -257,10 +257,7 @@ impl Store {
 
     /// Makes an imported ledger durable and closes it; its folder can be put in place then.
     pub fn finish_import(self) -> Result<(), StoreError> {
-        for family in FAMILIES {
-            self.db.flush_cf(self.family(family)).map_err(StoreError::database("flush"))?;
-        }
-        Ok(())
+        self.flush()
     }
 }
 
