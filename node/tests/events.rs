@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use network::Network;
 use qz_client::{Client, ClientConfig, ClientError, Event, Events, EventsFrom, Home, ProofRequest};
-use qz_evidence::{Hash32, OrgId};
+use qz_evidence::{EventId, Hash32, OrgId};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -1,8 +1,8 @@
 //! Checkpoints: the whole history up to a block in one hash, and the proof that one history continues
 //! another. Both are checked here, so that a node cannot show one member another past than the next.
 
-use qz_evidence::codec::decode_strict;
 use qz_evidence::bundle::HandOver;
+use qz_evidence::codec::decode_strict;
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::genesis::Genesis;
 use qz_evidence::hand_over::validators_of;

@@ -162,9 +162,9 @@ impl Store {
 
     /// Writes everything that is only in the log into tables. Never needed for operation.
     pub fn flush(&self) -> Result<(), StoreError> {
-        FAMILIES.into_iter().try_for_each(|name| {
-            self.db.flush_cf(self.family(name)).map_err(StoreError::database("flush"))
-        })
+        FAMILIES
+            .into_iter()
+            .try_for_each(|name| self.db.flush_cf(self.family(name)).map_err(StoreError::database("flush")))
     }
 
     /// Rewrites all files so that nothing deleted takes room any more. Takes as long as reading and writing
@@ -235,7 +235,8 @@ fn refuse_beheaded(path: &Path) -> Result<(), StoreError> {
     let (logs, tables) = data_files(path);
     let beheaded = |reason| StoreError::Manifest { path: path.to_owned(), reason };
     if logs || tables {
-        let found = DB::list_cf(&Options::default(), path).map_err(failed_to_open(path, DBRecoveryMode::PointInTime))?;
+        let found =
+            DB::list_cf(&Options::default(), path).map_err(failed_to_open(path, DBRecoveryMode::PointInTime))?;
         if FAMILIES.iter().any(|name| !found.iter().any(|found| found == name)) {
             return Err(beheaded("columns are missing"));
         }

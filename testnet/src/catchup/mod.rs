@@ -12,7 +12,7 @@ use crate::doctor;
 use crate::folder::Folder;
 use crate::load::measure;
 use crate::network::Network;
-use crate::ports::{DEFAULT_START, Ports};
+use crate::ports::Ports;
 use anyhow::{Context, Result, bail, ensure};
 use qz_evidence::Hash32;
 use qz_store::Store;
@@ -101,7 +101,7 @@ pub async fn run(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<Re
     let root = options.data.as_deref().unwrap_or(temporary.path());
     let ports = match options.base_port {
         Some(base) => Ports::at(base)?,
-        None => Ports::find(DEFAULT_START)?,
+        None => Ports::find_apart()?,
     };
     let binaries = Binaries::locate_for_nodes()?;
     let mut network = Network::found(binaries, Folder::create(root)?, ports, progress)?;
