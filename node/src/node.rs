@@ -69,6 +69,15 @@ pub(crate) struct PortBusy {
     purpose: &'static str,
 }
 
+/// The key that signs checkpoints. A node whose key cannot be used goes on without: outside witnesses do
+/// not depend on it.
+fn witness_key(home: &Home) -> Option<Arc<SecretKey>> {
+    let key = home.key(Purpose::Witness);
+    key.map(Arc::new)
+        .inspect_err(|error| tracing::warn!(%error, "the witness key cannot be used: checkpoints go unsigned"))
+        .ok()
+}
+
 /// Runs a node until a signal or a failure.
 pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn Conduct>) -> anyhow::Result<Ending> {
     // First, so that no command works on the folder meanwhile; held until this returns.
@@ -148,6 +157,7 @@ pub(crate) async fn run(home_path: &Path, config: &NodeConfig, conduct: Arc<dyn 
         stats: stats.clone(),
         health: health.clone(),
         data: paths::data(home_path),
+        witness: witness_key(&home),
         limits: config.rpc(),
         closing: stopped.clone(),
     });

@@ -122,7 +122,12 @@ async fn a_stream_outlives_its_node_without_gap_or_duplicate() {
     assert!(now.size > beginning.size && now.hand_overs.is_empty());
     let consistency = platform.consistency(beginning.size, now.size).await.unwrap().unwrap();
     assert_eq!((consistency.from_root, consistency.to_root), (beginning.root, now.root));
-    assert_eq!(platform.checkpoint(Some(beginning.height)).await.unwrap().unwrap(), beginning);
+    let again = platform.checkpoint(Some(beginning.height)).await.unwrap().unwrap();
+    assert_eq!((&again.header, again.root, &again.path), (&beginning.header, beginning.root, &beginning.path));
+    // Every member that runs signs for the log and as a witness.
+    let (signed, note) = platform.signed_checkpoint(Some(beginning.height)).await.unwrap().unwrap();
+    assert_eq!(signed.root, beginning.root);
+    assert!(note.signatures.len() >= 6 && note.signatures.len().is_multiple_of(2), "{note}");
     assert!(platform.checkpoint(Some(now.height + 1_000)).await.unwrap().is_none());
     let backwards = platform.consistency(now.size, 1).await.unwrap_err();
     assert!(matches!(backwards, ClientError::Rejected { status: 400, .. }), "{backwards}");

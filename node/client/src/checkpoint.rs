@@ -2,18 +2,20 @@
 //! another. Both are checked here, so that a node cannot show one member another past than the next.
 
 use qz_evidence::bundle::HandOver;
+use qz_evidence::checkpoint::{TreeHead, keys_of};
 use qz_evidence::codec::decode_strict;
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::genesis::Genesis;
 use qz_evidence::hand_over::validators_of;
 use qz_evidence::header::Header;
 use qz_evidence::history::{Frontier, is_consistent, leaf_hash};
+use qz_evidence::note::{NoteSignature, SignedNote};
 use qz_evidence::{Hash32, Height, header};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, MAX_JSON_BYTES};
 use crate::error::ClientError;
-use crate::transport::Request;
+use crate::transport::{Answer, Request};
 use crate::wire::{base64_bytes, optional_base64_bytes};
 
 /// `GET /v1/checkpoint?height=M`
@@ -37,6 +39,9 @@ pub struct Checkpoint {
     /// One for each epoch since the genesis, ascending: who has handed over to the block's validators.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hand_overs: Vec<EpochHandOver>,
+    /// Lines of the signed note by the node's organisation; see [`Client::signed_checkpoint`].
+    #[serde(default)]
+    pub signatures: Vec<String>,
 }
 
 /// The end of an epoch, which names the validators of the next one.
@@ -123,7 +128,41 @@ impl EpochHandOver {
     }
 }
 
+impl Checkpoint {
+    /// What the note says.
+    pub fn tree(&self, genesis: &Genesis) -> TreeHead {
+        TreeHead::new(&genesis.chain_id(), self.size, self.root)
+    }
+}
+
 impl Client {
+    /// The checkpoint of a block, or of the last one, as a note with the lines of every member whose node
+    /// answers and has the block; lines that do not hold are left out. Nothing if no node has the block.
+    pub async fn signed_checkpoint(
+        &self, height: Option<u64>,
+    ) -> Result<Option<(Checkpoint, SignedNote)>, ClientError> {
+        let Some(checkpoint) = self.checkpoint(height).await? else { return Ok(None) };
+        let genesis = self.genesis();
+        let mut note = SignedNote { text: checkpoint.tree(genesis).to_string(), signatures: vec![] };
+        let request = Request::get(format!("/v1/checkpoint?height={}", checkpoint.height), MAX_JSON_BYTES);
+        for node in self.inner.nodes.in_order() {
+            let Ok(Answer::Success(bytes)) = node.ask(&request).await else { continue };
+            let Ok(theirs) = serde_json::from_slice::<Checkpoint>(&bytes) else { continue };
+            if theirs.root != checkpoint.root {
+                tracing::warn!(node = %node.org, height = checkpoint.height, "this node shows another history");
+                continue;
+            }
+            let keys = genesis.organisation(&node.org).and_then(|own| keys_of(&genesis.chain_id(), own).ok());
+            for line in theirs.signatures.iter().filter_map(|line| NoteSignature::parse(line).ok()) {
+                let holds = keys.iter().flatten().any(|key| key.verify(&note.text, &line).is_some());
+                if holds && let Err(error) = note.add(line) {
+                    tracing::debug!(node = %node.org, %error, "a line of a checkpoint is left out");
+                }
+            }
+        }
+        Ok(Some((checkpoint, note)))
+    }
+
     /// `GET /v1/checkpoint`: of this height, else of the node's last block; checked with
     /// [`Checkpoint::check`] and [`Checkpoint::check_finality`]. Nothing if no node that answers has it.
     pub async fn checkpoint(&self, height: Option<u64>) -> Result<Option<Checkpoint>, ClientError> {

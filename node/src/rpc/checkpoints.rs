@@ -3,6 +3,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use qz_evidence::Hash32;
+use qz_evidence::checkpoint::{TreeHead, member_keys};
+use qz_evidence::note::{NoteSignature, cosigned_message};
 use serde_json::json;
 use warp::reply::Response;
 
@@ -35,9 +38,32 @@ pub(super) fn checkpoint(api: &Api, height: Option<u64>) -> Response {
             "commit": checkpoint.commit.map(|commit| BASE64.encode(commit)),
             "path": checkpoint.path,
             "hand_overs": hand_overs,
+            "signatures": signatures(api, height, checkpoint.root)?,
         });
         Ok(json_answer(200, &body))
     }))
+}
+
+/// This member's lines of the note (C2SP tlog-checkpoint, tlog-cosignature): it speaks for the log, and as
+/// a witness of it. The time is the block's, so that the same question has the same answer: as of that
+/// time there was no later block.
+fn signatures(api: &Api, height: u64, root: Hash32) -> Result<Vec<String>, Problem> {
+    let Some(witness) = &api.witness else { return Ok(vec![]) };
+    let chain_id = api.genesis.chain_id();
+    let text = TreeHead::new(&chain_id, height.saturating_add(1), root).to_string();
+    let keys = member_keys(&chain_id, &api.organisation, &witness.public());
+    let [log, cosigner] = keys.expect("organisation ids and chain ids make key names");
+    let seconds = api.ledger.time_of(height)? / 1000;
+    let sign = |message: &[u8]| {
+        witness.sign(message).map_err(|error| {
+            Problem::new(500, "internal", format!("见证密钥无法签名：{error}"), format!("the witness key: {error}"))
+        })
+    };
+    let lines = [
+        NoteSignature::new(&log, None, &sign(text.as_bytes())?),
+        NoteSignature::new(&cosigner, Some(seconds), &sign(&cosigned_message(seconds, &text))?),
+    ];
+    Ok(lines.iter().map(ToString::to_string).collect())
 }
 
 /// `GET /v1/consistency?from=SIZE&to=SIZE`.

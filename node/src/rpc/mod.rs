@@ -16,7 +16,7 @@
 //! | `POST /v1/proof` | body `{"records":[…],"subjects":[…],"head":HEIGHT?}`; a proof bundle (`application/cbor`) |
 //! | `GET /v1/blocks/{height}` | `{"height","header_hash","header","commit","records":[…]}` |
 //! | `GET /v1/genesis` | the genesis document's bytes |
-//! | `GET /v1/checkpoint?height=M` | `{"height","size","root","header","commit","path":[…],"hand_overs":[{"header","commit","next","path":[…]}]}`; `path` proves header M in the history of M+1 headers and is what remains of the history before it; the hand-overs lead from the genesis' validators to those that signed the commit |
+//! | `GET /v1/checkpoint?height=M` | `{"height","size","root","header","commit","path":[…],"hand_overs":[{"header","commit","next","path":[…]}],"signatures":[…]}`; `path` proves header M in the history of M+1 headers and is what remains of the history before it; the hand-overs lead from the genesis' validators to those that signed the commit; `signatures` are this member's lines of the signed note |
 //! | `GET /v1/consistency?from=SIZE&to=SIZE` | `{"from","from_root","to","to_root","path":[…]}` (RFC 9162 §2.1.4) |
 //! | `GET /v1/events?from_height=H` | server-sent events, see [`events`]; `Last-Event-ID` resumes |
 //!
@@ -51,6 +51,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use qz_evidence::OrgId;
 use qz_evidence::genesis::Genesis;
+use qz_genesis::SecretKey;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -82,6 +83,8 @@ pub(crate) struct Api {
     pub health: Health,
     /// The database's folder.
     pub data: Arc<Path>,
+    /// Signs the checkpoints that are asked for.
+    pub witness: Option<Arc<SecretKey>>,
     pub limits: RpcLimits,
     /// True when the node stops.
     pub closing: watch::Receiver<bool>,
@@ -101,6 +104,7 @@ pub(crate) struct Parts {
     pub stats: Arc<PeerStats>,
     pub health: Health,
     pub data: PathBuf,
+    pub witness: Option<Arc<SecretKey>>,
     pub limits: RpcLimits,
     pub closing: watch::Receiver<bool>,
 }
@@ -108,8 +112,21 @@ pub(crate) struct Parts {
 impl Api {
     /// An API that serves nobody yet.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { organisation, genesis, ledger, mempool, tips, members, own, stats, health, data, limits, closing } =
-            parts;
+        let Parts {
+            organisation,
+            genesis,
+            ledger,
+            mempool,
+            tips,
+            members,
+            own,
+            stats,
+            health,
+            data,
+            witness,
+            limits,
+            closing,
+        } = parts;
         let connections = Connections::new(limits);
         let (genesis, data) = (Arc::new(genesis), data.into());
         Self {
@@ -123,6 +140,7 @@ impl Api {
             stats,
             health,
             data,
+            witness,
             limits,
             closing,
             connections,
