@@ -249,7 +249,7 @@ pub struct Former {
     /// Encoded header of the former head.
     #[n(1)]
     pub header: Bytes,
-    /// Its path in the history of the bundle's head.
+    /// Its path in the history of the next evidence's header: the next former one's, at last the head's.
     #[n(2)]
     pub history_path: Vec<Hash32>,
     /// The former note.

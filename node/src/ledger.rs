@@ -436,6 +436,12 @@ impl Ledger {
         })
     }
 
+    /// Path of the header at `height` in the history of `size` headers, `height` < `size` ≤ head's height + 1.
+    pub(crate) fn inclusion(&self, height: u64, size: u64) -> Result<Vec<Hash32>, LedgerError> {
+        let view = self.store.view()?;
+        Ok(history::inclusion_path(height, size, &mut |level, index| view.history_node(level, index))?)
+    }
+
     /// Time of a committed block.
     pub(crate) fn time_of(&self, height: u64) -> Result<u64, LedgerError> {
         Ok(self.decoded_header(height)?.time_ms)

@@ -79,6 +79,45 @@ impl Roots {
     }
 }
 
+/// Media type of a request (RFC 3161 §3.4).
+pub const QUERY_TYPE: &str = "application/timestamp-query";
+/// Media type of a response.
+pub const REPLY_TYPE: &str = "application/timestamp-reply";
+
+/// A request as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimestampRequest {
+    /// Its bytes (DER).
+    pub bytes: Vec<u8>,
+    /// Its nonce, as [`Timestamp::nonce`] shows it.
+    pub nonce: Option<Vec<u8>>,
+}
+
+impl TimestampRequest {
+    /// Over a hash, by SHA-256; asks for the authority's certificate.
+    pub fn new(imprint: &Hash32, nonce: u64) -> Result<Self, TimestampError> {
+        let request = TimeStampReq::new(imprint, nonce).map_err(malformed)?;
+        let nonce = request.nonce.as_ref().map(|nonce| nonce.as_bytes().to_vec());
+        Ok(Self { bytes: request.to_der().map_err(malformed)?, nonce })
+    }
+
+    /// The token in a response, or the authority's words. The token is not checked.
+    pub fn token_of(&self, response: &[u8]) -> Result<Vec<u8>, String> {
+        TimeStampResp::from_der(response).map_err(|error| error.to_string())?.token()
+    }
+}
+
+/// Where the certificates of a token say that their revocation lists are (`http` only).
+pub fn revocation_urls(anchor: &Anchor) -> Result<Vec<String>, TimestampError> {
+    let token = Token::read(&anchor.token, &anchor.certificates)?;
+    Ok(token.pool.iter().flat_map(x509::list_urls).collect())
+}
+
+/// Are these bytes a revocation list (DER)?
+pub fn is_revocation_list(bytes: &[u8]) -> bool {
+    <CertificateList>::from_der(bytes).is_ok()
+}
+
 /// A token that holds in itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timestamp {

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::ext::Extensions;
-use x509_cert::ext::pkix::{BasicConstraints, CrlReason, ExtendedKeyUsage, KeyUsage};
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{BasicConstraints, CrlDistributionPoints, CrlReason, ExtendedKeyUsage, KeyUsage};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::time::Time;
 
@@ -25,6 +26,7 @@ const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
 const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
 const CERTIFICATE_POLICIES: ObjectIdentifier = oid("2.5.29.32");
+const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = oid("2.5.29.31");
 const REASON_CODE: ObjectIdentifier = oid("2.5.29.21");
 
 /// Most certificates between a timestamp authority and its root.
@@ -299,6 +301,21 @@ fn counts(list: &CertificateList, issuer: &Certificate, at_ms: u64) -> bool {
             let key = issuer.tbs_certificate().subject_public_key_info();
             check_signature(key, &list.signature_algorithm, None, &message, signature).is_ok()
         })
+}
+
+/// Where a certificate's revocation lists are, over `http`.
+pub(super) fn list_urls(certificate: &Certificate) -> Vec<String> {
+    let points = extension::<CrlDistributionPoints>(certificate, CRL_DISTRIBUTION_POINTS);
+    let points = points.ok().flatten().map(|(_, points)| points.0).unwrap_or_default();
+    let names = points.into_iter().filter_map(|point| match point.distribution_point {
+        Some(DistributionPointName::FullName(names)) => Some(names),
+        _ => None,
+    });
+    let urls = names.flatten().filter_map(|name| match name {
+        GeneralName::UniformResourceIdentifier(url) => Some(url.as_str().to_owned()),
+        _ => None,
+    });
+    urls.filter(|url| url.starts_with("http://")).collect()
 }
 
 /// Certificates of a file: one in DER, or any number in PEM.

@@ -103,19 +103,17 @@ fn evidence<'a>(decoded: &'a Decoded, genesis: &Genesis) -> Result<Vec<Notarised
         fail(format!("{what}：检查点无效（{reason}）"), format!("{what}: the checkpoint does not hold: {reason}"))
     };
     let mut found = vec![];
-    let mut before = None;
     for (i, former) in decoded.former.iter().enumerate() {
         let what = format!("former evidence {i}");
         let FormerEvidence { bytes: Former { header: encoded, history_path, note, path, .. }, header, anchors } =
             former;
-        let head = &decoded.head;
-        if header.chain_id != chain_id || header.height >= head.height || before.is_some_and(|b| header.height <= b) {
+        let next = decoded.former.get(i + 1).map_or(&decoded.head, |next| &next.header);
+        if header.chain_id != chain_id || header.height >= next.height || next.history_size != next.height.0 {
             return Err(bad(&what, &"its block is out of order"));
         }
-        before = Some(header.height);
         let leaf = history::leaf_hash(encoded);
-        if history::root_from_path(&leaf, header.height.0, head.history_size, history_path) != Some(head.history_root) {
-            return Err(bad(&what, &"its block is not in the head's history"));
+        if history::root_from_path(&leaf, header.height.0, next.history_size, history_path) != Some(next.history_root) {
+            return Err(bad(&what, &"its block is not in the history of the next"));
         }
         let note = SignedCheckpoint::of_block(note, &chain_id, encoded, header, path).map_err(|e| bad(&what, &e))?;
         found.push(Notarised { header, note, anchors, former: &checkpoint.former[..i] });

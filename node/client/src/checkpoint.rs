@@ -180,6 +180,19 @@ impl Client {
         .await
     }
 
+    /// `GET /v1/inclusion`: path of the header at `height` in the history of `size` headers, not checked:
+    /// the caller has header and root. Nothing if no node that answers has got so far.
+    pub async fn inclusion(&self, height: u64, size: u64) -> Result<Option<Vec<Hash32>>, ClientError> {
+        #[derive(Deserialize)]
+        struct Found {
+            path: Vec<Hash32>,
+        }
+        let request = Request::get(format!("/v1/inclusion?height={height}&size={size}"), MAX_JSON_BYTES);
+        self.lookup(&request, |bytes| serde_json::from_slice::<Found>(bytes).map_err(|error| error.to_string()))
+            .await
+            .map(|found| found.map(|found| found.path))
+    }
+
     /// `GET /v1/consistency`: the proof that the history of `to` headers continues that of `from`,
     /// 1 ≤ `from` ≤ `to`, checked. Compare the roots with those of the checkpoints that you keep.
     /// Nothing if no node that answers has got so far.

@@ -8,6 +8,7 @@
 //! acts on it (a key service, a certificate issuer) fetches the proof bundle and verifies it with
 //! `qz_evidence::verify`. It keeps nothing on disk; outboxes are the caller's.
 
+pub mod anchor;
 mod checkpoint;
 mod client;
 pub mod config;
@@ -21,6 +22,7 @@ mod tls;
 mod transport;
 pub mod wire;
 
+pub use anchor::{AnchorError, Anchoring, TimestampAuthority, WitnessEndpoint};
 pub use checkpoint::{Checkpoint, Consistency, EpochHandOver};
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError, NodeEndpoint};

@@ -87,3 +87,18 @@ pub(super) fn consistency(api: &Api, from: u64, to: u64) -> Response {
         Ok(json_answer(200, &body))
     }))
 }
+
+/// `GET /v1/inclusion?height=H&size=SIZE`.
+pub(super) fn inclusion(api: &Api, height: u64, size: u64) -> Response {
+    settle(tokio::task::block_in_place(|| {
+        api.ledger.whole()?;
+        if height >= size {
+            return Err(Problem::malformed("expected height < size; size is a number of headers"));
+        }
+        if size > api.ledger.head().height.saturating_add(1) {
+            return Err(Problem::not_found("区块", "block"));
+        }
+        let path = api.ledger.inclusion(height, size)?;
+        Ok(json_answer(200, &json!({ "height": height, "size": size, "path": path })))
+    }))
+}

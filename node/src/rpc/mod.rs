@@ -18,6 +18,7 @@
 //! | `GET /v1/genesis` | the genesis document's bytes |
 //! | `GET /v1/checkpoint?height=M` | `{"height","size","root","header","commit","path":[…],"hand_overs":[{"header","commit","next","path":[…]}],"signatures":[…]}`; `path` proves header M in the history of M+1 headers and is what remains of the history before it; the hand-overs lead from the genesis' validators to those that signed the commit; `signatures` are this member's lines of the signed note |
 //! | `GET /v1/consistency?from=SIZE&to=SIZE` | `{"from","from_root","to","to_root","path":[…]}` (RFC 9162 §2.1.4) |
+//! | `GET /v1/inclusion?height=H&size=SIZE` | `{"height","size","path":[…]}`: header H in the history of SIZE headers (RFC 9162 §2.1.3) |
 //! | `GET /v1/events?from_height=H` | server-sent events, see [`events`]; `Last-Event-ID` resumes |
 //!
 //! Errors: `{"error":{"code","message_zh","message_en"}}` with 400 malformed, 404 unknown, 408 too slow,
@@ -182,6 +183,13 @@ struct Sizes {
     to: u64,
 }
 
+/// Query of an inclusion path.
+#[derive(Debug, Deserialize)]
+struct Place {
+    height: u64,
+    size: u64,
+}
+
 /// Query of the event stream.
 #[derive(Debug, Default, Deserialize)]
 struct From {
@@ -270,6 +278,12 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
         .and(warp::query::<Sizes>())
         .and(with.clone())
         .map(|sizes: Sizes, api: Api| checkpoints::consistency(&api, sizes.from, sizes.to));
+    let inclusion = v1()
+        .and(warp::path!("inclusion"))
+        .and(warp::get())
+        .and(warp::query::<Place>())
+        .and(with.clone())
+        .map(|place: Place, api: Api| checkpoints::inclusion(&api, place.height, place.size));
     let events = v1()
         .and(warp::path!("events"))
         .and(warp::get())
@@ -291,7 +305,7 @@ fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Infallible> + 
         .unify()
         .or(proof)
         .unify()
-        .or(checkpoint.or(consistency).unify().or(events).unify())
+        .or(checkpoint.or(consistency).unify().or(inclusion).unify().or(events).unify())
         .unify()
         .recover(|rejection| async move { Ok::<_, Infallible>(refused(&rejection)) })
         .unify()

@@ -62,6 +62,7 @@ pub(super) fn route_of(path: &str) -> Route {
         (Some("v1"), Some("events"), None, None) => light("/v1/events"),
         (Some("v1"), Some("checkpoint"), None, None) => light("/v1/checkpoint"),
         (Some("v1"), Some("consistency"), None, None) => light("/v1/consistency"),
+        (Some("v1"), Some("inclusion"), None, None) => light("/v1/inclusion"),
         _ => unknown,
     }
 }
