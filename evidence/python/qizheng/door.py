@@ -1,0 +1,58 @@
+"""Every kind of file that a person may hold: bundle, contract PDF with its bundle, signing certificate."""
+
+from . import pdf
+from .crypto import sha256
+from .verify import TITLES, File, Trust, Verification
+
+
+def check(file, genesis, proof=None, as_of_ms=0, max_age_ms=None):
+    """The report, as it is printed."""
+    trust = Trust(genesis, as_of_ms, max_age_ms)
+    if not file.startswith(b"%PDF-"):
+        if proof is None:
+            return report(Verification(file, trust).run())
+        return report(Verification(proof, trust, File(sha256(file), [], pdf.revisions(file), False)).run())
+    try:
+        found = pdf.signatures(file)
+        attached = pdf.proofs(file) if proof is None else []
+    except Exception as error:  # whatever the PDF library says about foreign bytes
+        return unreadable(f"the PDF cannot be read: {error}")
+    if proof is not None:
+        covered = bool(found) and found[-1].covers
+        pairs = [(s.digest, sha256(s.certificate or b"")) for s in found]
+        run = Verification(proof, trust, File(sha256(file), pairs, pdf.revisions(file), covered)).run()
+    elif len(attached) != 1:
+        return unreadable("the PDF does not carry one proof")
+    else:
+        run = Verification(attached[0], trust).run()
+    if run.failed is None:
+        broken = [s for s in found if s.error]
+        if broken:
+            run.fail(9, f"a PDF signature does not hold: {broken[0].error}")
+        elif proof is None and not (found and found[-1].covers):
+            run.fail(9, "no PDF signature covers the whole certificate")
+        elif proof is None and not _deposited(run, sha256(found[-1].certificate)):
+            run.fail(9, "the certificate is not signed by an issuer that a platform put on the ledger")
+    return report(run)
+
+
+def _deposited(run, digest):
+    return any(e.kind == "evidence.deposited" and 1 in e.relay_roles and e.disclosed("certificate.sha256") == digest
+               for e in run.entries)
+
+
+def report(run):
+    steps = [{"n": n, "title": TITLES[n - 1], "status": status, "detail": detail} for n, status, detail in run.steps]
+    number, reason = run.failed or (None, None)
+    result = {"verdict": run.verdict, "step": number, "reason": reason, "steps": steps, "not_checked": run.not_checked}
+    if hasattr(run, "finalised_by"):
+        result["finalised_by"] = run.finalised_by
+        result["head"] = {"height": run.head.height, "time_ms": run.head.time, "block_id": sha256(run.bundle.head).hex()}
+    if run.failed is None:
+        result["records"] = [{"kind": e.kind, "height": e.record.height, "index": e.record.index, "hash": e.hash.hex(),
+                              "time_ms": e.header.time, "disclosed": [o.name for o in e.raw.openings]} for e in run.entries]
+    return result
+
+
+def unreadable(why):
+    return {"verdict": "INVALID", "step": 1, "reason": why, "steps": [], "not_checked": []}

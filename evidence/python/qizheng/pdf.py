@@ -1,0 +1,102 @@
+"""What the proof needs of a PDF: its signatures, attached proofs and earlier revisions (SPEC §10, §11 step 9)."""
+
+import hashlib
+import io
+import re
+from collections import namedtuple
+
+import pypdf
+from asn1crypto import cms
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from .crypto import sha256
+
+# Digest over the ByteRange, signer's certificate (DER), does the range end at the end of the file, error or None.
+Signature = namedtuple("Signature", "digest certificate covers error")
+
+
+def revisions(data):
+    """SHA-256 of every prefix that ends within 1024 bytes behind one of the first 256 `%%EOF`."""
+    found = set()
+    for mark in list(re.finditer(rb"%%EOF", data))[:256]:
+        prefix = hashlib.sha256(data[: mark.end()])
+        for end in range(mark.end(), min(len(data), mark.end() + 1024) + 1):
+            found.add(prefix.digest())
+            prefix.update(data[end : end + 1])
+    return found
+
+
+def _reader(data):
+    return pypdf.PdfReader(io.BytesIO(data), strict=False)
+
+
+def proofs(data):
+    """The attachments whose names end in .qzproof."""
+    return [item.content for item in _reader(data).attachment_list if item.name.endswith(".qzproof")]
+
+
+def signatures(data):
+    """The signatures of the form fields, in the order of their ranges."""
+    form = _reader(data).trailer["/Root"].get_object().get("/AcroForm")
+    found = []
+    pending = list(form.get_object().get("/Fields", [])) if form is not None else []
+    seen = 0
+    while pending:
+        field = pending.pop(0).get_object()
+        seen += 1
+        if seen > 10_000:
+            raise ValueError("too many form fields")
+        pending += list(field.get("/Kids", []))
+        if field.get("/FT") == "/Sig" and "/V" in field:
+            found.append(_signature(data, field["/V"].get_object()))
+    found.sort(key=lambda pair: pair[0])
+    return [signature for _, signature in found]
+
+
+def _signature(data, value):
+    a, b, c, d = (int(n) for n in value["/ByteRange"])
+    contents = bytes(value["/Contents"].original_bytes)
+    if a != 0 or not 0 < b < c or d < 0 or c + d > len(data):
+        raise ValueError("an impossible ByteRange")
+    signed = data[a : a + b] + data[c : c + d]
+    gap = data[b:c]
+    error, certificate = None, b""
+    if not (gap[:1] == b"<" and gap[-1:] == b">"):
+        error = "the gap holds more than the signature"
+    try:
+        certificate = check_cms(contents, signed)
+    except Exception as problem:
+        error = str(problem) or "no CMS signature"
+    return c + d, Signature(sha256(signed), certificate, c + d == len(data), error)
+
+
+def check_cms(contents, signed):
+    """The signer's certificate (DER) of a detached CMS signature that holds over these bytes."""
+    info = cms.ContentInfo.load(contents)  # stops at the DER's end: the rest is padding
+    content = info["content"]
+    (signer,) = content["signer_infos"]
+    algorithm = signer["digest_algorithm"]["algorithm"].native
+    digest = hashlib.new(algorithm, signed).digest()
+    attributes = {a["type"].native: a["values"] for a in signer["signed_attrs"]}
+    if attributes["message_digest"][0].native != digest or attributes["content_type"][0].native != "data":
+        raise ValueError("the signed digest is another one")
+    message = b"\x31" + signer["signed_attrs"].dump()[1:]
+    serial = signer["sid"].chosen["serial_number"].native
+    issuer = signer["sid"].chosen["issuer"].dump()
+    for choice in content["certificates"]:
+        if choice.chosen.serial_number == serial and choice.chosen.issuer.dump() == issuer:
+            der = choice.chosen.dump()
+            break
+    else:
+        raise ValueError("the signer's certificate is missing")
+    key = x509.load_der_x509_certificate(der).public_key()
+    hash_ = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}[algorithm]()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signer["signature"].native, message, ec.ECDSA(hash_))
+    elif isinstance(key, rsa.RSAPublicKey):
+        key.verify(signer["signature"].native, message, padding.PKCS1v15(), hash_)
+    else:
+        raise ValueError("an unknown kind of key")
+    return der

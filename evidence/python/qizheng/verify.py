@@ -1,0 +1,288 @@
+"""The verification of a bundle, step by step (SPEC §11). Each step raises `Refused` or returns."""
+
+from collections import namedtuple
+
+from cryptography import x509
+
+from . import formats
+from .cbor import Malformed, decode
+from .crypto import sha256, verify
+from .ledger import Refused, ValidatorSet, read_card, read_genesis, require
+from .trees import history_root, record_hash, records_root, state_root
+
+FUTURE_MS = 5 * 60 * 1000
+TITLES = ("strict decoding", "genesis and chain id", "validator set hand-overs", "finality signatures", "block history",
+          "inclusion in the block", "signatures in the records", "state", "disclosures and files",
+          "checkpoint and outside witnesses", "third-party timestamps")
+
+# What comes from outside the bundle; times in milliseconds, max_age_ms may be None.
+Trust = namedtuple("Trust", "genesis as_of_ms max_age_ms", defaults=(None,))
+# A file with its PDF signatures [(ByteRange digest, certificate digest)], digests of earlier revisions, and
+# whether the last signature covers it to its end.
+File = namedtuple("File", "sha256 signatures revisions covered")
+
+
+class Entry:
+    """A record of the bundle with all that is decoded of it."""
+
+    def __init__(self, raw):
+        self.raw = raw
+        self.record = decode(raw.record, formats.record)
+        self.hash = record_hash(raw.record)
+        self.submission = decode(self.record.submission, formats.submission, formats.MAX_SUBMISSION)
+        self.body = decode(self.submission.body, formats.body, formats.MAX_BODY)
+        names = [c.name for c in self.body.commitments]
+        if names != sorted(set(names)):
+            raise Malformed("commitments are not ascending")
+        self.header = decode(raw.header, formats.header)
+        self.kind, self.fields = self.body.payload.name, self.body.payload.fields
+        self.place = (self.record.height, self.record.index)
+
+    def disclosed(self, name):
+        return next((o.value for o in self.raw.openings if o.name == name), None)
+
+
+class Verification:
+    """One run; `steps` collects (number, status, detail)."""
+
+    def __init__(self, data, trust, file=None):
+        self.data, self.trust, self.file = data, trust, file
+        self.steps, self.not_checked = [], []
+        self.failed = None
+
+    def run(self):
+        steps = (self.decoding, self.genesis, self.hand_overs, self.finality, self.history, self.inclusion,
+                 self.signatures, self.states, self.disclosures, self.checkpoint, self.timestamps)
+        for number, step in enumerate(steps, 1):
+            try:
+                outcome = step() or ("pass", "")
+            except (Refused, Malformed) as error:
+                self.failed = (number, str(error))
+                outcome = ("fail", str(error))
+            self.steps.append((number, *outcome))
+            if self.failed:
+                break
+        return self
+
+    @property
+    def verdict(self):
+        if self.failed:
+            return "INVALID"
+        return "VALID" if all(status == "pass" for n, status, _ in self.steps if n >= 10) else "VALID-UNANCHORED"
+
+    def fail(self, number, why):
+        """A check outside the bundle failed (the PDF around it)."""
+        self.failed = (number, why)
+        self.steps = [s if s[0] != number else (number, "fail", why) for s in self.steps]
+
+    # 1
+    def decoding(self):
+        bundle = self.bundle = decode(self.data, formats.bundle, formats.MAX_BUNDLE)
+        require(bundle.entries or bundle.states, "neither record nor state")
+        self.head = decode(bundle.head, formats.header)
+        self.commit = decode(bundle.commit, formats.commit)
+        self.entries = [Entry(raw) for raw in bundle.entries]
+        places = [entry.place for entry in self.entries]
+        require(places == sorted(set(places)), "records are not ascending")
+        self.hand = [
+            (raw, decode(raw.header, formats.header), decode(raw.commit, formats.commit), ValidatorSet.read(raw.next))
+            for raw in bundle.hand_overs
+        ]
+        self.heads = [decode(s.head, formats.subject_head) if s.head is not None else None for s in bundle.states]
+
+    # 2
+    def genesis(self):
+        self.chain_id, self.organisations, self.validators, _ = read_genesis(self.trust.genesis)
+        require(self.bundle.genesis == self.trust.genesis, "another genesis document than the pinned one")
+        headers = [self.head] + [h for _, h, _, _ in self.hand] + [e.header for e in self.entries]
+        require(all(h.chain_id == self.chain_id for h in headers), "a header of another ledger")
+        require(all(e.body.chain_id == self.chain_id for e in self.entries), "a record of another ledger")
+
+    def in_history(self, header, raw, path):
+        """Is this header the head, or under the head's history root?"""
+        if header.height == self.head.height:
+            return raw == self.bundle.head and not path
+        root = history_root(raw, header.height, self.head.history_size, path)
+        return root is not None and root == self.head.history_root
+
+    # 3
+    def hand_overs(self):
+        for epoch, (raw, header, commit, following) in enumerate(self.hand):
+            require(header.epoch == epoch, f"hand-over of epoch {epoch} is missing")
+            require(header.validators_hash == self.validators.hash, "a hand-over by another set")
+            require(header.next_validators_hash == following.hash, "a hand-over to another set")
+            require(header.validators_hash != header.next_validators_hash, "a hand-over without a change")
+            self.validators.finalises(self.chain_id, header, raw.header, commit)
+            require(self.in_history(header, raw.header, raw.path), "a hand-over outside the head's history")
+            self.validators = following
+        require(self.head.epoch == len(self.hand), "the head's epoch is another one")
+        require(self.head.validators_hash == self.validators.hash, "the head's validator set is another one")
+
+    # 4
+    def finality(self):
+        self.finalised_by = self.validators.finalises(self.chain_id, self.head, self.bundle.head, self.commit)
+
+    # 5
+    def history(self):
+        require(self.head.history_size == self.head.height, "the head's history has another size")
+        for entry in self.entries:
+            require(self.in_history(entry.header, entry.raw.header, entry.raw.history_path),
+                    f"block {entry.header.height} is not in the head's history")
+
+    # 6
+    def inclusion(self):
+        for entry in self.entries:
+            root = records_root(entry.hash, entry.record.index, entry.header.record_count, entry.raw.records_path)
+            require(root is not None and root == entry.header.records_root, f"record {entry.place} is not in its block")
+
+    # 7
+    def signatures(self):
+        relays = {o.id: o.relay_key for o in self.organisations.values()}
+        self.roles = {o.id: o.roles for o in self.organisations.values()}
+        for entry in self.entries:
+            record, submission, body_digest = entry.record, entry.submission, sha256(b"qz/body/v1", entry.submission.body)
+            require(record.height == entry.header.height, "a record of another height")
+            require(relays.get(submission.relay) == submission.relay_key, f"{submission.relay} has another relay key")
+            unsigned = _without_signature(submission)
+            relay = type(submission)({"algorithm": 1, "bytes": submission.relay_key})
+            require(verify(relay, b"qz/relay/v1" + sha256(unsigned), submission.signature), "the relay did not sign")
+            require(len(record.keys) == len(submission.actors), "not one key per actor")
+            for key, actor in zip(record.keys, submission.actors):
+                require(verify(key, b"qz/actor/v1" + body_digest, actor.signature), f"{entry.place}: an actor did not sign")
+            if entry.kind == "governance.changed":
+                self._govern(entry.fields.change, relays)
+            entry.relay_roles = self.roles.get(submission.relay, [])
+        self._certificates()
+
+    def _govern(self, change, relays):
+        if change.name == "put organisation":
+            organisation = read_card(change.card)
+            relays[organisation.id], self.roles[organisation.id] = organisation.relay_key, organisation.roles
+        elif change.name == "remove":
+            relays.pop(change.id, None)
+            self.roles.pop(change.id, None)
+
+    def _certificates(self):
+        made = {}  # seal -> certificate digest disclosed when it was made
+        uses = []  # (certificate digest, block time)
+        for entry in self.entries:
+            named = entry.disclosed("certificate.sha256")
+            if entry.kind == "seal.made":
+                made[sha256(b"qz/subject/v1", self.chain_id, sha256(b"qz/body/v1", entry.submission.body))] = named
+            if named is not None:
+                uses.append((named, entry.header.time))
+            elif entry.kind == "contract.signed" and made.get(entry.fields.seal) is not None:
+                uses.append((made[entry.fields.seal], entry.header.time))
+        for shown in self.bundle.certificates:
+            require(shown.entry < len(self.entries), "an X.509 certificate of no record")
+            digest = sha256(shown.chain[0])
+            require(self.entries[shown.entry].disclosed("certificate.sha256") == digest, "an X.509 certificate that its record does not name")
+            try:
+                certificate = x509.load_der_x509_certificate(shown.chain[0])
+                begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            except Exception as error:
+                raise Refused(f"an X.509 certificate cannot be read: {error}") from error
+            for named, time in uses:
+                if named == digest:
+                    require(begin.timestamp() * 1000 <= time <= end.timestamp() * 1000 + 999,
+                            "an X.509 certificate was not valid when it was used")
+
+    # 8
+    def states(self):
+        trust, head = self.trust, self.head
+        require(head.time <= trust.as_of_ms + FUTURE_MS, "the head is in the future")
+        if trust.max_age_ms is not None:
+            require(head.time + trust.max_age_ms >= trust.as_of_ms, "the state is older than demanded")
+        shown = {}  # subject -> [(sequence, previous, hash)]
+        for entry in self.entries:
+            for link in entry.record.links:
+                shown.setdefault(link.subject, []).append((link.sequence, link.previous, entry.hash))
+        for links in shown.values():
+            for (a, _, hash_a), (b, previous, _) in zip(links, links[1:]):
+                require(a < b, "two records with one sequence, or out of order")
+                require(b != a + 1 or previous == hash_a, "a link to another record")
+        proven = set()
+        for proof, state in zip(self.bundle.states, self.heads):
+            require(proof.subject not in proven, "two states of one subject")
+            proven.add(proof.subject)
+            require(state_root(proof) == head.state_root, "a state proof does not lead to the head's state root")
+            links = shown.get(proof.subject, [])
+            require(state is not None or not links, "a subject that is said not to exist has records")
+            for sequence, _, hash_ in links:
+                require(sequence < state.records, "a record beyond the number that the state gives")
+                require(sequence + 1 != state.records or hash_ == state.last, "the last record is another one")
+            if state is not None and [s for s, _, _ in links] != list(range(state.records)):
+                self.not_checked.append(f"not every record of {proof.subject.hex()} is shown")
+        lacking = [s.hex() for s in shown if s not in proven]
+        require(trust.max_age_ms is None or not lacking, f"no state proof of {lacking}")
+        self.not_checked += [f"no state proof of {s}" for s in lacking]
+        if not self.bundle.states:
+            return "not checked", "the bundle has no state proof"
+
+    # 9
+    def disclosures(self):
+        for entry in self.entries:
+            committed = {c.name: c.hash for c in entry.body.commitments}
+            names = [o.name for o in entry.raw.openings]
+            require(len(names) == len(set(names)), "a disclosure twice")
+            for o in entry.raw.openings:
+                name = o.name.encode()
+                require(len(name) <= 255, "a name too long")
+                hash_ = sha256(b"qz/commit/v1", o.salt, bytes([len(name)]), name, o.value)
+                require(committed.get(o.name) == hash_, f"{o.name} is not what was committed")
+                _check_value(o)
+        if self.file is not None:
+            self._given_file(self.file)
+
+    def _given_file(self, file):
+        matches = [(e, o.name) for e in self.entries for o in e.raw.openings
+                   if o.name.endswith(".sha256") and o.value == file.sha256]
+        require(matches, "the file is none that the records name")
+        for entry, name in matches:
+            if entry.kind == "contract.completed" and name == "document.sha256":
+                self._final_file(entry, file)
+
+    def _final_file(self, completed, file):
+        contract = completed.fields.contract
+        mine = [(link.sequence, e) for e in self.entries for link in e.record.links
+                if link.subject == contract and e.place <= completed.place]
+        require([s for s, _ in mine] == list(range(len(mine))), "records before the completion are not shown")
+        subject = lambda e: sha256(b"qz/subject/v1", self.chain_id, sha256(b"qz/body/v1", e.submission.body))
+        seals = {subject(e): e.disclosed("certificate.sha256") for e in self.entries if e.kind == "seal.made"}
+        pairs = []
+        for _, e in mine:
+            if e.kind == "contract.signed":
+                digest, certificate = e.disclosed("to_be_signed.sha256"), e.disclosed("certificate.sha256")
+                certificate = certificate or seals.get(e.fields.seal)
+                require(digest is not None and certificate is not None, "a signature's digests are not disclosed")
+                pairs.append((digest, certificate))
+        require(sorted(file.signatures) == sorted(pairs), "the file's signatures are not the recorded ones")
+        require(file.covered, "the last signature does not cover the file to its end")
+        versions = [e for _, e in mine if e.kind == "contract.version_fixed"]
+        version = versions[-1].disclosed("document.sha256") if versions else None
+        require(version is not None, "the fixed version is not disclosed")
+        require(version in file.revisions, "the file did not begin as the fixed version")
+
+    # 10, 11
+    def checkpoint(self):
+        return "not checked", "no checkpoint"
+
+    def timestamps(self):
+        return "not checked", "no timestamp"
+
+
+def _check_value(opening):
+    if opening.name.endswith(".sha256"):
+        require(len(opening.value) == 32, f"{opening.name} is no digest")
+        return
+    try:
+        opening.value.decode()
+    except UnicodeDecodeError:
+        raise Refused(f"{opening.name} is no text") from None
+
+
+def _without_signature(s):
+    import cbor2
+
+    actors = [{0: a.subject, 1: a.signature} for a in s.actors]
+    return cbor2.dumps({0: "qz/submission/v1", 1: s.body, 2: actors, 3: s.relay, 4: s.relay_key}, canonical=True)
