@@ -1,11 +1,11 @@
 //! A small ledger with fixed keys, built from the formats alone: the source of golden and negative
-//! vectors. It has no rules and no consensus; the state tree holds one subject.
+//! vectors. It has no rules and no consensus; what its blocks hold is whatever its maker says.
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod anchoring;
 
 use ed25519_dalek::{Signer, SigningKey};
-use qz_evidence::bundle::{Bundle, BundleTag, Entry};
+use qz_evidence::bundle::{Bundle, BundleTag, Entry, HandOver};
 use qz_evidence::codec::{Bytes, encode};
 use qz_evidence::commit::{CommitCertificate, CommitSignature, VoteType, vote_message};
 use qz_evidence::commitment::{Opening, name};
@@ -22,7 +22,7 @@ use qz_evidence::payload::{
 };
 use qz_evidence::record::{Link, Record, RecordTag};
 use qz_evidence::records_tree::{RecordsTree, record_hash};
-use qz_evidence::state_proof::{HeadTag, StateProof, Status, SubjectHead, SubjectType};
+use qz_evidence::state_proof::{HeadTag, OtherLeaf, StateProof, Status, SubjectHead, SubjectType};
 use qz_evidence::submission::{Actor, Body, UnsignedSubmission, actor_message};
 use qz_evidence::validators::{Validator, ValidatorSet};
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
@@ -111,40 +111,61 @@ pub fn genesis() -> GenesisDocument {
 pub struct Ledger {
     pub genesis: Vec<u8>,
     pub chain_id: Hash32,
-    pub validators: ValidatorSet,
+    /// The validator set of each epoch so far; the last votes on the next block.
+    pub sets: Vec<ValidatorSet>,
+    /// Organisations of the set that follows a height.
+    changes: HashMap<u64, Vec<usize>>,
     pub headers: Vec<Vec<u8>>,
     pub records: Vec<Vec<Vec<u8>>>,
     pub openings: HashMap<Hash32, Vec<Opening>>,
     frontier: Frontier,
     nodes: HashMap<(u32, u64), Hash32>,
     chains: HashMap<SubjectId, (u64, Hash32)>,
+    /// The subjects in the state tree.
+    pub tracked: Vec<(SubjectId, SubjectType, Status)>,
     pub contract: SubjectId,
     submissions: u8,
+    /// Who relays (an index of [`ORGS`]), and for what its key is.
+    pub relay: (usize, &'static str),
+}
+
+/// The set of these organisations (indices of [`ORGS`]).
+pub fn set_of(organisations: &[usize]) -> ValidatorSet {
+    let validators = organisations.iter().map(|i| Validator {
+        organisation: OrgId::new(ORGS[*i].0).unwrap(),
+        key: public(&key(*i, "consensus")),
+        power: 1,
+    });
+    ValidatorSet::new(validators.collect()).unwrap()
 }
 
 impl Ledger {
-    /// Five blocks: a key, a contract, its version, eight fillers, its completion.
-    pub fn sample() -> Self {
+    /// Nothing but a genesis: not even block 0.
+    pub fn empty() -> Self {
         let document = genesis();
-        let chain_id = chain_id(&document.body);
-        let validators = (0..4).map(|i| Validator {
-            organisation: OrgId::new(ORGS[i].0).unwrap(),
-            key: public(&key(i, "consensus")),
-            power: 1,
-        });
-        let mut ledger = Self {
+        Self {
             genesis: encode(&document),
-            chain_id,
-            validators: ValidatorSet::new(validators.collect()).unwrap(),
+            chain_id: chain_id(&document.body),
+            sets: vec![set_of(&[0, 1, 2, 3])],
+            changes: HashMap::new(),
             headers: vec![],
             records: vec![],
             openings: HashMap::new(),
             frontier: Frontier::default(),
             nodes: HashMap::new(),
             chains: HashMap::new(),
+            tracked: vec![],
             contract: SubjectId::default(),
             submissions: 0,
-        };
+            relay: (3, "relay"),
+        }
+    }
+
+    /// Five blocks: a key, a contract, its version, eight fillers, its completion.
+    pub fn sample() -> Self {
+        let mut ledger = Self::empty();
+        let chain_id = ledger.chain_id;
+        ledger.tracked = vec![(SubjectId::default(), SubjectType::Contract, Status::Completed)];
         ledger.block(vec![]);
         let party = key(9, "party");
         let register = Payload::KeyRegistered(KeyRegistered {
@@ -161,6 +182,7 @@ impl Ledger {
         let body = ledger.body(opened, &[(name::TITLE, "采购合同".as_bytes()), (name::NUMBER, b"HT-2026-0001")]);
         let contract = SubjectId::created_by(&chain_id, &body.digest());
         ledger.contract = contract;
+        ledger.tracked[0].0 = contract;
         let opened = ledger.record(&body, &[(subject, &party)], &[contract]);
         let digest = sha256(&[VERSION]);
         let fixed = Payload::ContractVersionFixed(ContractVersionFixed { contract, version: 1 });
@@ -190,7 +212,7 @@ impl Ledger {
         ledger
     }
 
-    fn body(&mut self, payload: Payload, values: &[(&str, &[u8])]) -> Body {
+    pub fn body(&mut self, payload: Payload, values: &[(&str, &[u8])]) -> Body {
         self.submissions += 1;
         let n = self.submissions;
         let salt = |name: &str| blake3(&[&[n], name.as_bytes()]).0;
@@ -202,18 +224,18 @@ impl Ledger {
         body
     }
 
-    fn record(&mut self, body: &Body, actors: &[(SubjectId, &SigningKey)], subjects: &[SubjectId]) -> Vec<u8> {
+    pub fn record(&mut self, body: &Body, actors: &[(SubjectId, &SigningKey)], subjects: &[SubjectId]) -> Vec<u8> {
         self.record_at(body, actors, subjects, 0)
     }
 
-    fn record_at(
+    pub fn record_at(
         &mut self, body: &Body, actors: &[(SubjectId, &SigningKey)], subjects: &[SubjectId], index: u32,
     ) -> Vec<u8> {
         let message = actor_message(&body.digest());
         let signed = actors.iter().map(|(subject, key)| Actor { subject: *subject, signature: sign(key, &message) });
-        let relay = key(3, "relay");
-        let envelope =
-            UnsignedSubmission::new(body, signed.collect(), OrgId::new("platform").unwrap(), public(&relay).0);
+        let relay = key(self.relay.0, self.relay.1);
+        let organisation = OrgId::new(ORGS[self.relay.0].0).unwrap();
+        let envelope = UnsignedSubmission::new(body, signed.collect(), organisation, public(&relay).0);
         let signature = relay.sign(&envelope.relay_message()).to_bytes();
         let links = subjects.iter().map(|subject| {
             let (sequence, previous) = self.chains.get(subject).copied().unwrap_or((0, Hash32::ZERO));
@@ -235,20 +257,41 @@ impl Ledger {
     }
 
     pub fn head_of_contract(&self) -> SubjectHead {
-        let (records, last_record) = self.chains.get(&self.contract).copied().unwrap_or_default();
-        SubjectHead {
-            tag: HeadTag,
-            subject_type: SubjectType::Contract,
-            status: Status::Completed,
-            records,
-            last_record,
-            state_digest: blake3(&[b"state"]),
+        self.head_of(&self.tracked.iter().find(|tracked| tracked.0 == self.contract).copied().unwrap())
+    }
+
+    fn head_of(&self, (subject, subject_type, status): &(SubjectId, SubjectType, Status)) -> SubjectHead {
+        let (records, last_record) = self.chains.get(subject).copied().unwrap_or_default();
+        let state_digest = blake3(&[b"state"]);
+        SubjectHead { tag: HeadTag, subject_type: *subject_type, status: *status, records, last_record, state_digest }
+    }
+
+    /// Where a subject stands after the last block: membership, or absence.
+    pub fn state_of(&self, subject: &SubjectId) -> StateProof {
+        let mut leaves: Vec<_> = self.tracked.iter().map(|t| (t.0, encode(&self.head_of(t)))).collect();
+        leaves.sort();
+        let mut proof = StateProof { subject: *subject, head: None, other: None, siblings: vec![] };
+        let mut siblings = vec![];
+        let mut rest = leaves.as_slice();
+        while rest.len() > 1 {
+            let depth = siblings.len();
+            let (zero, one) = rest.split_at(rest.partition_point(|leaf| !bit(&leaf.0, depth)));
+            let (mine, other) = if bit(subject, depth) { (one, zero) } else { (zero, one) };
+            siblings.push(subtree(other, depth + 1));
+            rest = mine;
         }
+        siblings.reverse();
+        proof.siblings = siblings;
+        match rest.first() {
+            Some((key, head)) if key == subject => proof.head = Some(Bytes(head.clone())),
+            Some((key, head)) => proof.other = Some(OtherLeaf { key: key.0, value_hash: blake3(&[head]) }),
+            None => {}
+        }
+        proof
     }
 
     fn state(&self) -> StateProof {
-        let head = Some(Bytes(encode(&self.head_of_contract())));
-        StateProof { subject: self.contract, head, other: None, siblings: vec![] }
+        self.state_of(&self.contract)
     }
 
     /// Root over all headers.
@@ -262,15 +305,21 @@ impl Ledger {
         inclusion_path(size - 1, size, &mut |level, i| self.nodes.get(&(level, i)).copied().ok_or(())).unwrap()
     }
 
+    /// The next block ends an epoch: these organisations validate from then on.
+    pub fn hand_over_to(&mut self, organisations: &[usize]) {
+        self.changes.insert(self.headers.len() as u64, organisations.to_vec());
+    }
+
     pub fn block(&mut self, records: Vec<Vec<u8>>) {
         let height = self.headers.len() as u64;
         let hashes: Vec<_> = records.iter().map(|r| record_hash(r)).collect();
-        let set = self.validators.hash();
+        let set = self.sets.last().unwrap().clone();
+        let next = self.changes.get(&height).map_or_else(|| set.clone(), |organisations| set_of(organisations));
         let header = Header {
             tag: HeaderTag,
             chain_id: self.chain_id,
             height: Height(height),
-            epoch: 0,
+            epoch: self.sets.len() as u64 - 1,
             time_ms: START_MS + height * 1000,
             previous: self.headers.last().map_or(Hash32::ZERO, |h| sha256(&[h])),
             record_count: records.len() as u32,
@@ -278,8 +327,8 @@ impl Ledger {
             state_root: self.state().root().unwrap(),
             history_size: height,
             history_root: self.frontier.root(),
-            validators_hash: set,
-            next_validators_hash: set,
+            validators_hash: set.hash(),
+            next_validators_hash: next.hash(),
             params_hash: Params::default_for(4).hash(),
             proposer: Hash32::ZERO,
         };
@@ -289,6 +338,9 @@ impl Ledger {
         self.nodes.extend(self.frontier.append(leaf).into_iter().map(|(level, i, hash)| ((level, i), hash)));
         self.headers.push(bytes);
         self.records.push(records);
+        if next != set {
+            self.sets.push(next);
+        }
     }
 
     /// Replaces a record and builds all headers again, as members acting together could.
@@ -298,6 +350,7 @@ impl Ledger {
         self.headers.clear();
         self.nodes.clear();
         self.frontier = Frontier::default();
+        self.sets.truncate(1);
         for records in blocks {
             self.block(records);
         }
@@ -312,28 +365,68 @@ impl Ledger {
     }
 
     pub fn vote(&self, organisation: usize, vote: VoteType, round: i64) -> CommitSignature {
+        self.vote_on(self.headers.len() - 1, organisation, vote, round)
+    }
+
+    pub fn vote_on(&self, height: usize, organisation: usize, vote: VoteType, round: i64) -> CommitSignature {
         let signer = key(organisation, "consensus");
         let address = blake3(&[&public(&signer).0]);
-        let head = self.headers.last().unwrap();
-        let height = Height(self.headers.len() as u64 - 1);
-        let message = vote_message(&self.chain_id, vote, height, round, Some(&sha256(&[head])), &address);
+        let block = sha256(&[&self.headers[height]]);
+        let message = vote_message(&self.chain_id, vote, Height(height as u64), round, Some(&block), &address);
         CommitSignature { address, signature: sign(&signer, &message) }
     }
 
     pub fn commit(&self, signatures: Vec<CommitSignature>) -> CommitCertificate {
-        let head = self.headers.last().unwrap();
-        CommitCertificate::new(Height(self.headers.len() as u64 - 1), 0, sha256(&[head]), signatures)
+        self.commit_on(self.headers.len() - 1, signatures)
+    }
+
+    pub fn commit_on(&self, height: usize, signatures: Vec<CommitSignature>) -> CommitCertificate {
+        CommitCertificate::new(Height(height as u64), 0, sha256(&[&self.headers[height]]), signatures)
+    }
+
+    /// A block finalised by these organisations.
+    pub fn finalised_by(&self, height: usize, organisations: &[usize]) -> Bytes {
+        let votes = organisations.iter().map(|i| self.vote_on(height, *i, VoteType::Precommit, 0));
+        Bytes(encode(&self.commit_on(height, votes.collect())))
+    }
+
+    /// The end of every epoch so far, finalised by all of its set.
+    pub fn hand_overs(&self) -> Vec<HandOver> {
+        let mut heights: Vec<_> = self.changes.keys().copied().collect();
+        heights.sort_unstable();
+        let mut set = vec![0, 1, 2, 3];
+        let ends = heights.iter().enumerate().map(|(epoch, height)| {
+            let commit = self.finalised_by(*height as usize, &set);
+            set.clone_from(&self.changes[height]);
+            HandOver {
+                header: Bytes(self.headers[*height as usize].clone()),
+                commit,
+                next: Bytes(encode(&self.sets[epoch + 1])),
+                history_path: self.history_path(*height),
+            }
+        });
+        ends.collect()
+    }
+
+    /// Who validates the next block.
+    pub fn validating(&self) -> Vec<usize> {
+        self.changes.iter().max_by_key(|(height, _)| **height).map_or_else(|| vec![0, 1, 2, 3], |(_, set)| set.clone())
     }
 
     /// A proof of every record about the contract and its party.
     pub fn bundle(&self) -> Bundle {
+        self.bundle_of(&[1, 2, 4], &[self.contract])
+    }
+
+    /// A proof of every record of these blocks, and of the state of these subjects.
+    pub fn bundle_of(&self, heights: &[usize], subjects: &[SubjectId]) -> Bundle {
         let mut entries = vec![];
-        for height in [1usize, 2, 4] {
+        for height in heights.iter().copied() {
             let hashes: Vec<_> = self.records[height].iter().map(|r| record_hash(r)).collect();
             let tree = RecordsTree::new(&hashes);
             for (index, record) in self.records[height].iter().enumerate() {
                 let decoded: Record = qz_evidence::decode_strict(record).unwrap();
-                let digest = qz_evidence::submission::Parsed::new(&decoded.submission).unwrap().digest();
+                let digest = qz_evidence::submission::Parsed::without_relay_check(&decoded.submission).unwrap().digest();
                 entries.push(Entry {
                     record: Bytes(record.clone()),
                     records_path: tree.path(index as u32).unwrap(),
@@ -343,18 +436,33 @@ impl Ledger {
                 });
             }
         }
-        let votes = (0..4).map(|i| self.vote(i, VoteType::Precommit, 0)).collect();
         Bundle {
             tag: BundleTag,
             genesis: Bytes(self.genesis.clone()),
-            hand_overs: vec![],
+            hand_overs: self.hand_overs(),
             head: Bytes(self.headers.last().unwrap().clone()),
-            commit: Bytes(encode(&self.commit(votes))),
+            commit: self.finalised_by(self.headers.len() - 1, &self.validating()),
             entries,
-            states: vec![self.state()],
+            states: subjects.iter().map(|subject| self.state_of(subject)).collect(),
             certificates: vec![],
             checkpoint: None,
             anchors: vec![],
+        }
+    }
+}
+
+fn bit(key: &SubjectId, depth: usize) -> bool {
+    key.0.0[depth / 8] >> (7 - depth % 8) & 1 == 1
+}
+
+/// The hash of the part of the state tree that holds these leaves, ascending by key.
+fn subtree(leaves: &[(SubjectId, Vec<u8>)], depth: usize) -> Hash32 {
+    match leaves {
+        [] => Hash32(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__"),
+        [(key, head)] => blake3(&[b"JMT::LeafNode", &key.0.0, &blake3(&[head]).0]),
+        _ => {
+            let (zero, one) = leaves.split_at(leaves.partition_point(|leaf| !bit(&leaf.0, depth)));
+            blake3(&[b"JMT::IntrnalNode", &subtree(zero, depth + 1).0, &subtree(one, depth + 1).0])
         }
     }
 }
