@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may import which crates of this workspace (tests apart).
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("qz-evidence", &[]),
     ("qz-evidence-pdf", &["qz-evidence"]),
     ("qz-verify", &["qz-evidence", "qz-evidence-pdf"]),
     ("qz-wasm", &["qz-verify"]),
+    ("qz-conformance", &["qz-evidence", "qz-verify", "qz-document"]),
     ("qz-chain", &["qz-evidence"]),
     ("qz-genesis", &["qz-evidence", "qz-chain"]),
     ("qz-store", &["qz-evidence", "qz-chain"]),

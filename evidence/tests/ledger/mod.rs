@@ -48,7 +48,7 @@ pub fn key(organisation: usize, purpose: &str) -> SigningKey {
     SigningKey::from_bytes(&blake3(&[&[organisation as u8], purpose.as_bytes()]).0)
 }
 
-fn public(key: &SigningKey) -> Hash32 {
+pub fn public(key: &SigningKey) -> Hash32 {
     Hash32(key.verifying_key().to_bytes())
 }
 
@@ -92,11 +92,15 @@ pub fn card(organisation: usize) -> Card {
 }
 
 pub fn genesis() -> GenesisDocument {
+    genesis_of((0..4).map(card).collect())
+}
+
+pub fn genesis_of(cards: Vec<Card>) -> GenesisDocument {
     let body = GenesisBody {
         tag: GenesisBodyTag,
         name: "示例联盟".into(),
         time_ms: START_MS,
-        cards: (0..4).map(card).collect(),
+        cards,
         params: Params::default_for(4),
     };
     let body = encode(&body);
@@ -115,6 +119,10 @@ pub struct Ledger {
     pub sets: Vec<ValidatorSet>,
     /// Organisations of the set that follows a height.
     changes: HashMap<u64, Vec<usize>>,
+    /// What dishonest members make of the header of a height, before they finalise it.
+    pub edits: HashMap<u64, fn(&mut Header)>,
+    /// Hash of the set that follows a height, in place of the real one.
+    forced_set: Option<(u64, Hash32)>,
     pub headers: Vec<Vec<u8>>,
     pub records: Vec<Vec<Vec<u8>>>,
     pub openings: HashMap<Hash32, Vec<Opening>>,
@@ -148,6 +156,8 @@ impl Ledger {
             chain_id: chain_id(&document.body),
             sets: vec![set_of(&[0, 1, 2, 3])],
             changes: HashMap::new(),
+            edits: HashMap::new(),
+            forced_set: None,
             headers: vec![],
             records: vec![],
             openings: HashMap::new(),
@@ -305,9 +315,31 @@ impl Ledger {
         inclusion_path(size - 1, size, &mut |level, i| self.nodes.get(&(level, i)).copied().ok_or(())).unwrap()
     }
 
-    /// The next block ends an epoch: these organisations validate from then on.
-    pub fn hand_over_to(&mut self, organisations: &[usize]) {
-        self.changes.insert(self.headers.len() as u64, organisations.to_vec());
+    /// The block of this height ends an epoch: these organisations validate from then on.
+    pub fn hand_over_at(&mut self, height: u64, organisations: &[usize]) {
+        self.changes.insert(height, organisations.to_vec());
+    }
+
+    /// From a hand-over on, headers name a set by this hash whatever the set is.
+    pub fn replace_set_hash(&mut self, height: u64, hash: Hash32) {
+        self.forced_set = Some((height, hash));
+        self.rebuild();
+    }
+
+    /// This record is the last one of a subject.
+    pub fn set_last_of(&mut self, subject: &SubjectId, record: &[u8]) {
+        let decoded: Record = qz_evidence::decode_strict(record).unwrap();
+        let link = decoded.links.iter().find(|link| link.subject == *subject).unwrap();
+        self.chains.insert(*subject, (link.sequence + 1, record_hash(record)));
+    }
+
+    /// The records of another ledger of the same genesis.
+    pub fn take_records_of(&mut self, other: &Self) {
+        self.records.clone_from(&other.records);
+        self.openings.clone_from(&other.openings);
+        self.chains.clone_from(&other.chains);
+        self.tracked.clone_from(&other.tracked);
+        self.contract = other.contract;
     }
 
     pub fn block(&mut self, records: Vec<Vec<u8>>) {
@@ -315,7 +347,7 @@ impl Ledger {
         let hashes: Vec<_> = records.iter().map(|r| record_hash(r)).collect();
         let set = self.sets.last().unwrap().clone();
         let next = self.changes.get(&height).map_or_else(|| set.clone(), |organisations| set_of(organisations));
-        let header = Header {
+        let mut header = Header {
             tag: HeaderTag,
             chain_id: self.chain_id,
             height: Height(height),
@@ -332,6 +364,13 @@ impl Ledger {
             params_hash: Params::default_for(4).hash(),
             proposer: Hash32::ZERO,
         };
+        if let Some((from, hash)) = self.forced_set.filter(|(from, _)| *from <= height) {
+            header.next_validators_hash = hash;
+            header.validators_hash = if from < height { hash } else { header.validators_hash };
+        }
+        if let Some(edit) = self.edits.get(&height) {
+            edit(&mut header);
+        }
         let bytes = encode(&header);
         let leaf = leaf_hash(&bytes);
         self.nodes.insert((0, height), leaf);
@@ -345,8 +384,13 @@ impl Ledger {
 
     /// Replaces a record and builds all headers again, as members acting together could.
     pub fn replace_record(&mut self, height: usize, index: usize, record: Vec<u8>) {
-        let mut blocks = std::mem::take(&mut self.records);
-        blocks[height][index] = record;
+        self.records[height][index] = record;
+        self.rebuild();
+    }
+
+    /// Builds all headers again.
+    pub fn rebuild(&mut self) {
+        let blocks = std::mem::take(&mut self.records);
         self.headers.clear();
         self.nodes.clear();
         self.frontier = Frontier::default();

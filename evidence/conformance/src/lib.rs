@@ -1,0 +1,39 @@
+//! Vectors for verifiers of evidence: files that must be accepted, and attacks that must be refused, each
+//! with the step of `docs/SPEC.md` §11 that refuses it. Deterministic: the same bytes on every run.
+//!
+//! The ledgers behind them are made from the formats alone, by keys that everybody knows; members acting
+//! together sign whatever the attack needs. Nothing here verifies.
+#![allow(clippy::unwrap_used)] // A tool for tests: what it makes is made of constants.
+
+#[path = "../../tests/ledger/mod.rs"]
+mod ledger;
+
+mod bundles;
+mod documents;
+mod encoding;
+mod epochs;
+mod pdf;
+mod records;
+mod relays;
+mod scene;
+mod vector;
+
+pub use vector::{Expect, Outcome, Vector};
+
+/// All vectors, each name once.
+pub fn all() -> Vec<Vector> {
+    let mut all = vec![];
+    all.extend(bundles::vectors());
+    all.extend(encoding::vectors());
+    all.extend(epochs::vectors());
+    all.extend(records::vectors());
+    all.extend(relays::vectors());
+    all.extend(documents::vectors());
+    all
+}
+
+/// The golden bundle of a ledger with three epochs, and what opens with it: its genesis.
+pub fn golden_epochs() -> (Vec<u8>, Vec<u8>) {
+    let ledger = epochs::three_epochs();
+    (epochs::proof(&ledger), ledger.genesis)
+}

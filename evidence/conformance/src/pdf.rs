@@ -1,0 +1,160 @@
+//! The smallest PDFs that carry attachments and signatures: written byte by byte, so that each attack is on
+//! exactly the bytes it means. Classic cross-reference tables, one incremental update per signature.
+
+use qz_document::ca::{CertificateAuthority, LeafRequest, SealKey, Subject};
+use qz_evidence::hash::sha256;
+use qz_evidence::Hash32;
+
+/// Room for a CMS object, in bytes.
+const ROOM: usize = 4096;
+
+/// A file and what later updates of it need to know.
+#[derive(Clone, Debug)]
+pub struct Pdf {
+    pub bytes: Vec<u8>,
+    xref: usize,
+    size: usize,
+    /// Widgets so far.
+    fields: Vec<usize>,
+    /// `/Names` of the catalog, if there are attachments.
+    names: String,
+}
+
+impl Pdf {
+    /// One page with this text; attachments by name.
+    pub fn new(text: &str, attachments: &[(&str, &[u8])]) -> Self {
+        let content = format!("BT /F1 12 Tf 72 720 Td ({text}) Tj ET");
+        let mut objects = vec![
+            b"<</Type/Pages/Kids[3 0 R]/Count 1>>".to_vec(),
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R>>".to_vec(),
+            stream("", content.as_bytes()),
+            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>".to_vec(),
+        ];
+        let mut names = String::new();
+        for (name, bytes) in attachments {
+            let number = objects.len() + 2;
+            objects.push(stream("/Type/EmbeddedFile", bytes));
+            objects.push(format!("<</Type/Filespec/F({name})/UF({name})/EF<</F {number} 0 R>>>>").into_bytes());
+            names.push_str(&format!("({name}) {} 0 R ", number + 1));
+        }
+        let names = if names.is_empty() { names } else { format!("/Names<</EmbeddedFiles<</Names[{names}]>>>>") };
+        objects.insert(0, format!("<</Type/Catalog/Pages 2 0 R{names}>>").into_bytes());
+        let mut pdf = Self { bytes: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(), xref: 0, size: 0, fields: vec![], names };
+        let numbered: Vec<_> = objects.into_iter().enumerate().map(|(i, object)| (i + 1, object)).collect();
+        pdf.update(&numbered);
+        pdf
+    }
+
+    /// Appends objects, a table and a trailer. Returns the offsets of the objects.
+    fn update(&mut self, objects: &[(usize, Vec<u8>)]) -> Vec<usize> {
+        let mut offsets = vec![];
+        for (number, object) in objects {
+            offsets.push(self.bytes.len());
+            self.bytes.extend_from_slice(format!("{number} 0 obj\n").as_bytes());
+            self.bytes.extend_from_slice(object);
+            self.bytes.extend_from_slice(b"\nendobj\n");
+        }
+        let first = self.size == 0;
+        self.size = self.size.max(objects.iter().map(|(number, _)| number + 1).max().unwrap_or(0));
+        let previous = if first { String::new() } else { format!("/Prev {}", self.xref) };
+        self.xref = self.bytes.len();
+        self.bytes.extend_from_slice(b"xref\n");
+        if first {
+            self.bytes.extend_from_slice(b"0 1\n0000000000 65535 f \n");
+        }
+        for ((number, _), offset) in objects.iter().zip(&offsets) {
+            self.bytes.extend_from_slice(format!("{number} 1\n{offset:010} 00000 n \n").as_bytes());
+        }
+        let trailer = format!("trailer\n<</Size {}/Root 1 0 R{previous}>>\nstartxref\n{}\n%%EOF\n", self.size, self.xref);
+        self.bytes.extend_from_slice(trailer.as_bytes());
+        offsets
+    }
+
+    /// An update with a signature field whose value waits for its CMS object. Returns what must be signed.
+    pub fn prepare(&mut self) -> Prepared {
+        let (value, widget) = (self.size, self.size + 1);
+        self.fields.push(widget);
+        let head = b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/ByteRange[0 0000000000 0000000000 0000000000]/Contents<";
+        let signature = [head.as_slice(), &vec![b'0'; 2 * ROOM], b">>>"].concat();
+        let field = format!("<</Type/Annot/Subtype/Widget/FT/Sig/T(sig-{widget})/V {value} 0 R/P 3 0 R/F 132/Rect[0 0 0 0]>>");
+        let fields: Vec<_> = self.fields.iter().map(|number| format!("{number} 0 R")).collect();
+        let fields = fields.join(" ");
+        let form = format!("/AcroForm<</SigFlags 3/Fields[{fields}]>>");
+        let catalog = format!("<</Type/Catalog/Pages 2 0 R{}{form}>>", self.names);
+        let page = format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R/Annots[{fields}]>>");
+        let offsets = self.update(&[
+            (1, catalog.into_bytes()),
+            (3, page.into_bytes()),
+            (value, signature),
+            (widget, field.into_bytes()),
+        ]);
+        let start = offsets[2] + format!("{value} 0 obj\n").len() + head.len();
+        let (first, second) = (start - 1, start + 2 * ROOM + 1);
+        let range = format!("[0 {first:010} {second:010} {:010}]", self.bytes.len() - second);
+        let place = start - b"/Contents<".len() - range.len();
+        self.bytes[place..place + range.len()].copy_from_slice(range.as_bytes());
+        Prepared { digest: sha256(&[&self.bytes[..first], &self.bytes[second..]]), contents: start }
+    }
+
+    /// Puts the CMS object in its place.
+    pub fn complete(&mut self, prepared: &Prepared, cms: &[u8]) {
+        let digits = hex::encode(cms);
+        self.bytes[prepared.contents..prepared.contents + digits.len()].copy_from_slice(digits.as_bytes());
+    }
+
+    /// Signs as it is now.
+    pub fn sign(&mut self, signer: &Signer) -> Hash32 {
+        let prepared = self.prepare();
+        self.complete(&prepared, &signer.cms(&prepared.digest));
+        prepared.digest
+    }
+}
+
+/// A revision that waits for its CMS object.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// SHA-256 over the byte range.
+    pub digest: Hash32,
+    contents: usize,
+}
+
+fn stream(more: &str, bytes: &[u8]) -> Vec<u8> {
+    [format!("<<{more}/Length {}>>\nstream\n", bytes.len()).as_bytes(), bytes, b"\nendstream"].concat()
+}
+
+/// A key with its X.509 certificate by the demonstration CA, all the same on every run.
+#[derive(Debug)]
+pub struct Signer {
+    key: SealKey,
+    pub certificate: Vec<u8>,
+    pub issuer: Vec<u8>,
+}
+
+impl Signer {
+    /// Valid between two times (milliseconds).
+    pub fn new(n: u8, name: &str, not_before_ms: u64, not_after_ms: u64) -> Self {
+        let (from, to) = (i64::try_from(not_before_ms).unwrap(), i64::try_from(not_after_ms).unwrap());
+        let ca = CertificateAuthority::create(p256_key(0xca), 1_600_000_000_000, 4_000_000_000_000, [1; 16]).unwrap();
+        let key = p256_key(n);
+        let request = LeafRequest {
+            subject: Subject::Person { name, organisation: None },
+            public_key_der: &key.public_key_der().unwrap(),
+            not_before_ms: from,
+            not_after_ms: to,
+            serial: [n; 16],
+        };
+        Self { certificate: ca.issue(&request).unwrap(), issuer: ca.certificate_der().to_vec(), key }
+    }
+
+    /// A detached CMS object over a digest.
+    pub fn cms(&self, digest: &Hash32) -> Vec<u8> {
+        let chain = std::slice::from_ref(&self.issuer);
+        qz_document::cms::sign(&digest.0, &self.key, &self.certificate, chain).unwrap()
+    }
+}
+
+fn p256_key(n: u8) -> SealKey {
+    use p256::pkcs8::EncodePrivateKey;
+    let key = p256::ecdsa::SigningKey::from_slice(&[n; 32]).unwrap();
+    SealKey::from_pkcs8_der(key.to_pkcs8_der().unwrap().as_bytes()).unwrap()
+}
