@@ -8,7 +8,7 @@ BIN := $(TARGET)/debug
 TOOLS := $(or $(QZ_TOOLS),$(HOME)/.cache/qizheng/tools)
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit e2e deny chaos load bench growth catchup
+.PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit vectors e2e deny chaos load bench growth catchup
 
 help:
 	@echo "make demo        build everything and play a contract on four nodes (ONCE=1: exit after the last check; PDF=file: sign your own)"
@@ -19,13 +19,14 @@ help:
 	@echo "make bench       benchmarks of codec, trees, execution, verification and store"
 	@echo "make growth      the store's cost with RECORDS=100000 records (or more)"
 	@echo "make catchup     an empty node reaches the head of a chain of RECORDS=100000 records; and how long nodes take to start"
-	@echo "make unit | lint | doc | deny | e2e   parts of make test"
+	@echo "make vectors     the Rust and the Python verifier over every vector, positive and negative"
+	@echo "make unit | lint | doc | deny | vectors | e2e   parts of make test"
 
 demo: setup build
 	$(call say,demo)
 	@$(BIN)/qz-testnet demo $(if $(ONCE),--once) $(if $(PDF),--pdf "$(PDF)") $(if $(DATA),--data "$(DATA)") $(if $(BASE_PORT),--base-port $(BASE_PORT))
 
-test: setup-test fmt build lint doc deny unit e2e
+test: setup-test fmt build lint doc deny unit vectors e2e
 	$(call say,make test: all passed)
 
 setup:
@@ -69,6 +70,17 @@ unit: build
 	$(call say,tests)
 	@cargo test --workspace
 	@cd gateway/web && npm run --silent test
+
+# The Rust and the Python verifier over every vector; the latter's libraries in an environment of its own.
+vectors: build
+	$(call say,vectors: two verifiers over everything that must be accepted or refused)
+	@$(MAKE) --no-print-directory $(TOOLS)/verifier/.ready
+	@$(BIN)/qz-conformance run $(TARGET)/vectors --python $(TOOLS)/verifier/bin/python --verifier evidence/python
+
+$(TOOLS)/verifier/.ready: evidence/python/requirements.txt
+	@rm -rf $(TOOLS)/verifier && python3 -m venv $(TOOLS)/verifier
+	@$(TOOLS)/verifier/bin/pip install --quiet --disable-pip-version-check -r evidence/python/requirements.txt
+	@touch $@
 
 e2e: build
 	$(call say,portal in Chromium)

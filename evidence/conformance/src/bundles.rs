@@ -54,7 +54,8 @@ pub fn apply(group: &str, ledger: &Ledger, bundle: &Bundle, attacks: &[Attack]) 
 
 /// Signatures whose S is not the smallest: S + L.
 fn add_order(signature: &mut [u8]) {
-    const L: [u8; 16] = [0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14];
+    const L: [u8; 16] =
+        [0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14];
     let mut carry = 0u16;
     for (i, s) in signature[32..].iter_mut().enumerate() {
         let l = L.get(i).copied().unwrap_or(if i == 31 { 0x10 } else { 0 });
@@ -240,8 +241,11 @@ const ATTACKS: &[Attack] = &[
     ("disclosure of a commitment that is not there", 9, |_, b| b.entries[1].openings[0].name = "price".into()),
 ];
 
+/// A change after which a bundle still holds.
+type Form = (&'static str, fn(&Ledger, &mut Bundle));
+
 /// Accepted forms of the sample bundle.
-const ACCEPTED: &[(&str, fn(&Ledger, &mut Bundle))] = &[
+const ACCEPTED: &[Form] = &[
     ("the sample bundle", |_, _| {}),
     ("three of four validators", |l, b| b.commit = l.finalised_by(5, &[0, 2, 3])),
     ("a commit of a later round", |l, b| {

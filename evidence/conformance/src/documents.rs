@@ -80,6 +80,7 @@ fn bundles(scene: &Scene) -> Vec<Vector> {
     });
     let mut all: Vec<_> = made.collect();
     all.extend(completed_wrongly());
+    all.push(deposited_as_well());
     all
 }
 
@@ -112,6 +113,18 @@ fn completed_wrongly() -> Vec<Vector> {
     made.collect()
 }
 
+/// A file that lacks the signature completes the contract and is deposited besides, as if it were any file.
+fn deposited_as_well() -> Vector {
+    let mut scene = Scene::new();
+    let file = scene.version.clone();
+    scene.complete_with(&file);
+    scene.deposit(&file);
+    let mut vector =
+        vector("completed", "an unsigned file that is deposited too", &scene.ledger, file, Expect::Refused(9));
+    vector.proof = Some(encode(&scene.bundle()));
+    vector
+}
+
 fn certificates(scene: &Scene) -> Vec<Vector> {
     let proof = encode(&scene.bundle());
     let good = scene.certificate(&proof);
@@ -141,7 +154,12 @@ fn certificates(scene: &Scene) -> Vec<Vector> {
         ("certificate", "the issuer not disclosed", scene.certificate(&encode(&undeposited)).bytes, Expect::Refused(9)),
         ("certificate", "two proofs", two.bytes, Expect::Refused(1)),
         ("certificate", "no proof", none.bytes, Expect::Refused(1)),
-        ("certificate", "a proof that does not hold", scene.certificate(&encode(&broken_proof)).bytes, Expect::Refused(8)),
+        (
+            "certificate",
+            "a proof that does not hold",
+            scene.certificate(&encode(&broken_proof)).bytes,
+            Expect::Refused(8),
+        ),
         ("certificate", "a proof of another ledger", scene.certificate(&encode(&foreign)).bytes, Expect::Refused(2)),
         ("certificate", "a PDF cut short", good.bytes[..good.bytes.len() / 2].to_vec(), Expect::Refused(1)),
         ("certificate", "a PDF in name only", b"%PDF-1.7\n".to_vec(), Expect::Refused(1)),

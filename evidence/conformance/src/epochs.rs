@@ -4,16 +4,16 @@
 use crate::bundles::{Attack, apply, edit, vector};
 use crate::ledger::{Ledger, key, public, set_of};
 use crate::vector::{Expect, Vector};
+use qz_evidence::OrgId;
 use qz_evidence::bundle::Bundle;
 use qz_evidence::codec::{Bytes, encode};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::hash::sha256;
 use qz_evidence::header::Header;
 use qz_evidence::validators::{Validator, ValidatorSet};
-use qz_evidence::OrgId;
 
 /// Arbitration leaves after block 2 and comes back after block 4: A → B → A.
-pub fn three_epochs() -> Ledger {
+fn three_epochs() -> Ledger {
     let sample = Ledger::sample();
     let mut ledger = Ledger::empty();
     ledger.take_records_of(&sample);
@@ -30,11 +30,6 @@ fn two_epochs() -> Ledger {
     ledger.hand_over_at(2, &[1, 2, 3]);
     ledger.rebuild();
     ledger
-}
-
-/// The proof of everything in [`three_epochs`].
-pub fn proof(ledger: &Ledger) -> Vec<u8> {
-    encode(&ledger.bundle())
 }
 
 const ATTACKS: &[Attack] = &[

@@ -31,9 +31,3 @@ pub fn all() -> Vec<Vector> {
     all.extend(documents::vectors());
     all
 }
-
-/// The golden bundle of a ledger with three epochs, and what opens with it: its genesis.
-pub fn golden_epochs() -> (Vec<u8>, Vec<u8>) {
-    let ledger = epochs::three_epochs();
-    (epochs::proof(&ledger), ledger.genesis)
-}

@@ -97,7 +97,13 @@ fn run(folder: &Path, interpreter: &Path, verifier: &Path) -> anyhow::Result<boo
         );
         for vector in vectors.iter().filter(|vector| !met(vector)) {
             wrong += 1;
-            println!("  {}: expected {:?}, got {:?} ({})", vector.name, vector.expect, outcomes.get(&vector.name), vector.about);
+            println!(
+                "  {}: expected {:?}, got {:?} ({})",
+                vector.name,
+                vector.expect,
+                outcomes.get(&vector.name),
+                vector.about
+            );
         }
     }
     let said = |o: &Outcome| (o.verdict.clone(), o.step);

@@ -2,8 +2,8 @@
 //! exactly the bytes it means. Classic cross-reference tables, one incremental update per signature.
 
 use qz_document::ca::{CertificateAuthority, LeafRequest, SealKey, Subject};
-use qz_evidence::hash::sha256;
 use qz_evidence::Hash32;
+use qz_evidence::hash::sha256;
 
 /// Room for a CMS object, in bytes.
 const ROOM: usize = 4096;
@@ -26,7 +26,8 @@ impl Pdf {
         let content = format!("BT /F1 12 Tf 72 720 Td ({text}) Tj ET");
         let mut objects = vec![
             b"<</Type/Pages/Kids[3 0 R]/Count 1>>".to_vec(),
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R>>".to_vec(),
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R>>"
+                .to_vec(),
             stream("", content.as_bytes()),
             b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>".to_vec(),
         ];
@@ -39,7 +40,8 @@ impl Pdf {
         }
         let names = if names.is_empty() { names } else { format!("/Names<</EmbeddedFiles<</Names[{names}]>>>>") };
         objects.insert(0, format!("<</Type/Catalog/Pages 2 0 R{names}>>").into_bytes());
-        let mut pdf = Self { bytes: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(), xref: 0, size: 0, fields: vec![], names };
+        let mut pdf =
+            Self { bytes: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(), xref: 0, size: 0, fields: vec![], names };
         let numbered: Vec<_> = objects.into_iter().enumerate().map(|(i, object)| (i + 1, object)).collect();
         pdf.update(&numbered);
         pdf
@@ -65,7 +67,8 @@ impl Pdf {
         for ((number, _), offset) in objects.iter().zip(&offsets) {
             self.bytes.extend_from_slice(format!("{number} 1\n{offset:010} 00000 n \n").as_bytes());
         }
-        let trailer = format!("trailer\n<</Size {}/Root 1 0 R{previous}>>\nstartxref\n{}\n%%EOF\n", self.size, self.xref);
+        let trailer =
+            format!("trailer\n<</Size {}/Root 1 0 R{previous}>>\nstartxref\n{}\n%%EOF\n", self.size, self.xref);
         self.bytes.extend_from_slice(trailer.as_bytes());
         offsets
     }
@@ -76,12 +79,15 @@ impl Pdf {
         self.fields.push(widget);
         let head = b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/ByteRange[0 0000000000 0000000000 0000000000]/Contents<";
         let signature = [head.as_slice(), &vec![b'0'; 2 * ROOM], b">>>"].concat();
-        let field = format!("<</Type/Annot/Subtype/Widget/FT/Sig/T(sig-{widget})/V {value} 0 R/P 3 0 R/F 132/Rect[0 0 0 0]>>");
+        let field =
+            format!("<</Type/Annot/Subtype/Widget/FT/Sig/T(sig-{widget})/V {value} 0 R/P 3 0 R/F 132/Rect[0 0 0 0]>>");
         let fields: Vec<_> = self.fields.iter().map(|number| format!("{number} 0 R")).collect();
         let fields = fields.join(" ");
         let form = format!("/AcroForm<</SigFlags 3/Fields[{fields}]>>");
         let catalog = format!("<</Type/Catalog/Pages 2 0 R{}{form}>>", self.names);
-        let page = format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R/Annots[{fields}]>>");
+        let page = format!(
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R/Annots[{fields}]>>"
+        );
         let offsets = self.update(&[
             (1, catalog.into_bytes()),
             (3, page.into_bytes()),

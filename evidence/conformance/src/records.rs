@@ -169,7 +169,7 @@ fn states() -> Vec<Vector> {
             b.states[3].siblings.remove(0);
         }),
         ("two siblings swapped", 8, |b| b.states[3].siblings.swap(0, 1)),
-        ("the state of another subject", 8, |b| b.states[3].head = b.states[4].head.clone()),
+        ("the state of another subject", 8, |b| b.states[3].head = b.states[0].head.clone()),
         ("absence of a subject that is there", 8, |b| {
             let head = b.states[5].head.take().unwrap();
             b.states[5].other = Some(qz_evidence::state_proof::OtherLeaf {

@@ -57,11 +57,35 @@ pub fn vectors() -> Vec<Vector> {
     let all: &[usize] = &[1, 2, 3];
     let cases = [
         ("accepted", "a rotated relay key", ledger(new_card(false), "relay", "relay-2"), all, Expect::Accepted),
-        ("relay", "the old relay key after its rotation", ledger(new_card(false), "relay", "relay"), all, Expect::Refused(7)),
-        ("relay", "the new relay key before its rotation", ledger(new_card(false), "relay-2", "relay-2"), all, Expect::Refused(7)),
+        (
+            "relay",
+            "the old relay key after its rotation",
+            ledger(new_card(false), "relay", "relay"),
+            all,
+            Expect::Refused(7),
+        ),
+        (
+            "relay",
+            "the new relay key before its rotation",
+            ledger(new_card(false), "relay-2", "relay-2"),
+            all,
+            Expect::Refused(7),
+        ),
         ("relay", "the rotation left out", ledger(new_card(false), "relay", "relay-2"), &[1, 3], Expect::Refused(7)),
-        ("relay", "a card that its relay key did not sign", ledger(new_card(true), "relay", "relay-2"), all, Expect::Refused(7)),
-        ("accepted", "a record before the removal of its relay", ledger(removed(), "relay", "relay"), &[1, 2], Expect::Accepted),
+        (
+            "relay",
+            "a card that its relay key did not sign",
+            ledger(new_card(true), "relay", "relay-2"),
+            all,
+            Expect::Refused(7),
+        ),
+        (
+            "accepted",
+            "a record before the removal of its relay",
+            ledger(removed(), "relay", "relay"),
+            &[1, 2],
+            Expect::Accepted,
+        ),
         ("relay", "relayed after its removal", ledger(removed(), "relay", "relay"), all, Expect::Refused(7)),
     ];
     let made = cases.into_iter().map(|(group, about, ledger, heights, expect)| {

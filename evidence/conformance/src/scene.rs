@@ -87,14 +87,17 @@ impl Scene {
         let fixed = ledger.record_at(&fixed, &[(owner, &party)], &[contract], 1);
         ledger.block(vec![opened, fixed]);
 
-        let signed = Payload::ContractSigned(ContractSigned { contract, slot: 0, version: commitment, seal: Some(seal) });
-        let signed = ledger.body(signed, &[(name::TO_BE_SIGNED, &prepared.digest.0), (name::INTENT, "同意".as_bytes())]);
+        let signed =
+            Payload::ContractSigned(ContractSigned { contract, slot: 0, version: commitment, seal: Some(seal) });
+        let signed =
+            ledger.body(signed, &[(name::TO_BE_SIGNED, &prepared.digest.0), (name::INTENT, "同意".as_bytes())]);
         let signed = ledger.record(&signed, &[(owner, &party)], &[contract, seal]);
         ledger.block(vec![signed]);
 
         pdf.complete(&prepared, &sealer.cms(&prepared.digest));
         let digest = sha256(&[&pdf.bytes]);
-        let completed = ledger.body(Payload::ContractCompleted(ContractRef { contract }), &[(name::DOCUMENT, &digest.0)]);
+        let completed =
+            ledger.body(Payload::ContractCompleted(ContractRef { contract }), &[(name::DOCUMENT, &digest.0)]);
         let completed = ledger.record(&completed, &[], &[contract]);
         ledger.block(vec![completed]);
         ledger.block(vec![]);
@@ -112,7 +115,7 @@ impl Scene {
     /// Every record and the state of every subject, with the sealer's certificate.
     pub fn bundle(&self) -> Bundle {
         let subjects: Vec<_> = self.ledger.tracked.iter().map(|t| t.0).collect();
-        let mut bundle = self.ledger.bundle_of(&[1, 2, 3, 4, 5], &subjects);
+        let mut bundle = self.ledger.bundle_of(&(1..self.ledger.headers.len()).collect::<Vec<_>>(), &subjects);
         let chain = vec![Bytes(self.sealer.certificate.clone()), Bytes(self.sealer.issuer.clone())];
         bundle.certificates = vec![CertificateEntry { entry: 2, chain }];
         bundle
@@ -123,11 +126,22 @@ impl Scene {
         let mut record: Record = decode_strict(&self.ledger.records[5][0]).unwrap();
         let contract = self.ledger.contract;
         let digest = sha256(&[file]);
-        let body = self.ledger.body(Payload::ContractCompleted(ContractRef { contract }), &[(name::DOCUMENT, &digest.0)]);
+        let body =
+            self.ledger.body(Payload::ContractCompleted(ContractRef { contract }), &[(name::DOCUMENT, &digest.0)]);
         let made = self.ledger.record(&body, &[], &[contract]);
         record.submission = decode_strict::<Record>(&made).unwrap().submission;
         self.ledger.set_last_of(&contract, &encode(&record));
         self.ledger.replace_record(5, 0, encode(&record));
+    }
+
+    /// The platform deposits this file as evidence, in a block of its own.
+    pub fn deposit(&mut self, file: &[u8]) {
+        let payload = Payload::EvidenceDeposited(EvidenceDeposited { about: None });
+        let body = self.ledger.body(payload, &[(name::DOCUMENT, &sha256(&[file]).0)]);
+        let subject = SubjectId::created_by(&self.ledger.chain_id, &body.digest());
+        let record = self.ledger.record(&body, &[], &[subject]);
+        self.ledger.tracked.push((subject, SubjectType::Evidence, Status::Recorded));
+        self.ledger.block(vec![record]);
     }
 
     /// A signing certificate around a proof.

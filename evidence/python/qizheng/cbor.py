@@ -44,11 +44,6 @@ def uint(most=U64, least=0):
     return check
 
 
-def sint(value):
-    """An integer of 64 bits with a sign."""
-    return uint(2**63 - 1, -(2**63))(value)
-
-
 def text(value):
     if type(value) is not str:
         raise Malformed("no text")

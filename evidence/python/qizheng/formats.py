@@ -2,9 +2,12 @@
 
 import re
 
-from .cbor import U32, Malformed, array, boolean, bstr, choice, decode, members, one_of, sint, text, uint
+from .cbor import U32, Malformed, array, boolean, bstr, choice, members, one_of, text, uint
 
-MAX_BUNDLE, MAX_SUBMISSION, MAX_BODY = 16 * 1024 * 1024, 24_576, 16_384
+KIB = 1024
+MAX_BUNDLE, MAX_SUBMISSION, MAX_BODY, MAX_RECORD = 16 * KIB * KIB, 24 * KIB, 16 * KIB, 28 * KIB
+MAX_HEADER, MAX_COMMIT, MAX_SET, MAX_HEAD = 512, 32 * KIB, 16 * KIB, 256
+MAX_ORGANISATION, MAX_CARD, MAX_GENESIS_BODY, MAX_GENESIS = 16 * KIB, 20 * KIB, KIB * KIB, KIB * KIB + 64 * KIB
 bytes32 = bstr(32)
 subject = bytes32
 ROLES = {1: "platform", 2: "notary", 3: "court", 4: "arbitration", 5: "attestor", 6: "observer"}
@@ -39,8 +42,8 @@ card = members(
     tag="qz/card/v1",
 )
 params = members(
-    (1, "protocol", uint(U32)), (2, "window", uint()), (3, "max_block_bytes", uint()),
-    (4, "max_block_records", uint()), (5, "quorum", uint(U32)), (6, "foreign_attestor", boolean), tag="qz/params/v1",
+    (1, "protocol", uint(U32)), (2, "window", uint()), (3, "max_block_bytes", uint(U32)),
+    (4, "max_block_records", uint(U32)), (5, "quorum", uint(U32)), (6, "foreign_attestor", boolean), tag="qz/params/v1",
 )
 genesis_body = members(
     (1, "name", text), (2, "time", uint()), (3, "cards", array(card)), (4, "params", params),
@@ -63,30 +66,19 @@ header = members(
 validator = members((0, "organisation", organisation_id), (1, "key", bytes32), (2, "power", uint()))
 validator_set = members((1, "validators", array(validator)), tag="qz/validator-set/v1")
 commit = members(
-    (1, "height", uint()), (2, "round", sint), (3, "block_id", bytes32),
+    (1, "height", uint()), (2, "round", uint(U32)), (3, "block_id", bytes32),
     (4, "signatures", array(members((0, "address", bytes32), (1, "signature", bstr())))),
     tag="qz/commit-certificate/v1",
 )
-
-def nested(shape):
-    """Bytes that are themselves an instance of a format."""
-
-    def check(value):
-        inner = decode(bstr()(value), shape)
-        inner.raw = value
-        return inner
-
-    return check
-
 
 # §3
 slot = members((0, "kind", one_of({1, 2})), (1, "subject", subject), (2, "role", uint(255)), (3, "group", uint(255)))
 rule = members((0, "group", uint(255)), (1, "required", uint(255)))
 change = choice({
-    1: ("put organisation", [("card", nested(card))]),
+    1: ("put organisation", [("card", bstr())]),
     2: ("remove", [("id", organisation_id)]),
     3: ("set validators", [("validators", array(validator))]),
-    4: ("set parameters", [("params", nested(params))]),
+    4: ("set parameters", [("params", bstr())]),
     5: ("upgrade", [("version", uint(U32)), ("height", uint())]),
 })
 _contract = members((0, "contract", subject))
@@ -101,12 +93,12 @@ payload = choice({
     1: _kind("contract.opened", (0, "initiator", subject), (1, "slots", array(slot)), (2, "rules", array(rule)),
              (3, "amends?", subject)),
     2: _kind("contract.version_fixed", (0, "contract", subject), (1, "version", uint(U32))),
-    3: _kind("contract.signed", (0, "contract", subject), (1, "slot", uint(U32)), (2, "version", bytes32),
+    3: _kind("contract.signed", (0, "contract", subject), (1, "slot", uint(255)), (2, "version", bytes32),
              (3, "seal?", subject)),
-    4: _kind("contract.declined", (0, "contract", subject), (1, "slot", uint(U32))),
+    4: _kind("contract.declined", (0, "contract", subject), (1, "slot", uint(255))),
     5: _kind("contract.completed", _contract),
     6: _kind("contract.amended", (0, "contract", subject), (1, "amendment", subject)),
-    7: _kind("contract.fulfilment", (0, "contract", subject), (1, "obligation", uint(U32)),
+    7: _kind("contract.fulfilment", (0, "contract", subject), (1, "obligation", uint(65_535)),
              (2, "step", one_of({1, 2, 3, 4}))),
     8: _kind("contract.terminated", _contract),
     9: _kind("contract.voided", _contract),
@@ -170,6 +162,6 @@ entry = members(
 bundle = members(
     (1, "genesis", bstr()), (2, "hand_overs", array(hand_over)), (3, "head", bstr()), (4, "commit", bstr()),
     (5, "entries", array(entry, 4096)), (6, "states", array(state_proof)),
-    (7, "certificates", array(members((0, "entry", uint()), (1, "chain", array(bstr(), least=1))))),
+    (7, "certificates", array(members((0, "entry", uint(U32)), (1, "chain", array(bstr(), least=1))))),
     (8, "checkpoint?", bstr()), (9, "anchors", array(bstr())), tag="qz/proof/v1",
 )

@@ -1,10 +1,12 @@
 """Who the consortium is: genesis document (SPEC §9), validator sets and finality (§5, §6)."""
 
+import unicodedata
+
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from . import formats
-from .cbor import Malformed, Members, decode
+from .cbor import Members, decode
 from .crypto import blake3, ed25519, sha256
 
 import cbor2
@@ -29,7 +31,15 @@ def _keys(organisation):
 
 def read_card(card):
     """The organisation of a card whose signatures hold."""
-    organisation = decode(card.organisation, formats.organisation)
+    organisation = decode(card.organisation, formats.organisation, formats.MAX_ORGANISATION)
+    for name in (organisation.name_zh, organisation.name_en):
+        require(1 <= len(name.encode()) <= 128 and not any(unicodedata.category(c) == "Cc" for c in name),
+                "a name is empty, too long or has control characters")
+    require(len(organisation.tls_ca) <= 8192, "the TLS authority is too large")
+    if organisation.validator:
+        v = organisation.validator
+        require(all(len(a.encode()) <= 256 for a in (v.consensus_address, v.mempool_address, v.rpc_url)),
+                "an address is too long")
     require(organisation.roles and organisation.roles == sorted(set(organisation.roles)), "roles are not ascending")
     message = b"qz/card/v1" + sha256(card.organisation)
     keys = _keys(organisation)
@@ -43,8 +53,8 @@ def read_card(card):
 
 def read_genesis(data):
     """Chain id, organisations and validator set of a genesis document, every signature verified."""
-    document = decode(data, formats.genesis)
-    body = decode(document.body, formats.genesis_body)
+    document = decode(data, formats.genesis, formats.MAX_GENESIS)
+    body = decode(document.body, formats.genesis_body, formats.MAX_GENESIS_BODY)
     chain_id = sha256(b"qz/chain-id/v1", document.body)
     organisations = [read_card(card) for card in body.cards]
     ids = [o.id for o in organisations]
@@ -54,7 +64,9 @@ def read_genesis(data):
     authorities = [key for key in map(_tls_key, organisations) if key is not None]
     require(len(authorities) == len(set(authorities)), "two TLS authorities have one key")
     require(body.params.protocol == 1, "unknown protocol version")
-    require(1 <= body.params.quorum <= min(len(ids), 32), "the governance quorum is out of range")
+    p = body.params
+    require(16 <= p.window <= 1_000_000 and 65_536 <= p.max_block_bytes <= 2_097_152
+            and 1 <= p.max_block_records <= 65_536 and 1 <= p.quorum <= min(len(ids), 32), "a parameter is out of range")
     require([s.organisation for s in document.signatures] == ids, "not signed by each organisation")
     message = b"qz/genesis-signature/v1" + chain_id
     for organisation, signature in zip(organisations, document.signatures):
@@ -65,7 +77,9 @@ def read_genesis(data):
         if o.validator
     ]
     validators.sort(key=lambda v: blake3(v.key))
-    return chain_id, {o.id: o for o in organisations}, ValidatorSet(validators, _encode_set(validators)), body
+    first = ValidatorSet(validators, _encode_set(validators))
+    require(first.well_formed, "no valid set of validators")
+    return chain_id, {o.id: o for o in organisations}, first, body
 
 
 def _tls_key(organisation):
@@ -86,16 +100,14 @@ class ValidatorSet:
 
     def __init__(self, validators, encoded):
         addresses = [blake3(v.key) for v in validators]
-        if not 1 <= len(validators) <= 128 or addresses != sorted(set(addresses)):
-            raise Malformed("a validator set is not ascending, empty or too large")
-        if any(not 1 <= v.power <= 1_000_000 for v in validators):
-            raise Malformed("a validator's power is out of range")
+        self.well_formed = (1 <= len(validators) <= 128 and addresses == sorted(set(addresses))
+                            and all(1 <= v.power <= 1_000_000 for v in validators))
         self.by_address = dict(zip(addresses, validators))
         self.hash = sha256(b"qz/validators/v1", encoded)
 
     @classmethod
     def read(cls, data):
-        return cls(decode(data, formats.validator_set).validators, data)
+        return cls(decode(data, formats.validator_set, formats.MAX_SET).validators, data)
 
     def finalises(self, chain_id, header, header_bytes, commit):
         """Who signed; refused unless more than two thirds of the power did (§6)."""

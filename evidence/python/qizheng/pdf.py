@@ -5,6 +5,8 @@ import io
 import re
 from collections import namedtuple
 
+import logging
+
 import pypdf
 from asn1crypto import cms
 from cryptography import x509
@@ -12,6 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from .crypto import sha256
+
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 # Digest over the ByteRange, signer's certificate (DER), does the range end at the end of the file, error or None.
 Signature = namedtuple("Signature", "digest certificate covers error")

@@ -27,14 +27,14 @@ class Entry:
 
     def __init__(self, raw):
         self.raw = raw
-        self.record = decode(raw.record, formats.record)
+        self.record = decode(raw.record, formats.record, formats.MAX_RECORD)
         self.hash = record_hash(raw.record)
         self.submission = decode(self.record.submission, formats.submission, formats.MAX_SUBMISSION)
         self.body = decode(self.submission.body, formats.body, formats.MAX_BODY)
         names = [c.name for c in self.body.commitments]
         if names != sorted(set(names)):
             raise Malformed("commitments are not ascending")
-        self.header = decode(raw.header, formats.header)
+        self.header = decode(raw.header, formats.header, formats.MAX_HEADER)
         self.kind, self.fields = self.body.payload.name, self.body.payload.fields
         self.place = (self.record.height, self.record.index)
 
@@ -79,16 +79,18 @@ class Verification:
     def decoding(self):
         bundle = self.bundle = decode(self.data, formats.bundle, formats.MAX_BUNDLE)
         require(bundle.entries or bundle.states, "neither record nor state")
-        self.head = decode(bundle.head, formats.header)
-        self.commit = decode(bundle.commit, formats.commit)
+        self.head = decode(bundle.head, formats.header, formats.MAX_HEADER)
+        self.commit = decode(bundle.commit, formats.commit, formats.MAX_COMMIT)
         self.entries = [Entry(raw) for raw in bundle.entries]
         places = [entry.place for entry in self.entries]
         require(places == sorted(set(places)), "records are not ascending")
         self.hand = [
-            (raw, decode(raw.header, formats.header), decode(raw.commit, formats.commit), ValidatorSet.read(raw.next))
+            (raw, decode(raw.header, formats.header, formats.MAX_HEADER),
+             decode(raw.commit, formats.commit, formats.MAX_COMMIT), ValidatorSet.read(raw.next))
             for raw in bundle.hand_overs
         ]
-        self.heads = [decode(s.head, formats.subject_head) if s.head is not None else None for s in bundle.states]
+        self.heads = [None if s.head is None else decode(s.head, formats.subject_head, formats.MAX_HEAD)
+                      for s in bundle.states]
 
     # 2
     def genesis(self):
@@ -107,9 +109,13 @@ class Verification:
 
     # 3
     def hand_overs(self):
+        below = -1
         for epoch, (raw, header, commit, following) in enumerate(self.hand):
+            require(below < header.height < self.head.height, "hand-overs do not ascend")
+            below = header.height
             require(header.epoch == epoch, f"hand-over of epoch {epoch} is missing")
             require(header.validators_hash == self.validators.hash, "a hand-over by another set")
+            require(following.well_formed, "a hand-over to a set that cannot be")
             require(header.next_validators_hash == following.hash, "a hand-over to another set")
             require(header.validators_hash != header.next_validators_hash, "a hand-over without a change")
             self.validators.finalises(self.chain_id, header, raw.header, commit)
@@ -156,36 +162,36 @@ class Verification:
 
     def _govern(self, change, relays):
         if change.name == "put organisation":
-            organisation = read_card(change.card)
+            organisation = read_card(decode(change.card, formats.card, formats.MAX_CARD))
             relays[organisation.id], self.roles[organisation.id] = organisation.relay_key, organisation.roles
         elif change.name == "remove":
             relays.pop(change.id, None)
             self.roles.pop(change.id, None)
 
     def _certificates(self):
-        made = {}  # seal -> certificate digest disclosed when it was made
-        uses = []  # (certificate digest, block time)
-        for entry in self.entries:
-            named = entry.disclosed("certificate.sha256")
-            if entry.kind == "seal.made":
-                made[sha256(b"qz/subject/v1", self.chain_id, sha256(b"qz/body/v1", entry.submission.body))] = named
-            if named is not None:
-                uses.append((named, entry.header.time))
-            elif entry.kind == "contract.signed" and made.get(entry.fields.seal) is not None:
-                uses.append((made[entry.fields.seal], entry.header.time))
         for shown in self.bundle.certificates:
             require(shown.entry < len(self.entries), "an X.509 certificate of no record")
             digest = sha256(shown.chain[0])
             require(self.entries[shown.entry].disclosed("certificate.sha256") == digest, "an X.509 certificate that its record does not name")
             try:
-                certificate = x509.load_der_x509_certificate(shown.chain[0])
+                certificate, *_ = [x509.load_der_x509_certificate(der) for der in shown.chain]
                 begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             except Exception as error:
                 raise Refused(f"an X.509 certificate cannot be read: {error}") from error
-            for named, time in uses:
-                if named == digest:
-                    require(begin.timestamp() * 1000 <= time <= end.timestamp() * 1000 + 999,
-                            "an X.509 certificate was not valid when it was used")
+            for user in self._uses(self.entries[shown.entry]):
+                require(begin.timestamp() * 1000 <= user.header.time <= end.timestamp() * 1000,
+                        "an X.509 certificate was not valid when it was used")
+
+    def _uses(self, named):
+        """The signatures by the certificate that this record names."""
+        if named.kind == "contract.signed":
+            return [named] if named.fields.seal is None else []
+        return [e for e in self.entries if e.kind == "contract.signed" and named.kind == "seal.made"
+                and e.fields.seal == self.created(named)]
+
+    def created(self, entry):
+        """The subject that this record created, if it creates one."""
+        return sha256(b"qz/subject/v1", self.chain_id, sha256(b"qz/body/v1", entry.submission.body))
 
     # 8
     def states(self):
@@ -198,7 +204,7 @@ class Verification:
             for link in entry.record.links:
                 shown.setdefault(link.subject, []).append((link.sequence, link.previous, entry.hash))
         for links in shown.values():
-            for (a, _, hash_a), (b, previous, _) in zip(links, links[1:]):
+            for (a, _, hash_a), (b, previous, _) in zip([(-1, None, bytes(32)), *links], links):
                 require(a < b, "two records with one sequence, or out of order")
                 require(b != a + 1 or previous == hash_a, "a link to another record")
         proven = set()
@@ -235,11 +241,11 @@ class Verification:
             self._given_file(self.file)
 
     def _given_file(self, file):
-        matches = [(e, o.name) for e in self.entries for o in e.raw.openings
+        matches = [e for e in self.entries for o in e.raw.openings
                    if o.name.endswith(".sha256") and o.value == file.sha256]
         require(matches, "the file is none that the records name")
-        for entry, name in matches:
-            if entry.kind == "contract.completed" and name == "document.sha256":
+        for entry in matches:
+            if entry.kind == "contract.completed":
                 self._final_file(entry, file)
 
     def _final_file(self, completed, file):
@@ -247,13 +253,12 @@ class Verification:
         mine = [(link.sequence, e) for e in self.entries for link in e.record.links
                 if link.subject == contract and e.place <= completed.place]
         require([s for s, _ in mine] == list(range(len(mine))), "records before the completion are not shown")
-        subject = lambda e: sha256(b"qz/subject/v1", self.chain_id, sha256(b"qz/body/v1", e.submission.body))
-        seals = {subject(e): e.disclosed("certificate.sha256") for e in self.entries if e.kind == "seal.made"}
+        seals = {self.created(e): e.disclosed("certificate.sha256") for e in self.entries if e.kind == "seal.made"}
         pairs = []
         for _, e in mine:
             if e.kind == "contract.signed":
-                digest, certificate = e.disclosed("to_be_signed.sha256"), e.disclosed("certificate.sha256")
-                certificate = certificate or seals.get(e.fields.seal)
+                digest, seal = e.disclosed("to_be_signed.sha256"), e.fields.seal
+                certificate = e.disclosed("certificate.sha256") if seal is None else seals.get(seal)
                 require(digest is not None and certificate is not None, "a signature's digests are not disclosed")
                 pairs.append((digest, certificate))
         require(sorted(file.signatures) == sorted(pairs), "the file's signatures are not the recorded ones")

@@ -5,7 +5,6 @@ use super::{
     CertificateReport, Decoded, Disclosure, DocumentReport, Event, Failure, GivenDocument, GivenSignature, Note,
     Opened, SubjectReport, TrustInputs,
 };
-use crate::codec::decode_strict;
 use crate::commitment::name;
 use crate::genesis::Genesis;
 use crate::hash::{Hash32, sha256};
@@ -117,8 +116,7 @@ fn certificates(decoded: &Decoded) -> Result<Vec<CertificateReport>, Failure> {
         let millis =
             |time: &x509_cert::time::Time| u64::try_from(time.to_unix_duration().as_millis()).unwrap_or(u64::MAX);
         let (not_before_ms, not_after_ms) = (millis(&tbs.validity().not_before), millis(&tbs.validity().not_after));
-        let subject = opened.record.links.first().map(|link| link.subject);
-        for user in decoded.entries.iter().filter(|e| uses(e, subject)) {
+        for user in decoded.entries.iter().filter(|user| uses(user, opened)) {
             if !(not_before_ms..=not_after_ms).contains(&user.header.time_ms) {
                 return Err(fail("签署时不在有效期内", "it was not valid when it was used"));
             }
@@ -142,10 +140,21 @@ fn certificates(decoded: &Decoded) -> Result<Vec<CertificateReport>, Failure> {
     Ok(reports)
 }
 
-/// Does this record apply the seal (or key) whose certificate this is?
-fn uses(opened: &Opened, subject: Option<SubjectId>) -> bool {
-    matches!(opened.parsed.body().payload, Payload::ContractSigned(_))
-        && opened.record.links.iter().any(|link| Some(link.subject) == subject)
+/// Does this record sign by the certificate that `named` names? A signature by a key names its own; one with a
+/// seal is by the certificate that the seal was made with.
+fn uses(user: &Opened, named: &Opened) -> bool {
+    let Payload::ContractSigned(signed) = &user.parsed.body().payload else { return false };
+    match signed.seal {
+        None => std::ptr::eq(user, named),
+        Some(seal) => is_making_of(named, seal),
+    }
+}
+
+/// Did this record make the seal? A subject's id is derived from the body that created it.
+fn is_making_of(opened: &Opened, seal: SubjectId) -> bool {
+    let body = opened.parsed.body();
+    matches!(body.payload, Payload::SealMade(_))
+        && SubjectId::created_by(&body.chain_id, &opened.parsed.digest()) == seal
 }
 
 /// The head's time against the verifier's clock; with a greatest age, every subject needs its state.
@@ -209,8 +218,13 @@ pub(super) fn states(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Vec<
             seen.entry(link.subject).or_insert_with(Vec::new).push((link, opened.bytes_hash));
         }
     }
+    for (subject, links) in &seen {
+        check_links(links).map_err(|en| {
+            Failure::new(format!("主体 {subject}：记录前后矛盾（{en}）"), format!("subject {subject}: {en}"))
+        })?;
+    }
     let mut reports: Vec<SubjectReport> = vec![];
-    for proof in &decoded.bundle.states {
+    for (proof, state) in decoded.bundle.states.iter().zip(&decoded.heads) {
         let subject = proof.subject;
         let fail =
             |zh: &str, en: &str| Failure::new(format!("主体 {subject}：{zh}"), format!("subject {subject}: {en}"));
@@ -220,16 +234,15 @@ pub(super) fn states(decoded: &Decoded, trust: &TrustInputs<'_>) -> Result<(Vec<
         if proof.root() != Some(head.state_root) {
             return Err(fail("状态证明与首块不符", "the state proof does not lead to the head block's state root"));
         }
-        let Some(bytes) = &proof.head else {
+        let Some(state) = state else {
             if seen.contains_key(&subject) {
                 return Err(fail("有记录却证明其不存在", "records exist but the proof says that it does not"));
             }
             reports.push(absent(subject, head.height, head.time_ms));
             continue;
         };
-        let state: SubjectHead = decode_strict(bytes).map_err(|error| fail("状态格式不合规", &error.to_string()))?;
         let links = seen.get(&subject).map_or(&[][..], |links| &links[..]);
-        let complete = check_chain(links, &state).map_err(|en| fail("记录与状态矛盾", en))?;
+        let complete = check_state(links, state).map_err(|en| fail("记录与状态矛盾", en))?;
         let (status_zh, status) = state.status.words();
         reports.push(SubjectReport {
             subject,
@@ -271,30 +284,37 @@ fn absent(subject: SubjectId, as_of_height: crate::ids::Height, as_of_time_ms: u
     }
 }
 
-/// Compares the shown links of a subject with its state; true if all of its records are shown.
-fn check_chain(links: &[(&crate::record::Link, Hash32)], state: &SubjectHead) -> Result<bool, &'static str> {
-    let mut by_sequence = BTreeMap::new();
+/// The shown records of a subject: later ones have higher sequences, and name the one before if it is shown.
+fn check_links(links: &[(&crate::record::Link, Hash32)]) -> Result<(), &'static str> {
+    let mut before: Option<(u64, Hash32)> = None;
+    for (link, hash) in links {
+        let expected = match before {
+            Some((sequence, _)) if link.sequence <= sequence => {
+                return Err("two records have the same sequence number, or go back");
+            }
+            Some((sequence, hash)) if link.sequence - 1 == sequence => Some(hash),
+            _ if link.sequence == 0 => Some(Hash32::ZERO),
+            _ => None,
+        };
+        if expected.is_some_and(|expected| expected != link.previous) {
+            return Err("a record does not link to the one before it");
+        }
+        before = Some((link.sequence, *hash));
+    }
+    Ok(())
+}
+
+/// Compares the shown records of a subject with its state; true if all of its records are shown.
+fn check_state(links: &[(&crate::record::Link, Hash32)], state: &SubjectHead) -> Result<bool, &'static str> {
     for (link, hash) in links {
         if link.sequence >= state.records {
             return Err("a record's sequence number is above the proven last one");
-        }
-        if by_sequence.insert(link.sequence, (link.previous, *hash)).is_some() {
-            return Err("two records have the same sequence number");
         }
         if link.sequence + 1 == state.records && *hash != state.last_record {
             return Err("the last record is not the one that the state names");
         }
     }
-    for (sequence, (previous, _)) in &by_sequence {
-        let expected = match sequence.checked_sub(1) {
-            None => Some(&Hash32::ZERO),
-            Some(before) => by_sequence.get(&before).map(|(_, hash)| hash),
-        };
-        if expected.is_some_and(|expected| expected != previous) {
-            return Err("a record does not link to the one before it");
-        }
-    }
-    Ok(u64::try_from(by_sequence.len()).is_ok_and(|n| n == state.records))
+    Ok(u64::try_from(links.len()).is_ok_and(|n| n == state.records))
 }
 
 /// Step 9. Closes: altered contents and files.
@@ -302,7 +322,7 @@ pub(super) fn disclosures(decoded: &Decoded, documents: &[GivenDocument]) -> Res
     let mut disclosures = vec![];
     let mut digests = vec![];
     for (i, (opened, entry)) in decoded.entries.iter().zip(&decoded.bundle.entries).enumerate() {
-        for opening in &entry.openings {
+        for (n, opening) in entry.openings.iter().enumerate() {
             let fail = |zh: &str, en: &str| {
                 Failure::new(
                     format!("第 {i} 条记录的“{}”：{zh}", opening.name),
@@ -311,6 +331,9 @@ pub(super) fn disclosures(decoded: &Decoded, documents: &[GivenDocument]) -> Res
             };
             if opened.parsed.body().commitment(&opening.name) != Some(&opening.commitment().hash) {
                 return Err(fail("披露值与链上承诺不符", "the disclosed value does not open the record's commitment"));
+            }
+            if entry.openings[..n].iter().any(|other| other.name == opening.name) {
+                return Err(fail("重复披露", "it is disclosed twice"));
             }
             let value = if opening.name.ends_with(".sha256") {
                 let digest = <[u8; 32]>::try_from(&opening.value[..])
@@ -381,18 +404,19 @@ fn document_event(
     decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument,
 ) -> Result<(usize, &'static str, &'static str), Failure> {
     let committed = digests.iter().filter(|(_, _, digest)| *digest == document.sha256);
-    // The final file first: base version and final file can only be equal if nobody signed.
-    let found = committed.max_by_key(|(i, ..)| *i);
-    let Some((event, ..)) = found else {
+    // A final file is one wherever else it is named, so that no later deposit of it evades the checks.
+    let completes = |i: usize| matches!(decoded.entries[i].parsed.body().payload, Payload::ContractCompleted(_));
+    let found = committed.map(|(i, ..)| *i).max_by_key(|i| (completes(*i), *i));
+    let Some(event) = found else {
         return Err(Failure::new(
             format!("文件“{}”与链上记录的任何文件都不一致（内容被改动，或不是这份合同）", document.name),
             format!("file `{}` is not one that the records commit to (altered, or another file)", document.name),
         ));
     };
-    let opened = &decoded.entries[*event];
+    let opened = &decoded.entries[event];
     let words = match &opened.parsed.body().payload {
         Payload::ContractCompleted(completed) => {
-            check_signatures(decoded, digests, document, completed.contract)?;
+            check_signatures(decoded, digests, document, (event, completed.contract))?;
             ("各方签署后的最终文件", "the final file, with every signature that the ledger records")
         }
         Payload::ContractVersionFixed(_) => {
@@ -400,21 +424,22 @@ fn document_event(
         }
         _ => ("记录所承诺的文件", "a file that a record commits to"),
     };
-    Ok((*event, words.0, words.1))
+    Ok((event, words.0, words.1))
 }
 
 /// A completed contract's file is the fixed version with exactly the signatures that its `contract.signed`
 /// records name, and nothing behind the last: the platform, which alone completes, can neither add
 /// anything nor complete a file that lacks a signature or began as another text.
 fn check_signatures(
-    decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument, contract: SubjectId,
+    decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument, (completed, contract): (usize, SubjectId),
 ) -> Result<(), Failure> {
     let file = &document.name;
     let fail = |zh: &str, en: &str| Err(Failure::new(format!("文件“{file}”：{zh}"), format!("file `{file}`: {en}")));
     let disclosed = |event: usize, name: &str| {
         digests.iter().find(|(e, n, _)| *e == event && n == name).map(|(.., digest)| *digest)
     };
-    if !all_records_shown(decoded, contract) {
+    let before = &decoded.entries[..=completed];
+    if !all_records_shown(before, contract) {
         return fail(
             "证明没有列出该合同签署完成前的全部记录",
             "the proof does not show every record of the contract up to its completion",
@@ -422,7 +447,7 @@ fn check_signatures(
     }
     let mut recorded = vec![];
     let mut version = None;
-    for (event, opened) in decoded.entries.iter().enumerate() {
+    for (event, opened) in before.iter().enumerate() {
         match &opened.parsed.body().payload {
             Payload::ContractVersionFixed(fixed) if fixed.contract == contract => {
                 version = disclosed(event, name::DOCUMENT);
@@ -430,7 +455,10 @@ fn check_signatures(
             Payload::ContractSigned(signed) if signed.contract == contract => {
                 let certificate = match signed.seal {
                     None => disclosed(event, name::CERTIFICATE),
-                    Some(seal) => making_of(decoded, seal).and_then(|making| disclosed(making, name::CERTIFICATE)),
+                    Some(seal) => {
+                        let making = before.iter().position(|opened| is_making_of(opened, seal));
+                        making.and_then(|making| disclosed(making, name::CERTIFICATE))
+                    }
                 };
                 let (Some(digest), Some(certificate)) = (disclosed(event, name::TO_BE_SIGNED), certificate) else {
                     return fail(
@@ -460,6 +488,9 @@ fn check_signatures(
             &format!("it lacks the signature with digest {digest} that the ledger records"),
         );
     }
+    if document.signatures.len() != recorded.len() {
+        return fail("其中的签名数目与链上登记的不同", "it has another number of signatures than the ledger records");
+    }
     if !document.covered {
         return fail("最后一个签名之后另有内容", "something was added behind the last signature");
     }
@@ -472,22 +503,11 @@ fn check_signatures(
     Ok(())
 }
 
-/// Are all records of the contract up to its completion among the entries? Sequences have no gaps.
-fn all_records_shown(decoded: &Decoded, contract: SubjectId) -> bool {
+/// Are all records of the contract among these, of which the last completes it? Sequences have no gaps.
+fn all_records_shown(before: &[Opened], contract: SubjectId) -> bool {
     let sequence =
         |opened: &Opened| opened.record.links.iter().find(|link| link.subject == contract).map(|link| link.sequence);
-    let completed = decoded.entries.iter().find(|opened| {
-        matches!(&opened.parsed.body().payload, Payload::ContractCompleted(completed) if completed.contract == contract)
-    });
-    let Some(last) = completed.and_then(sequence) else { return false };
-    let shown: BTreeSet<_> = decoded.entries.iter().filter_map(sequence).filter(|s| *s <= last).collect();
+    let Some(last) = before.last().and_then(sequence) else { return false };
+    let shown: BTreeSet<_> = before.iter().filter_map(sequence).collect();
     u64::try_from(shown.len()).is_ok_and(|shown| shown == last + 1)
-}
-
-/// The entry that made this seal.
-fn making_of(decoded: &Decoded, seal: SubjectId) -> Option<usize> {
-    decoded.entries.iter().position(|opened| {
-        matches!(opened.parsed.body().payload, Payload::SealMade(_))
-            && opened.record.links.first().is_some_and(|link| link.subject == seal && link.sequence == 0)
-    })
 }

@@ -22,6 +22,7 @@ use crate::commit::CommitCertificate;
 use crate::hash::Hash32;
 use crate::header::Header;
 use crate::record::Record;
+use crate::state_proof::SubjectHead;
 use crate::submission::Parsed;
 use crate::validators::ValidatorSet;
 
@@ -110,6 +111,8 @@ pub(crate) struct Decoded {
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) former: Vec<anchors::FormerEvidence>,
     pub(crate) anchors: Vec<(Bytes, Anchor)>,
+    /// Heads of the subjects in the state proofs, in their order; nothing for one that does not exist.
+    pub(crate) heads: Vec<Option<SubjectHead>>,
 }
 
 const TITLES: [(&str, &str); 11] = [
@@ -405,11 +408,13 @@ fn decode(bytes: &[u8]) -> Result<(Decoded, Note), Failure> {
         }
         entries.push(Opened { bytes_hash, record, parsed, header });
     }
+    let heads = bundle.states.iter().map(|proof| proof.head.as_deref().map(decode_strict).transpose());
+    let heads: Vec<Option<SubjectHead>> = heads.collect::<Result<_, _>>().map_err(|e| bad("state", &e))?;
     let head_id = crate::header::block_id(&bundle.head);
     let note = Note::new(
         format!("共 {} 条记录，全部为唯一规范编码", entries.len()),
         format!("{} records, all in their one canonical encoding", entries.len()),
     );
     let (checkpoint, former, anchors) = decode_anchors(&bundle)?;
-    Ok((Decoded { bundle, head, head_id, commit, hand_overs, entries, checkpoint, former, anchors }, note))
+    Ok((Decoded { bundle, head, head_id, commit, hand_overs, entries, heads, checkpoint, former, anchors }, note))
 }

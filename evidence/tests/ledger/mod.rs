@@ -470,7 +470,8 @@ impl Ledger {
             let tree = RecordsTree::new(&hashes);
             for (index, record) in self.records[height].iter().enumerate() {
                 let decoded: Record = qz_evidence::decode_strict(record).unwrap();
-                let digest = qz_evidence::submission::Parsed::without_relay_check(&decoded.submission).unwrap().digest();
+                let digest =
+                    qz_evidence::submission::Parsed::without_relay_check(&decoded.submission).unwrap().digest();
                 entries.push(Entry {
                     record: Bytes(record.clone()),
                     records_path: tree.path(index as u32).unwrap(),
