@@ -38,6 +38,8 @@ pub fn vector(group: &str, about: &str, ledger: &Ledger, file: Vec<u8>, expect: 
         genesis: ledger.genesis.clone(),
         as_of_ms: START_MS + 60_000,
         max_age_ms: None,
+        witness_policy: None,
+        tsa_roots: vec![],
         expect,
     }
 }

@@ -8,6 +8,7 @@
 #[path = "../../tests/ledger/mod.rs"]
 mod ledger;
 
+mod anchors;
 mod bundles;
 mod documents;
 mod encoding;
@@ -29,5 +30,6 @@ pub fn all() -> Vec<Vector> {
     all.extend(records::vectors());
     all.extend(relays::vectors());
     all.extend(documents::vectors());
+    all.extend(anchors::vectors());
     all
 }

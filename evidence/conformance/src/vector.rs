@@ -1,6 +1,6 @@
 //! One vector, and how it is written for verifiers in other languages.
 
-use qz_evidence::verify::{Report, TrustInputs, Verdict};
+use qz_evidence::verify::Verdict;
 use qz_verify::Input;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,12 +9,21 @@ use std::path::Path;
 /// What a verifier must say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Every step that runs passes.
+    /// No step fails; not every step passes.
     Accepted,
+    /// Every step passes.
+    Valid,
     /// INVALID, by this step.
     Refused(u8),
     /// INVALID; all verifiers name the same step.
     RefusedAlike,
+}
+
+impl Expect {
+    /// Must it be accepted?
+    pub fn is_positive(self) -> bool {
+        matches!(self, Self::Accepted | Self::Valid)
+    }
 }
 
 /// What a verifier said.
@@ -46,6 +55,10 @@ pub struct Vector {
     pub as_of_ms: u64,
     /// Greatest age of the state, milliseconds.
     pub max_age_ms: Option<u64>,
+    /// The witness policy that is given.
+    pub witness_policy: Option<Vec<u8>>,
+    /// The roots of timestamp authorities that are given, PEM.
+    pub tsa_roots: Vec<u8>,
     /// What must come out.
     pub expect: Expect,
 }
@@ -53,8 +66,15 @@ pub struct Vector {
 impl Vector {
     /// The Rust verifier's outcome.
     pub fn run(&self) -> Outcome {
-        let trust = TrustInputs { genesis: &self.genesis, as_of_ms: self.as_of_ms, max_age_ms: self.max_age_ms };
-        let report = self.verify(&trust);
+        let input = Input {
+            file: &self.file,
+            genesis: &self.genesis,
+            proof: self.proof.as_deref(),
+            now_ms: self.as_of_ms,
+            witness_policy: self.witness_policy.as_deref(),
+            tsa_roots: &self.tsa_roots,
+        };
+        let report = qz_verify::verify_with(&input, self.max_age_ms);
         Outcome {
             verdict: match report.verdict {
                 Verdict::Valid => "VALID",
@@ -67,16 +87,11 @@ impl Vector {
         }
     }
 
-    fn verify(&self, trust: &TrustInputs<'_>) -> Report {
-        let proof = self.proof.as_deref();
-        let input = Input { file: &self.file, genesis: trust.genesis, proof, now_ms: trust.as_of_ms };
-        qz_verify::verify_with(&input, trust.max_age_ms)
-    }
-
     /// Does an outcome meet the expectation?
     pub fn met_by(&self, outcome: &Outcome) -> bool {
         match self.expect {
-            Expect::Accepted => outcome.verdict != "INVALID" && outcome.step.is_none(),
+            Expect::Accepted => outcome.verdict == "VALID-UNANCHORED" && outcome.step.is_none(),
+            Expect::Valid => outcome.verdict == "VALID" && outcome.step.is_none(),
             Expect::Refused(step) => outcome.verdict == "INVALID" && outcome.step == Some(step),
             Expect::RefusedAlike => outcome.verdict == "INVALID" && outcome.step.is_some(),
         }
@@ -98,13 +113,16 @@ impl Vector {
         let genesis = format!("{}.genesis.qz", &digest[..16]);
         std::fs::write(folder.join(&genesis), &self.genesis)?;
         let (verdict, step) = match self.expect {
-            Expect::Accepted => ("accepted", None),
+            Expect::Accepted => ("VALID-UNANCHORED", None),
+            Expect::Valid => ("VALID", None),
             Expect::Refused(step) => ("INVALID", Some(step)),
             Expect::RefusedAlike => ("INVALID", None),
         };
         Ok(json!({
             "name": self.name, "about": self.about, "file": put(ending, &self.file)?,
             "proof": self.proof.as_deref().map(|proof| put("proof.qzproof", proof)).transpose()?,
+            "witness_policy": self.witness_policy.as_deref().map(|policy| put("witnesses.txt", policy)).transpose()?,
+            "tsa_roots": if self.tsa_roots.is_empty() { None } else { Some(put("roots.pem", &self.tsa_roots)?) },
             "genesis": genesis, "as_of_ms": self.as_of_ms, "max_age_ms": self.max_age_ms,
             "verdict": verdict, "step": step,
         }))

@@ -5,9 +5,9 @@ from .crypto import sha256
 from .verify import TITLES, File, Trust, Verification
 
 
-def check(file, genesis, proof=None, as_of_ms=0, max_age_ms=None):
+def check(file, genesis, proof=None, as_of_ms=0, max_age_ms=None, witness_policy=None, tsa_roots=b""):
     """The report, as it is printed."""
-    trust = Trust(genesis, as_of_ms, max_age_ms)
+    trust = Trust(genesis, as_of_ms, max_age_ms, witness_policy, tsa_roots)
     if not file.startswith(b"%PDF-"):
         if proof is None:
             return report(Verification(file, trust).run())

@@ -163,5 +163,17 @@ bundle = members(
     (1, "genesis", bstr()), (2, "hand_overs", array(hand_over)), (3, "head", bstr()), (4, "commit", bstr()),
     (5, "entries", array(entry, 4096)), (6, "states", array(state_proof)),
     (7, "certificates", array(members((0, "entry", uint(U32)), (1, "chain", array(bstr(), least=1))))),
-    (8, "checkpoint?", bstr()), (9, "anchors", array(bstr())), tag="qz/proof/v1",
+    (8, "checkpoint?", bstr()), (9, "anchors", array(bstr(), 8)), tag="qz/proof/v1",
+)
+
+# §10a, §10b
+MAX_ANCHOR, MAX_FORMER = 64 * KIB, KIB * KIB
+checkpoint = members((1, "note", bstr()), (2, "path", array(bytes32)), (3, "former", array(bstr(), 64)), tag="qz/checkpoint/v1")
+anchor = members(
+    (1, "kind", one_of({1})), (2, "token", bstr()), (3, "certificates", array(bstr(), 8)),
+    (4, "revocations", array(bstr(), 8)), tag="qz/anchor/v1",
+)
+former = members(
+    (1, "header", bstr()), (2, "history_path", array(bytes32)), (3, "note", bstr()), (4, "path", array(bytes32)),
+    (5, "anchors", array(bstr(), 8, least=1)), tag="qz/former/v1",
 )

@@ -21,7 +21,7 @@ def require(condition, why):
         raise Refused(why)
 
 
-def _keys(organisation):
+def keys_of(organisation):
     """Its keys with their purposes, in the order in which they sign the card."""
     keys = [("office", organisation.office_key), ("relay", organisation.relay_key), ("witness", organisation.witness_key)]
     if organisation.validator:
@@ -42,7 +42,7 @@ def read_card(card):
                 "an address is too long")
     require(organisation.roles and organisation.roles == sorted(set(organisation.roles)), "roles are not ascending")
     message = b"qz/card/v1" + sha256(card.organisation)
-    keys = _keys(organisation)
+    keys = keys_of(organisation)
     require([s.purpose for s in card.signatures] == [p for p, _ in keys], "the card is not signed by each of its keys")
     for (purpose, key), signature in zip(keys, card.signatures):
         require(ed25519(key, message, signature.signature), f"{organisation.id}: {purpose} did not sign the card")
@@ -59,7 +59,7 @@ def read_genesis(data):
     organisations = [read_card(card) for card in body.cards]
     ids = [o.id for o in organisations]
     require(1 <= len(ids) <= 63 and ids == sorted(set(ids)), "organisations are not ascending, or too many")
-    keys = [key for o in organisations for _, key in _keys(o)]
+    keys = [key for o in organisations for _, key in keys_of(o)]
     require(len(keys) == len(set(keys)), "a key stands twice")
     authorities = [key for key in map(_tls_key, organisations) if key is not None]
     require(len(authorities) == len(set(authorities)), "two TLS authorities have one key")

@@ -4,10 +4,10 @@ from collections import namedtuple
 
 from cryptography import x509
 
-from . import formats
+from . import checkpoint, formats, timestamp
 from .cbor import Malformed, decode
 from .crypto import sha256, verify
-from .ledger import Refused, ValidatorSet, read_card, read_genesis, require
+from .ledger import Refused, ValidatorSet, keys_of, read_card, read_genesis, require
 from .trees import history_root, record_hash, records_root, state_root
 
 FUTURE_MS = 5 * 60 * 1000
@@ -16,7 +16,7 @@ TITLES = ("strict decoding", "genesis and chain id", "validator set hand-overs",
           "checkpoint and outside witnesses", "third-party timestamps")
 
 # What comes from outside the bundle; times in milliseconds, max_age_ms may be None.
-Trust = namedtuple("Trust", "genesis as_of_ms max_age_ms", defaults=(None,))
+Trust = namedtuple("Trust", "genesis as_of_ms max_age_ms witness_policy tsa_roots", defaults=(None, None, b""))
 # A file with its PDF signatures [(ByteRange digest, certificate digest)], digests of earlier revisions, and
 # whether the last signature covers it to its end.
 File = namedtuple("File", "sha256 signatures revisions covered")
@@ -89,6 +89,11 @@ class Verification:
              decode(raw.commit, formats.commit, formats.MAX_COMMIT), ValidatorSet.read(raw.next))
             for raw in bundle.hand_overs
         ]
+        self.anchors = [_anchor(raw) for raw in bundle.anchors]
+        self.check = self.former = None
+        if bundle.checkpoint is not None:
+            self.check = decode(bundle.checkpoint, formats.checkpoint)
+            self.former = [Former(raw) for raw in self.check.former]
         self.heads = [None if s.head is None else decode(s.head, formats.subject_head, formats.MAX_HEAD)
                       for s in bundle.states]
 
@@ -144,6 +149,7 @@ class Verification:
     # 7
     def signatures(self):
         relays = {o.id: o.relay_key for o in self.organisations.values()}
+        self.cards = list(self.organisations.values())
         self.roles = {o.id: o.roles for o in self.organisations.values()}
         for entry in self.entries:
             record, submission, body_digest = entry.record, entry.submission, sha256(b"qz/body/v1", entry.submission.body)
@@ -163,6 +169,7 @@ class Verification:
     def _govern(self, change, relays):
         if change.name == "put organisation":
             organisation = read_card(decode(change.card, formats.card, formats.MAX_CARD))
+            self.cards.append(organisation)
             relays[organisation.id], self.roles[organisation.id] = organisation.relay_key, organisation.roles
         elif change.name == "remove":
             relays.pop(change.id, None)
@@ -268,12 +275,77 @@ class Verification:
         require(version is not None, "the fixed version is not disclosed")
         require(version in file.revisions, "the file did not begin as the fixed version")
 
-    # 10, 11
+    # 10
     def checkpoint(self):
-        return "not checked", "no checkpoint"
+        if self.check is None:
+            return "not checked", "no checkpoint"
+        origin = f"qizheng/{self.chain_id.hex()}"
+        known = {key for card in self.cards for key in checkpoint.member_keys(origin, card.id, card.witness_key)}
+        policy = None
+        if self.trust.witness_policy is not None:
+            policy = checkpoint.Policy(self.trust.witness_policy)
+            known |= set(policy.keys.values())
+        self.note = checkpoint.parse_note(self.check.note)
+        holds = lambda note, raw, header, path: checkpoint.check(
+            note, (raw, header.height), path, origin, known, self.trust.as_of_ms)
+        signed = holds(self.note, self.bundle.head, self.head, self.check.path)
+        require(checkpoint.folded_history(self.check.path) == self.head.history_root, "the path shows another history")
+        below = -1
+        for former in self.former:
+            require(below < former.header.height < self.head.height, "former evidence does not ascend")
+            below = former.header.height
+            require(self.in_history(former.header, former.raw.header, former.raw.history_path), "former evidence of another history")
+            former.note = checkpoint.parse_note(former.raw.note)
+            holds(former.note, former.raw.header, former.header, former.raw.path)
+            require(checkpoint.folded_history(former.raw.path) == former.header.history_root, "a former path shows another history")
+        if policy is None:
+            return "not checked", "no witness policy given"
+        if not policy.met_by(signed):
+            return "not checked", "not as many witnesses as the policy wants"
+        own = {key for card in self.cards for _, key in keys_of(card)}
+        if not any(key in signed and key.public not in own for key in policy.keys.values()):
+            return "not checked", "no witness outside the consortium"
 
+    # 11
     def timestamps(self):
-        return "not checked", "no timestamp"
+        if not self.bundle.anchors:
+            return "not checked", "no timestamp"
+        require(self.check is not None, "timestamps without a checkpoint")
+        try:
+            roots = timestamp.read_roots(self.trust.tsa_roots)
+        except ValueError as error:
+            raise Refused(f"the roots of timestamp authorities cannot be read: {error}") from None
+        evidence = [(f.note, f.header, f.anchors) for f in self.former] + [(self.note, self.head, self.anchors)]
+        tokens = []
+        for count, (note, header, anchors) in enumerate(evidence):
+            message = note.body.encode()
+            if count:
+                message += b"qz/renewal/v1" + b"".join(sha256(raw) for raw in self.check.former[:count])
+            tokens.append([timestamp.check(a, message, header.time, roots, self.trust.as_of_ms) for a in anchors])
+        relied, at = [], self.trust.as_of_ms
+        for found in reversed(tokens):
+            good = [token.gen_time_ms for token in found if timestamp.relied_on(token, at)]
+            relied.append(bool(good))
+            if not good:
+                break
+            at = min(good)
+        if not relied[0]:
+            return "not checked", "no timestamp of an authority that is relied on"
+        return "pass", f"existed at the latest at {int(at)} ms"
+
+
+class Former:
+    """Evidence under a former head."""
+
+    def __init__(self, raw):
+        self.raw = decode(raw, formats.former, formats.MAX_FORMER)
+        self.header = decode(self.raw.header, formats.header, formats.MAX_HEADER)
+        self.anchors = [_anchor(one) for one in self.raw.anchors]
+        self.note = None
+
+
+def _anchor(raw):
+    return decode(raw, formats.anchor, formats.MAX_ANCHOR)
 
 
 def _check_value(opening):

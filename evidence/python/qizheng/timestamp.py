@@ -1,0 +1,171 @@
+"""RFC 3161 time-stamp tokens over checkpoints (SPEC §10b and step 11)."""
+
+import hashlib
+from collections import namedtuple
+
+from asn1crypto import cms, core, tsp
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from .crypto import sha256
+from .ledger import require
+
+HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+KEEP = {x509.ReasonFlags.unspecified, x509.ReasonFlags.affiliation_changed, x509.ReasonFlags.superseded,
+        x509.ReasonFlags.cessation_of_operation}
+BEFORE_MS, AFTER_MS, FUTURE_MS = 300_000, 3_600_000, 300_000
+# genTime in milliseconds; the path to a given root or None; certificates of the path without a revocation list.
+Token = namedtuple("Token", "gen_time_ms path unchecked")
+
+
+def read_roots(data):
+    """PEM, several allowed, or one DER."""
+    if not data:
+        return []
+    if b"-----BEGIN" in data:
+        return x509.load_pem_x509_certificates(data)
+    return [x509.load_der_x509_certificate(data)]
+
+
+def check(anchor, message, block_ms, roots, as_of_ms):
+    """A token that holds over the message; refused otherwise."""
+    try:
+        return _check(anchor, message, block_ms, roots, as_of_ms)
+    except (ValueError, TypeError, KeyError, InvalidSignature, x509.ExtensionNotFound) as error:
+        require(False, f"a timestamp does not hold: {error or type(error).__name__}")
+
+
+def _check(anchor, message, block_ms, roots, as_of_ms):
+    info = cms.ContentInfo.load(anchor.token, strict=True)
+    require(info["content_type"].native == "signed_data", "the token is not signed")
+    content = info["content"]
+    encapsulated = content["encap_content_info"]
+    require(encapsulated["content_type"].native == "tst_info", "the token is no timestamp")
+    require(len(content["signer_infos"]) == 1, "the token has not one signer")
+    pool = [x509.load_der_x509_certificate(c.chosen.dump()) for c in content["certificates"] or []]
+    pool += [x509.load_der_x509_certificate(der) for der in anchor.certificates]
+    lists = [x509.load_der_x509_crl(der) for der in anchor.revocations]
+    octets = encapsulated["content"].contents
+    signer = _signer(content["signer_infos"][0], pool, octets)
+    tst = tsp.TSTInfo.load(octets, strict=True)
+    imprint = tst["message_imprint"]
+    require(tst["version"].native == "v1", "a timestamp of another version")
+    require(imprint["hash_algorithm"]["algorithm"].native == "sha256"
+            and imprint["hashed_message"].native == sha256(message), "a timestamp over something else")
+    extensions = tst["extensions"]
+    require(isinstance(extensions, core.Void) or not any(e["critical"].native for e in extensions), "an unknown extension")
+    gen_time_ms = tst["gen_time"].native.timestamp() * 1000
+    require(block_ms - BEFORE_MS <= gen_time_ms <= block_ms + AFTER_MS, "a timestamp too far from its block's time")
+    require(gen_time_ms <= as_of_ms + FUTURE_MS, "a timestamp from the future")
+    path = _path(signer, pool, roots)
+    unchecked = []
+    if path is not None:
+        for certificate in path:
+            require(_valid(certificate, gen_time_ms), "an authority's certificate was not valid at the timestamp")
+        for certificate, issuer in zip(path, path[1:]):
+            if not _not_revoked(certificate, issuer, lists, gen_time_ms):
+                unchecked.append(certificate.subject.rfc4514_string())
+    return Token(gen_time_ms, path, unchecked)
+
+
+def _once(attributes, name):
+    values = [a["values"] for a in attributes if a["type"].native == name]
+    require(len(values) == 1 and len(values[0]) == 1, f"the attribute {name} does not stand there once")
+    return values[0][0]
+
+
+def _signer(info, pool, octets):
+    """The signer's certificate; refused unless its signature holds over the attributes, and those over the content."""
+    require(info["sid"].name == "issuer_and_serial_number", "the signer is not named by issuer and serial number")
+    sid = info["sid"].chosen
+    named = [c for c in pool if c.serial_number == sid["serial_number"].native and c.issuer.public_bytes() == sid["issuer"].dump()]
+    require(named, "the signer's certificate is missing")
+    certificate = named[0]
+    der = certificate.public_bytes(Encoding.DER)
+    algorithm = info["digest_algorithm"]["algorithm"].native
+    require(algorithm in HASHES, "an unknown digest")
+    attributes = info["signed_attrs"]
+    require(_once(attributes, "content_type").native == "tst_info", "the attributes are of other content")
+    require(_once(attributes, "message_digest").native == hashlib.new(algorithm, octets).digest(), "another message digest")
+    first = _once(attributes, "signing_certificate_v2")["certs"][0]
+    by = first["hash_algorithm"]["algorithm"].native
+    require(by in HASHES and first["cert_hash"].native == hashlib.new(by, der).digest(), "another signer's certificate")
+    used = info["signature_algorithm"]
+    hash_name = used.hash_algo if used.signature_algo in ("ecdsa",) or "_" in used["algorithm"].native else algorithm
+    message = b"\x31" + attributes.dump()[1:]
+    _verify(certificate.public_key(), info["signature"].native, message, HASHES[hash_name]())
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    require(usage.critical and [o.dotted_string for o in usage.value] == ["1.3.6.1.5.5.7.3.8"], "not certified for timestamps")
+    try:
+        key_usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        require(key_usage.digital_signature or key_usage.content_commitment, "a key that may not sign")
+    except x509.ExtensionNotFound:
+        pass
+    return certificate
+
+
+def _verify(key, signature, message, hash_):
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
+        key.verify(signature, message, ec.ECDSA(hash_))
+    elif isinstance(key, rsa.RSAPublicKey) and 2048 <= key.key_size <= 8192:
+        key.verify(signature, message, padding.PKCS1v15(), hash_)
+    else:
+        raise ValueError("an unknown kind of key")
+
+
+def _valid(certificate, at_ms):
+    begin, end = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    return begin * 1000 <= at_ms <= end * 1000
+
+
+def _issued(certificate, issuer):
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        basic = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
+    except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
+        return False
+    return basic.ca and usage.key_cert_sign
+
+
+def _path(certificate, pool, roots, between=4):
+    """From the certificate to a given root, or None."""
+    for root in roots:
+        if _issued(certificate, root):
+            return [certificate, root]
+    if between:
+        for issuer in pool:
+            if issuer != certificate and _issued(certificate, issuer):
+                rest = _path(issuer, pool, roots, between - 1)
+                if rest:
+                    return [certificate, *rest]
+    return None
+
+
+def _not_revoked(certificate, issuer, lists, gen_time_ms):
+    """Did a list count? Refused if one revokes the certificate in a way that reaches back."""
+    counted = False
+    for crl in lists:
+        if crl.issuer != certificate.issuer or not crl.is_signature_valid(issuer.public_key()):
+            continue
+        following = crl.next_update_utc
+        if any(e.critical for e in crl.extensions) or following is None or following.timestamp() * 1000 < gen_time_ms:
+            continue
+        counted = True
+        entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        if entry is not None:
+            try:
+                reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+            except x509.ExtensionNotFound:
+                reason = x509.ReasonFlags.unspecified
+            require(reason in KEEP and entry.revocation_date_utc.timestamp() * 1000 > gen_time_ms,
+                    "an authority's certificate was revoked")
+    return counted
+
+
+def relied_on(token, at_ms):
+    """Does it lead to a given root, all of its path unexpired at this time?"""
+    return token.path is not None and all(c.not_valid_after_utc.timestamp() * 1000 >= at_ms for c in token.path)
