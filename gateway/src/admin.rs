@@ -25,6 +25,8 @@ const MAX_JOBS: u64 = 10_000;
 pub enum Admin {
     /// 初始化网关目录：主密钥、数据库、演示 CA、配置 / make the home folder
     Init(Init),
+    /// 初始化演示时间戳服务目录 / make the home folder of a demonstration timestamp authority
+    TsaInit(crate::tsa::Init),
     /// 管理访问令牌 / manage API tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -111,6 +113,7 @@ pub struct Named {
 pub async fn run(command: Admin) -> anyhow::Result<()> {
     match command {
         Admin::Init(flags) => init(flags).await,
+        Admin::TsaInit(flags) => crate::tsa::init(&flags),
         Admin::Token(TokenCommand::Create(Named { home, name })) => create_token(&home, &name).await,
         Admin::Token(TokenCommand::Revoke(Named { home, name })) => revoke_token(&home, &name).await,
         Admin::Token(TokenCommand::List { home }) => list_tokens(&home).await,

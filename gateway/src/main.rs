@@ -23,6 +23,7 @@ mod proofs;
 mod seals;
 mod server;
 mod signing;
+mod tsa;
 mod worker;
 
 use anyhow::Context;
@@ -59,6 +60,12 @@ enum Command {
         #[arg(long)]
         home: PathBuf,
     },
+    /// 演示时间戳服务（RFC 3161）/ a demonstration timestamp authority
+    Tsa {
+        /// 时间戳服务目录 / its home folder
+        #[arg(long)]
+        home: PathBuf,
+    },
     /// 运维命令 / operator's commands
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -89,6 +96,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve { home } => serve(home).await,
         Command::Portal { home } => portal(home).await,
+        Command::Tsa { home } => timestamps(home).await,
         Command::Admin(command) => admin::run(command).await,
     }
 }
@@ -113,6 +121,14 @@ async fn portal(home: PathBuf) -> anyhow::Result<()> {
     let listener = listen(config.listen).await?;
     tracing::info!(listen = %listener.local_addr()?, chain = %genesis.chain_id(), "portal ready");
     let routes = server::portal_routes(genesis.bytes().to_vec());
+    server::connections::serve(listener, routes, stopped(stop_signal()?)).await;
+    Ok(())
+}
+
+async fn timestamps(home: PathBuf) -> anyhow::Result<()> {
+    let (address, routes) = tsa::open(&home)?;
+    let listener = listen(address).await?;
+    tracing::info!(listen = %listener.local_addr()?, "演示时间戳 · demo TSA ready");
     server::connections::serve(listener, routes, stopped(stop_signal()?)).await;
     Ok(())
 }

@@ -28,10 +28,10 @@ pub const DEMO_CA_ORGANISATION: &str = "演示 · 非依法设立的电子认证
 /// Common name of the demonstration root.
 pub const DEMO_ROOT_NAME: &str = "契证演示根证书 Qizheng Demo Root";
 
-const COUNTRY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.6");
-const ORGANISATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+pub(crate) const COUNTRY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.6");
+pub(crate) const ORGANISATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 const UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
-const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// ETSI EN 319 412-1 §5.1.4: `NTRCN-` and the unified social credit code.
 const ORGANISATION_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.97");
 /// RFC 9336.
@@ -119,6 +119,12 @@ impl SealKey {
     pub fn public_key_der(&self) -> Result<Vec<u8>, CaError> {
         let public = self.0.verifying_key().to_public_key_der().map_err(|_| CaError::PublicKey)?;
         Ok(public.as_bytes().to_vec())
+    }
+
+    /// ECDSA P-256 with SHA-256 over `message`, DER. Deterministic (RFC 6979).
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let signature: DerSignature = p256::ecdsa::signature::Signer::sign(&self.0, message);
+        signature.as_bytes().to_vec()
     }
 
     pub(crate) fn signing_key(&self) -> &SigningKey {
@@ -297,8 +303,8 @@ fn common_name(name: &Name) -> String {
         .unwrap_or_default()
 }
 
-struct RootProfile {
-    name: Name,
+pub(crate) struct RootProfile {
+    pub(crate) name: Name,
 }
 
 impl BuilderProfile for RootProfile {
@@ -373,7 +379,7 @@ fn subject_name(subject: &Subject<'_>) -> Result<Name, CaError> {
 }
 
 /// Built from values, not from text: a name with commas or slashes stays one value.
-fn distinguished_name(parts: &[(ObjectIdentifier, &str)]) -> Result<Name, CaError> {
+pub(crate) fn distinguished_name(parts: &[(ObjectIdentifier, &str)]) -> Result<Name, CaError> {
     let mut sequence = RdnSequence::default();
     for (oid, value) in parts {
         let value = if *oid == COUNTRY {
@@ -388,21 +394,23 @@ fn distinguished_name(parts: &[(ObjectIdentifier, &str)]) -> Result<Name, CaErro
     Ok(Name::from_der(&sequence.to_der()?)?)
 }
 
-fn serial_number(mut serial: [u8; 16]) -> Result<SerialNumber, CaError> {
+pub(crate) fn serial_number(mut serial: [u8; 16]) -> Result<SerialNumber, CaError> {
     // RFC 5280 §4.1.2.2: positive and not zero, in its shortest form.
     serial[0] = (serial[0] & 0x7f) | 0x40;
     Ok(SerialNumber::new(&serial)?)
 }
 
-fn validity(not_before_ms: i64, not_after_ms: i64) -> Result<Validity, CaError> {
+pub(crate) fn validity(not_before_ms: i64, not_after_ms: i64) -> Result<Validity, CaError> {
     if not_after_ms <= not_before_ms {
         return Err(CaError::Validity);
     }
-    let time = |ms: i64| {
-        let seconds = Timestamp::from_millisecond(ms).map_err(|_| CaError::Validity)?.as_second();
-        let since = std::time::Duration::from_secs(u64::try_from(seconds).map_err(|_| CaError::Validity)?);
-        let time = der::asn1::GeneralizedTime::from_unix_duration(since).map_err(|_| CaError::Validity)?;
-        Ok::<_, CaError>(Time::GeneralTime(time))
-    };
     Ok(Validity::new(time(not_before_ms)?, time(not_after_ms)?))
+}
+
+/// Whole seconds, as GeneralizedTime or UTCTime.
+pub(crate) fn time(ms: i64) -> Result<Time, CaError> {
+    let seconds = Timestamp::from_millisecond(ms).map_err(|_| CaError::Validity)?.as_second();
+    let since = std::time::Duration::from_secs(u64::try_from(seconds).map_err(|_| CaError::Validity)?);
+    let time = der::asn1::GeneralizedTime::from_unix_duration(since).map_err(|_| CaError::Validity)?;
+    Ok(Time::GeneralTime(time))
 }

@@ -13,6 +13,7 @@ mod page;
 pub mod render;
 pub mod seal;
 pub mod sign;
+pub mod tsa;
 mod update;
 
 /// Points (1/72 inch) in a millimetre.
