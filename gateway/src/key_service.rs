@@ -124,6 +124,17 @@ async fn bound_certificate(
 
 /// Seals a signing certificate with the issuer's own seal.
 pub async fn sign_certificate(app: &App, rendered: Rendered, now_ms: u64) -> Result<Vec<u8>, ServiceError> {
+    sign_issued(app, rendered, "出具电子合同签署证明", now_ms).await
+}
+
+/// Seals the report of a court package with the issuer's own seal.
+pub async fn sign_report(app: &App, rendered: Rendered, now_ms: u64) -> Result<Vec<u8>, ServiceError> {
+    sign_issued(app, rendered, "出具法院调取包出证报告", now_ms).await
+}
+
+async fn sign_issued(
+    app: &App, rendered: Rendered, reason: &'static str, now_ms: u64,
+) -> Result<Vec<u8>, ServiceError> {
     let issuer = app.authority.issuer();
     let (key, certificate) = (issuer.key.clone(), issuer.certificate_der.clone());
     let (imprint, root) = (app.authority.issuer_imprint().clone(), app.authority.root_der());
@@ -140,7 +151,7 @@ pub async fn sign_certificate(app: &App, rendered: Rendered, now_ms: u64) -> Res
             y_mm,
             imprint: &imprint,
             signer_name: &signer_name,
-            reason: "出具电子合同签署证明",
+            reason,
             time_ms: signed(now_ms),
         };
         let prepared = sign::prepare(&rendered.pdf, &request)?;

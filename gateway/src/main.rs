@@ -11,6 +11,7 @@ mod change;
 mod clock;
 mod config;
 mod contracts;
+mod court;
 mod documents;
 mod error;
 mod failpoint;

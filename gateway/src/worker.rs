@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::error::{REFUSED_ONCE, ServiceError};
 use crate::ledger::Submitted;
 use crate::signing::Plan;
-use crate::{contracts, documents, key_service, operations};
+use crate::{contracts, court, documents, key_service, operations};
 use qz_client::Rejection;
 use qz_domain::compose::contract_completed;
 use qz_domain::contract::{Event, Status as ContractStatus};
@@ -25,6 +25,7 @@ use qz_storage::audit::{self, AuditLine};
 use qz_storage::jobs::{self, BackOff, Claim};
 use qz_storage::keys::{self, KeyStatus};
 use qz_storage::operations::{FollowupStatus, Operation, OperationError, OperationStatus, RecordRef};
+use qz_storage::retrievals;
 use qz_storage::seals::{self, SealStatus};
 use qz_storage::{OperationId, StorageError, Tx, contracts as contract_rows, operations as rows};
 use serde_json::Value;
@@ -46,6 +47,9 @@ pub const RECHECK: &str = "recheck";
 
 /// Composes the completion of a contract again, after this one ended without a record.
 pub const COMPLETE: &str = "complete";
+
+/// Makes the package of a court's retrieval; refers to the digest of its body.
+pub const PACKAGE: &str = "package";
 
 /// How often that is.
 const RECHECK_MS: u64 = 10 * 60_000;
@@ -130,6 +134,12 @@ async fn attempt(app: &App, claim: &Claim) {
             {
                 rows::set_followup(&tx, &id, FollowupStatus::Failed, Some(&text), now).await?;
             }
+            if job.kind == PACKAGE
+                && let Some(digest) = Hash32::from_hex(&job.ref_id)
+            {
+                let failed = retrievals::PackageStatus::Failed;
+                retrievals::set_package(&tx, &digest.0, failed, None, Some(&text), now).await?;
+            }
         }
         tx.commit().await
     };
@@ -159,6 +169,9 @@ async fn keep_lease(app: &App, claim: &Claim) {
 }
 
 async fn work(app: &App, claim: &Claim) -> Result<(), ServiceError> {
+    if claim.job.kind == PACKAGE {
+        return court::make(app, claim).await;
+    }
     let id: OperationId =
         claim.job.ref_id.parse().map_err(|_| ServiceError::Damaged(format!("reference {}", claim.job.ref_id)))?;
     let operation = rows::get(&app.storage, &id).await?;

@@ -22,7 +22,10 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("qz-domain", &["qz-evidence"]),
     ("qz-document", &["qz-evidence-pdf"]),
     ("qz-storage", &["qz-domain"]),
-    ("qz-gateway", &["qz-evidence", "qz-evidence-pdf", "qz-client", "qz-domain", "qz-document", "qz-storage"]),
+    (
+        "qz-gateway",
+        &["qz-evidence", "qz-evidence-pdf", "qz-client", "qz-domain", "qz-document", "qz-storage", "qz-verify"],
+    ),
     ("qz-testnet", &["qz-evidence", "qz-chain", "qz-client", "qz-genesis"]),
     ("qz-byzantine", &["qz-evidence", "qz-chain", "qz-genesis", "qz-node"]),
 ];

@@ -5,7 +5,7 @@ use super::problem::Problem;
 use super::request::{Caller, caller, json_body, parse, subject};
 use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
-use crate::{contracts, documents, proofs, signing};
+use crate::{contracts, court, documents, proofs, signing};
 use bytes::Bytes;
 use std::sync::Arc;
 use warp::Filter;
@@ -72,7 +72,7 @@ async fn show(app: Arc<App>, id: &str) -> Result<Response, Problem> {
     Ok(ok(&contracts::view(&app, &row).await?))
 }
 
-/// `GET /v1/contracts/{subject}/{document|proof}`
+/// `GET /v1/contracts/{subject}/{document|proof|events}`
 async fn part(app: Arc<App>, id: &str, what: &str) -> Result<Response, Problem> {
     let row = contracts::get(&app, &subject(id)?).await?;
     match what {
@@ -88,6 +88,7 @@ async fn part(app: Arc<App>, id: &str, what: &str) -> Result<Response, Problem> 
             let name = format!("{}-{}.qzproof", row.title, row.number);
             Ok(file("application/cbor", Some(&name), None, verified.bytes))
         }
+        "events" => Ok(ok(&court::events(&app, &row).await?)),
         _ => Err(Problem::not_found("没有此地址", "no such address")),
     }
 }

@@ -13,6 +13,7 @@ mod operations;
 mod portal;
 mod problem;
 mod request;
+mod retrievals;
 mod seals;
 mod status;
 
@@ -54,6 +55,8 @@ pub fn routes(app: &Arc<App>) -> impl Filter<Extract = (Response,), Error = Infa
         .or(operations::routes(app))
         .unify()
         .or(certificates::routes(app))
+        .unify()
+        .or(retrievals::routes(app))
         .unify()
         .boxed();
     finished(api.or(portal::routes(genesis)).unify().boxed())

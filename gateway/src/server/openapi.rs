@@ -39,6 +39,7 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
     use Answer::{File, Json};
     use Body::{Creates, None, Pdf};
     let nothing = || Creates(json!({"type": "object"}));
+    let request = || Body::Json(json!({"type": "object", "description": "qz/retrieval-request/v1, docs/SPEC.md §13"}));
     vec![
         ("get", "/v1/status", "网关与账本状态 Gateway and ledger", None, Json),
         ("get", "/v1/jobs", "失败的后台任务 Failed jobs (status=failed)", None, Json),
@@ -93,9 +94,18 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
             Json,
         ),
         ("get", "/v1/contracts/{subject}/document", "最新合同文件 Latest file", None, File("application/pdf")),
+        ("get", "/v1/contracts/{subject}/events", "链上事件与调取通知 Events and notices of retrieval", None, Json),
         ("get", "/v1/contracts/{subject}/proof", "证据包 Proof bundle", None, File("application/cbor")),
         ("post", "/v1/contracts/{subject}/certificates", "出具签署证明 Issue a signing certificate", nothing(), Json),
         ("get", "/v1/certificates/{number}", "签署证明 A signing certificate", None, File("application/pdf")),
+        ("post", "/v1/retrievals", "法院递交已上链的调取 A court presents a retrieval", request(), Json),
+        (
+            "post",
+            "/v1/retrievals/package",
+            "法院领取调取包 A court fetches the package",
+            request(),
+            File("application/zip"),
+        ),
         ("get", "/v1/operations/{id}", "查看操作（可长轮询）An operation (long poll by wait)", None, Json),
         (
             "post",

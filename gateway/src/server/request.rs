@@ -35,9 +35,10 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// When, from where and with what something is asked for; committed to the ledger.
+    /// When, from where, with what and of which program something is asked for; committed to the ledger.
     pub fn capture(&self) -> String {
-        json!({"time_ms": now_ms(), "ip": self.ip, "device": self.device}).to_string()
+        let software = concat!("qz-gateway/", env!("CARGO_PKG_VERSION"));
+        json!({"time_ms": now_ms(), "ip": self.ip, "device": self.device, "software": software}).to_string()
     }
 
     /// An audit line.
@@ -57,6 +58,11 @@ impl Caller {
 pub fn with_app(app: &Arc<App>) -> BoxedFilter<(Arc<App>,)> {
     let app = app.clone();
     warp::any().map(move || app.clone()).boxed()
+}
+
+/// From where a request comes.
+pub fn client_ip() -> BoxedFilter<(Option<String>,)> {
+    warp::ext::optional::<Peer>().map(|peer: Option<Peer>| peer.map(|Peer(address)| address.ip().to_string())).boxed()
 }
 
 /// Lets only requests with an active token pass. Comes before the body is read.

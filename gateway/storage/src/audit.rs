@@ -85,6 +85,23 @@ pub async fn list(read: &impl Read, after: i64, limit: u64) -> Result<Vec<(i64, 
         .collect()
 }
 
+/// The lines about any of these ids or subjects, oldest first, at most `limit`.
+///
+/// # Errors
+/// If the database failed or a row is damaged.
+pub async fn about(read: &impl Read, subjects: &[String], limit: u64) -> Result<Vec<(i64, AuditLine)>, StorageError> {
+    entity::Entity::find()
+        .filter(entity::Column::Subject.is_in(subjects.iter().map(String::as_str)))
+        .order_by_asc(entity::Column::Id)
+        .limit(limit)
+        .all(read.connection())
+        .await
+        .map_err(StorageError::database(TABLE))?
+        .into_iter()
+        .map(decode)
+        .collect()
+}
+
 fn decode(model: entity::Model) -> Result<(i64, AuditLine), StorageError> {
     let key = model.id.to_string();
     let row = Row { table: TABLE, key: &key };

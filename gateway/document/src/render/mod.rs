@@ -10,6 +10,7 @@ mod contract;
 mod engine;
 mod layout;
 mod receipt;
+mod report;
 pub mod sample;
 
 use serde::Serialize;
@@ -23,6 +24,10 @@ pub use certificate::{
 pub use contract::{Clause, ClauseTable, ContractParty, ContractText, Item, Payment, contract};
 pub(crate) use engine::{Job, Purpose, render};
 pub use receipt::{ReceiptText, payment_receipt};
+pub use report::{
+    MANIFEST_FILE, ReportCheck, ReportContract, ReportData, ReportFile, ReportMember, ReportNote, ReportPerson,
+    evidence_report,
+};
 
 use crate::seal::Imprint;
 

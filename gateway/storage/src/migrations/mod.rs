@@ -2,6 +2,7 @@
 //! to the database itself (now: the master key it is bound to).
 
 mod m0001_initial;
+mod m0002_retrievals;
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
@@ -17,7 +18,7 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Migration)]
+        vec![Box::new(m0001_initial::Migration), Box::new(m0002_retrievals::Migration)]
     }
 }
 

@@ -1,0 +1,168 @@
+//! Courts: a court presents a retrieval that is on the ledger, a job makes the package, the court fetches
+//! it (`docs/SPEC.md` §13).
+//!
+//! What entitles a court is the record, which this gateway proves to itself, the openings, which only the
+//! court has, and a fresh signature by its office. No token of this gateway does.
+
+mod events;
+mod package;
+mod process;
+mod report;
+
+pub use events::events;
+pub use package::make;
+
+use crate::app::App;
+use crate::clock::now_ms;
+use crate::error::ServiceError;
+use crate::worker;
+use qz_domain::Refusal;
+use qz_domain::proven::ProvenRecord;
+use qz_evidence::genesis::{Genesis, Role};
+use qz_evidence::payload::Payload;
+use qz_evidence::retrieval::{RetrievalError, RetrievalRequest};
+use qz_evidence::{Hash32, OrgId, SubjectId};
+use qz_storage::audit::{self, AuditLine};
+use qz_storage::retrievals::{self, PackageStatus, Retrieval};
+use qz_storage::{StorageError, contracts, documents, jobs};
+use serde_json::{Value, json};
+
+/// A request that was presented and holds.
+struct Presented {
+    request: RetrievalRequest,
+    record: ProvenRecord,
+    court: OrgId,
+}
+
+/// `POST /v1/retrievals`: notes the retrieval and has its package made; says how far it is.
+pub async fn present(app: &App, ip: Option<String>, body: &[u8]) -> Result<Value, ServiceError> {
+    let Presented { request, record, court } = check(app, body).await?;
+    let digest = request.digest().0;
+    if let Some(known) = retrievals::find(&app.storage, &app.encryption, &digest).await? {
+        return view(app, &known).await;
+    }
+    for contract in &request.contracts {
+        if contracts::find_by_subject(&app.storage, &contract.0.0).await?.is_none() {
+            return Err(Refusal::missing(
+                "contract.unknown",
+                format!("本平台没有合同 {contract}，请向办理该合同的平台领取"),
+                format!("this platform does not have contract {contract}; ask the one that keeps it"),
+            )
+            .into());
+        }
+    }
+    let now = now_ms();
+    let retrieval = Retrieval {
+        digest,
+        record: record.hash.0,
+        court: court.to_string(),
+        request: RetrievalRequest { release: None, ..request.clone() }.to_json(),
+        notice_after: request.notice_after.clone(),
+        status: PackageStatus::Preparing,
+        document: None,
+        error: None,
+        created_ms: now,
+        updated_ms: now,
+    };
+    let tx = app.storage.begin().await?;
+    match retrievals::insert(&tx, &app.encryption, &retrieval).await {
+        // Presented twice at once: the other request has noted it.
+        Err(StorageError::Conflict { .. }) => return view(app, &retrieval).await,
+        other => other?,
+    }
+    jobs::enqueue(&tx, worker::PACKAGE, &hex::encode(digest), now).await?;
+    audit::append(&tx, &line(&court, ip, "retrieval.presented", &digest)).await?;
+    tx.commit().await?;
+    app.changed();
+    view(app, &retrieval).await
+}
+
+/// `POST /v1/retrievals/package`: the package with its digest, if it is ready.
+pub async fn package(app: &App, ip: Option<String>, body: &[u8]) -> Result<(Vec<u8>, [u8; 32], String), ServiceError> {
+    let Presented { request, court, .. } = check(app, body).await?;
+    let digest = request.digest().0;
+    let known = retrievals::find(&app.storage, &app.encryption, &digest).await?;
+    let document = known.and_then(|known| known.document).ok_or_else(|| {
+        Refusal::state("retrieval.not_ready", "调取包尚未制作完成，请稍后再领取", "the package is not ready yet")
+    })?;
+    let document = documents::get(&app.storage, &document).await?;
+    let bytes = crate::documents::bytes(app, &document).await?;
+    let tx = app.storage.begin().await?;
+    audit::append(&tx, &line(&court, ip, "package.released", &digest)).await?;
+    tx.commit().await?;
+    Ok((bytes, document.sha256, document.file_name.unwrap_or_default()))
+}
+
+/// Is it recorded, by a court, and asked for by that court's office now?
+async fn check(app: &App, body: &[u8]) -> Result<Presented, ServiceError> {
+    let request = RetrievalRequest::parse(body).map_err(refused)?;
+    let digest = request.digest();
+    let record = app.ledger.find(&digest).await?.ok_or_else(|| {
+        Refusal::state(
+            "retrieval.not_recorded",
+            "该调取尚未上链，不能领取；请先提交上链",
+            "this retrieval is not on the ledger; record it first",
+        )
+    })?;
+    let record = app.ledger.proven_record(&record).await?;
+    if record.parsed.digest() != digest || !matches!(record.payload(), Payload::RetrievalMade(_)) {
+        return Err(ServiceError::Proof(format!("record {} is not this retrieval", record.hash)));
+    }
+    let (actors, keys) = (&record.parsed.submission().actors, &record.record.actor_keys);
+    let ([actor], [key]) = (actors.as_slice(), keys.as_slice()) else {
+        return Err(ServiceError::Proof("a retrieval without exactly one office".into()));
+    };
+    let court = court_of(app.ledger.genesis(), &actor.subject, &record.parsed.submission().relay);
+    let court = court.ok_or_else(|| ServiceError::Proof("a retrieval by no office that is known here".into()))?;
+    let office = <[u8; 32]>::try_from(key.bytes.0.as_slice()).map_err(|_| refused(RetrievalError::Signature))?;
+    request.check_release(&Hash32(office), now_ms()).map_err(refused)?;
+    Ok(Presented { request, record, court })
+}
+
+/// The organisation whose office this is. Only a court's office can make the record: the ledger's rules.
+fn court_of(genesis: &Genesis, office: &SubjectId, relay: &OrgId) -> Option<OrgId> {
+    let is_office = |id: &OrgId| SubjectId::of_organisation(&genesis.chain_id(), id) == *office;
+    let courts = genesis.organisations().iter().filter(|member| member.has(Role::Court)).map(|member| &member.id);
+    // One that joined later is known if it relayed the record itself.
+    courts.chain([relay]).find(|id| is_office(id)).cloned()
+}
+
+fn refused(error: RetrievalError) -> ServiceError {
+    let text = error.to_string();
+    let (zh, en) = text.split_once(" / ").unwrap_or((&text, &text));
+    match error {
+        RetrievalError::Stale | RetrievalError::Signature => Refusal::not_entitled("retrieval.signature", zh, en),
+        _ => Refusal::invalid("retrieval.request", zh, en),
+    }
+    .into()
+}
+
+async fn view(app: &App, retrieval: &Retrieval) -> Result<Value, ServiceError> {
+    let package = match &retrieval.document {
+        Some(id) => {
+            let document = documents::get(&app.storage, id).await?;
+            json!({"sha256": hex::encode(document.sha256), "bytes": document.size, "file_name": document.file_name})
+        }
+        None => Value::Null,
+    };
+    Ok(json!({
+        "digest": hex::encode(retrieval.digest),
+        "record": hex::encode(retrieval.record),
+        "court": retrieval.court,
+        "status": retrieval.status.as_str(),
+        "error": retrieval.error,
+        "package": package,
+    }))
+}
+
+/// An audit line about a retrieval.
+fn line(actor: &OrgId, ip: Option<String>, action: &str, digest: &[u8; 32]) -> AuditLine {
+    AuditLine {
+        time_ms: now_ms(),
+        actor: format!("court:{actor}"),
+        ip,
+        action: action.to_owned(),
+        subject: Some(hex::encode(digest)),
+        detail: String::new(),
+    }
+}
