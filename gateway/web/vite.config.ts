@@ -30,6 +30,8 @@ export default defineConfig({
   worker: { format: 'es' },
   build: {
     target: 'es2022',
+    // The portal's page, and the page of a member's operators.
+    rollupOptions: { input: ['index.html', 'organisation.html'] },
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1024,

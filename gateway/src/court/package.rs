@@ -197,7 +197,11 @@ fn archive_of(manifest: &Manifest, files: &[File], report: &[u8]) -> Result<Vec<
 
 fn verified(manifest: &Manifest, files: &[File], report: &[u8], genesis: &[u8]) -> Result<PackageReport, ServiceError> {
     let archive = archive_of(manifest, files, report)?;
-    Ok(verify_package(&Input { file: &archive, genesis, proof: None, now_ms: now_ms() }, None))
+    let (witness_policy, tsa_roots) = (None, &[][..]);
+    Ok(verify_package(
+        &Input { file: &archive, genesis, proof: None, now_ms: now_ms(), witness_policy, tsa_roots },
+        None,
+    ))
 }
 
 /// Height, index and time of the retrieval, from its proof.

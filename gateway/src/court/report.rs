@@ -130,7 +130,7 @@ fn one(contract: &ContractIn, number: usize, found: &PackageReport) -> Result<Re
         head_ms: signed(head.time_ms),
         head_block: head.block_id.to_string(),
         finalised_by: report.finalised_by.iter().map(|member| member.name_zh.clone()).collect(),
-        records: own.clone().map(record).collect(),
+        records: own.clone().map(|event| record(report, event)).collect(),
         people: people(report),
         final_sha256: found
             .manifest
@@ -157,9 +157,23 @@ fn one(contract: &ContractIn, number: usize, found: &PackageReport) -> Result<Re
     })
 }
 
-fn record(event: &Event) -> RecordFacts {
+/// A signer in words: an office by its organisation's name.
+fn signer(report: &Report, signer: &str) -> String {
+    let office = signer.strip_prefix("org:");
+    let member = office.and_then(|id| report.organisations.iter().find(|member| member.org.as_str() == id));
+    match (office, member) {
+        (Some(_), Some(member)) => member.name_zh.clone(),
+        // A key whose holder is not disclosed.
+        (None, _) if signer.len() == 64 => format!("{}…", &signer[..8]),
+        _ => signer.to_owned(),
+    }
+}
+
+fn record(report: &Report, event: &Event) -> RecordFacts {
+    let signers: Vec<String> = event.signers.iter().map(|found| signer(report, found)).collect();
+    let by = if signers.is_empty() { String::new() } else { format!(" · {}", signers.join("、")) };
     RecordFacts {
-        title: format!("{} · {}", event.title_zh, event.signers.join("、")),
+        title: format!("{}{by}", event.title_zh),
         kind: event.kind.into(),
         height: event.height.0,
         index: u64::from(event.index),
@@ -189,8 +203,8 @@ fn people(report: &Report) -> Vec<ReportPerson> {
                 attested_by: event
                     .signers
                     .iter()
-                    .filter(|signer| signer.starts_with("org:"))
-                    .cloned()
+                    .filter(|found| found.starts_with("org:"))
+                    .map(|found| signer(report, found))
                     .collect::<Vec<_>>()
                     .join("、"),
                 registered_ms: signed(event.time_ms),

@@ -5,12 +5,14 @@
 //! verifier's command line. Each step checks what it claims, and a failed check ends the story.
 
 mod contract;
+mod court;
 mod offline;
 mod outage;
 mod parties;
 mod refusals;
 
 pub use contract::{Contract, Slot};
+pub use court::CASE;
 pub use outage::compare_states;
 pub use parties::{Company, People, Seal};
 
@@ -29,7 +31,7 @@ use qz_evidence::codec::decode_strict;
 use std::path::{Path, PathBuf};
 
 /// How many steps the whole story has.
-pub const STEPS: usize = 11;
+pub const STEPS: usize = 12;
 
 /// What a run of the story may choose.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,8 @@ pub struct Outputs {
     pub certificate: PathBuf,
     /// The demo CA's certificate, for other verifiers.
     pub ca: PathBuf,
+    /// The court's package.
+    pub package: PathBuf,
     /// The genesis document.
     pub genesis: PathBuf,
 }
@@ -64,6 +68,7 @@ impl Outputs {
             proof: out.join("contract.qzproof"),
             certificate: out.join("certificate.pdf"),
             ca: out.join("demo-ca.pem"),
+            package: out.join("court-package.zip"),
             genesis: folder.genesis(),
         }
     }
@@ -123,7 +128,8 @@ impl Story {
         self.amend(&people, &contract).await?;
         self.fulfil(&people, &contract).await?;
         self.refuse(&people, &contract).await?;
-        self.certify(&contract).await
+        self.certify(&contract).await?;
+        self.go_to_court(&people).await
     }
 
     /// Stops all processes and verifies the outputs offline, whole and tampered with.

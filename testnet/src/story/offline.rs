@@ -75,6 +75,16 @@ pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, 
             || verdict.text.clone(),
         )?;
     }
+    let package = verifier::read(&outputs.package)?;
+    for (package, accepted) in [(package.clone(), true), (tamper::file(&package), false)] {
+        let files = [("package.zip", &package[..]), ("genesis.qz", &genesis)];
+        let verdict = verifier::verify(&binaries.verify, &place, &files, &["package.zip", "--genesis", "genesis.qz"])?;
+        let (words, expected) = match accepted {
+            true => ("法院调取包：VALID-UNANCHORED · the court package is valid", ACCEPTED),
+            false => ("改动法院调取包一个字节：INVALID · one byte of the court package flipped", "INVALID"),
+        };
+        screen.check(words, verdict.word == expected, || verdict.text.clone())?;
+    }
     let flipped = tamper::file(&certificate);
     let files = [("certificate.pdf", &flipped[..]), ("genesis.qz", &genesis)];
     let verdict = verifier::verify(&binaries.verify, &place, &files, &["certificate.pdf", "--genesis", "genesis.qz"])?;

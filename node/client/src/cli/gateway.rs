@@ -41,17 +41,20 @@ impl Gateway {
     /// `authority`: PEM of the authority that issued its TLS certificate.
     pub fn new(url: &Url, authority: Option<&Path>) -> anyhow::Result<Self> {
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(10));
-        let builder = match (url.scheme(), authority) {
-            ("https", Some(authority)) => builder.tls_backend_preconfigured(tls(authority)?),
+        match (url.scheme(), authority) {
+            ("https", Some(_)) => {}
             ("https", None) => bail!(
                 "https 网关须以 --gateway-ca 指定其证书颁发机构 / name the authority of an https gateway with --gateway-ca"
             ),
-            ("http", _) if loopback => builder,
-            _ => bail!(
-                "{url}: 卷宗须经 https 传输（本机除外）/ a package travels over https only, except on this machine"
-            ),
-        };
+            ("http", _) if loopback => {}
+            _ => {
+                bail!(
+                    "{url}: 卷宗须经 https 传输（本机除外）/ a package travels over https only, except on this machine"
+                )
+            }
+        }
+        let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).no_proxy();
+        let builder = builder.tls_backend_preconfigured(tls(authority)?);
         Ok(Self { http: builder.build().context("HTTP")?, url: url.clone() })
     }
 
@@ -114,18 +117,20 @@ impl Gateway {
     }
 }
 
-/// Trusts this authority and no other.
-fn tls(authority: &Path) -> anyhow::Result<rustls::ClientConfig> {
+/// Trusts this authority and no other; without one, nobody.
+fn tls(authority: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
-    let pem =
-        std::fs::read(authority).with_context(|| format!("{}: 无法读取 / cannot be read", authority.display()))?;
     let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        roots.add(certificate.context("PEM")?).context("authority")?;
-    }
-    if roots.is_empty() {
-        bail!("{}: 其中没有证书 / there is no certificate in it", authority.display());
+    if let Some(authority) = authority {
+        let name = authority.display();
+        let pem = std::fs::read(authority).with_context(|| format!("{name}: 无法读取 / cannot be read"))?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            roots.add(certificate.with_context(|| name.to_string())?).with_context(|| name.to_string())?;
+        }
+        if roots.is_empty() {
+            bail!("{name}: 其中没有证书 / there is no certificate in it");
+        }
     }
     Ok(rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,0 +1,296 @@
+//! A contract is disputed: the members act by their commands, the court gets a package that a stranger
+//! verifies in an empty folder, whatever is altered in it is refused, the parties see the retrieval.
+#![allow(clippy::unwrap_used)]
+
+use qz_evidence::hash::sha256;
+use qz_testnet::binaries::Binaries;
+use qz_testnet::folder::{Folder, make};
+use qz_testnet::ports::Ports;
+use qz_testnet::screen::Screen;
+use qz_testnet::story::{CASE, Contract, People, Story};
+use qz_testnet::verifier;
+use qz_verify::archive::{self, Entry};
+use qz_verify::package::manifest::Manifest;
+use qz_verify::{Input, PackageReport, verify_package};
+use serde_json::{Value, json};
+use std::path::Path;
+
+#[tokio::test]
+async fn from_dispute_to_ruling() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::new_run(place.path()).unwrap();
+    let binaries = Binaries::locate().unwrap();
+    let mut story = Story::begin(Screen::new(6), binaries, folder, Ports::find_apart().unwrap()).await.unwrap();
+    let people = story.introduce().await.unwrap();
+    let contract = story.sign_sample(&people).await.unwrap();
+    story.fulfil(&people, &contract).await.unwrap();
+    let path = format!("/v1/contracts/{}/certificates", contract.subject);
+    story.api.post(&path, &json!({})).await.unwrap();
+
+    disputed_and_notarised(&mut story, &people, &contract).await;
+    let package = story.retrieve(&[&contract], None, "package").unwrap();
+    seen_by_the_parties(&story, &contract).await;
+    only_the_court_gets_it(&story, &contract).await;
+    notice_is_deferred(&mut story, &people).await;
+    ruled(&mut story, &people, &contract).await;
+
+    let genesis = story.outputs.genesis.clone();
+    let verify = story.network.binaries.verify.clone();
+    story.network.stop();
+    let (package, genesis) = (std::fs::read(package).unwrap(), std::fs::read(genesis).unwrap());
+    verifies_in_an_empty_folder(&verify, place.path(), &package, &genesis);
+    whatever_is_altered_is_refused(&package, &genesis);
+}
+
+/// The forum's desk shows the dispute; the notary registers a deed that verifies with its proof.
+async fn disputed_and_notarised(story: &mut Story, people: &People, contract: &Contract) {
+    let subject = contract.subject.to_string();
+    let deed = story.network.folder.out().join("deed.pdf");
+    std::fs::write(&deed, "公证书（演示）").unwrap();
+    let proof = story.proof_path("deed");
+    let arguments = [
+        "--subject",
+        &subject,
+        "--number",
+        "（2026）京演证字第1号",
+        "--file",
+        deed.to_str().unwrap(),
+        "--out",
+        proof.to_str().unwrap(),
+    ];
+    let answers = story.office("notary", "notarise", &arguments).unwrap();
+    assert_eq!(answers[0]["kind"], "notarisation.registered");
+    assert_eq!(answers[0]["document_sha256"], sha256(&["公证书（演示）".as_bytes()]).to_string());
+    // The same output again would lose the first act's salts.
+    let words = story.office_refused("notary", "notarise", &arguments).unwrap();
+    assert!(words.contains("qz-client finish"), "{words}");
+    // An act that is known to be recorded may be finished again, and gives the same.
+    let again = story.office("notary", "finish", &["--out", proof.to_str().unwrap()]).unwrap();
+    assert_eq!(again[0]["record"], answers[0]["record"]);
+    let stranger = story.proof_path("stranger");
+    let arguments =
+        ["--subject", &subject, "--number", "1", "--file", deed.to_str().unwrap(), "--out", stranger.to_str().unwrap()];
+    let words = story.office_refused("arbitration", "notarise", &arguments).unwrap();
+    assert!(words.contains("refused"), "only a notary registers deeds: {words}");
+
+    let arguments = ["--about", &subject, "--file", deed.to_str().unwrap(), "--description", "演示存证", "--out"];
+    let deposit = story.proof_path("deposit");
+    let deposit = [&arguments[..], &[deposit.to_str().unwrap()]].concat();
+    assert_eq!(story.office("arbitration", "deposit", &deposit).unwrap()[0]["kind"], "evidence.deposited");
+
+    story.dispute(&people.buyer.party, contract, "court").await.unwrap();
+    let desk = story.office("court", "watch", &["--once"]).unwrap();
+    assert_eq!(desk.last().unwrap()["pending"], json!([subject]));
+    assert!(desk.iter().any(|line| line["why"] == "forum" && line["kind"] == "contract.disputed"), "{desk:?}");
+    let elsewhere = story.office("arbitration", "watch", &["--once"]).unwrap();
+    assert_eq!(elsewhere.last().unwrap()["pending"], json!([]));
+}
+
+async fn seen_by_the_parties(story: &Story, contract: &Contract) {
+    let events = story.api.get(&format!("/v1/contracts/{}/events", contract.subject)).await.unwrap();
+    let kinds: Vec<&str> = events["events"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
+    for kind in ["contract.opened", "contract.completed", "notarisation.registered", "contract.disputed"] {
+        assert!(kinds.contains(&kind), "{kind} is not among {kinds:?}");
+    }
+    let retrieval = retrievals(&events);
+    assert_eq!(retrieval.len(), 1);
+    assert_eq!(retrieval[0]["notice"]["case_number"], CASE);
+    assert_eq!(retrieval[0]["notice"]["court"], "court");
+}
+
+fn retrievals(events: &Value) -> Vec<Value> {
+    let list = events["events"].as_array().unwrap();
+    list.iter().filter(|event| event["kind"] == "retrieval.made").cloned().collect()
+}
+
+/// A copy of the request is of no use without the court's fresh signature; nor is a token.
+async fn only_the_court_gets_it(story: &Story, contract: &Contract) {
+    let request = story.network.folder.out().join("request.json");
+    let proof = story.proof_path("package");
+    let arguments = ["--retrieval", proof.to_str().unwrap(), "--request", request.to_str().unwrap()];
+    story.office("court", "release", &arguments).unwrap();
+    let fresh: Value = serde_json::from_slice(&std::fs::read(&request).unwrap()).unwrap();
+    let fetched = story.api.post("/v1/retrievals", &fresh).await.unwrap();
+    assert_eq!(fetched["status"], "ready");
+
+    let refused = async |request: &Value, code: &str| {
+        let error = story.api.post("/v1/retrievals/package", request).await.unwrap_err();
+        let problem = qz_testnet::api::problem(&error).unwrap_or_else(|| panic!("{error:?}")).clone();
+        assert_eq!(problem.code, code, "{problem}");
+    };
+    let mut old = fresh.clone();
+    old["requested_ms"] = (fresh["requested_ms"].as_u64().unwrap() - 11 * 60_000).into();
+    refused(&old, "retrieval.signature").await;
+    let mut shifted = fresh.clone();
+    shifted["requested_ms"] = (fresh["requested_ms"].as_u64().unwrap() + 1).into();
+    refused(&shifted, "retrieval.signature").await;
+    let mut unsigned = fresh.clone();
+    unsigned.as_object_mut().unwrap().remove("requested_ms");
+    unsigned.as_object_mut().unwrap().remove("signature");
+    refused(&unsigned, "retrieval.signature").await;
+    let mut other = fresh.clone();
+    other["openings"][0]["salt"] = "00".repeat(32).into();
+    refused(&other, "retrieval.request").await;
+
+    // No other office may retrieve.
+    let subject = contract.subject.to_string();
+    let stranger = story.proof_path("not-a-court");
+    let arguments = ["--case", "1", "--contract", &subject, "--out", stranger.to_str().unwrap()];
+    let words = story.office_refused("arbitration", "retrieve", &arguments).unwrap();
+    assert!(words.contains("refused"), "{words}");
+}
+
+/// Asked for by the court, notice waits; the package is made all the same.
+async fn notice_is_deferred(story: &mut Story, people: &People) {
+    let contract = story.open_sample(people).await.unwrap();
+    let package = story.retrieve(&[&contract], Some("2999-12-31"), "deferred").unwrap();
+    let events = story.api.get(&format!("/v1/contracts/{}/events", contract.subject)).await.unwrap();
+    assert!(retrievals(&events).is_empty(), "{events}");
+    let genesis = std::fs::read(&story.outputs.genesis).unwrap();
+    let report = check(&std::fs::read(package).unwrap(), &genesis);
+    assert_ne!(
+        report.verdict.words().0,
+        "INVALID",
+        "an unfinished contract can be retrieved too: {:?}",
+        report.failure
+    );
+    let manifest = report.manifest.unwrap();
+    assert_eq!(manifest.retrieval.notice_after.as_deref(), Some("2999-12-31"));
+}
+
+async fn ruled(story: &mut Story, people: &People, contract: &Contract) {
+    let subject = contract.subject.to_string();
+    let ruling = story.network.folder.out().join("ruling.pdf");
+    std::fs::write(&ruling, "裁定书（演示）").unwrap();
+    let rule = |story: &Story, member: &str, form: &str, effect: &str, name: &str| {
+        let (proof, file) = (story.proof_path(name), ruling.to_str().unwrap().to_owned());
+        let arguments = [
+            "--contract",
+            &subject,
+            "--form",
+            form,
+            "--effect",
+            effect,
+            "--number",
+            CASE,
+            "--file",
+            &file,
+            "--out",
+            proof.to_str().unwrap(),
+        ];
+        story.office(member, "rule", &arguments)
+    };
+    rule(story, "arbitration", "award", "void", "wrong-forum").unwrap_err();
+    rule(story, "court", "order", "interim", "interim").unwrap();
+    let desk = story.office("court", "watch", &["--once"]).unwrap();
+    assert_eq!(desk.last().unwrap()["pending"], json!([subject]), "an interim order does not end the dispute");
+    rule(story, "court", "judgment", "in-force", "judgment").unwrap();
+    let desk = story.office("court", "watch", &["--once"]).unwrap();
+    assert_eq!(desk.last().unwrap()["pending"], json!([]));
+    story.dispute(&people.seller.party, contract, "arbitration").await.unwrap();
+    rule(story, "arbitration", "award", "terminated", "award").unwrap();
+    let events = story.api.get(&format!("/v1/contracts/{}/events", contract.subject)).await.unwrap();
+    let ruled = events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "contract.ruled").count();
+    assert_eq!(ruled, 3);
+}
+
+fn verifies_in_an_empty_folder(program: &Path, place: &Path, package: &[u8], genesis: &[u8]) {
+    let offline = place.join("offline");
+    make(&offline).unwrap();
+    let verify = |package: &[u8]| {
+        let files = [("package.zip", package), ("genesis.qz", genesis)];
+        verifier::verify(program, &offline, &files, &["package.zip", "--genesis", "genesis.qz"]).unwrap()
+    };
+    let verdict = verify(package);
+    assert_eq!(verdict.word, "VALID-UNANCHORED", "{}", verdict.text);
+    assert_eq!(verdict.json["kind"], "court-package");
+    assert_eq!(verdict.json["manifest"]["case_number"], CASE);
+    let parts: Vec<&str> =
+        verdict.json["parts"].as_array().unwrap().iter().map(|p| p["role"].as_str().unwrap()).collect();
+    assert_eq!(parts, ["retrieval-proof", "proof", "version", "final", "receipt", "certificate"]);
+    let mut flipped = package.to_vec();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    assert_eq!(verify(&flipped).failed_step.map(|(n, _)| n), Some(1), "one byte of the archive");
+}
+
+fn check(package: &[u8], genesis: &[u8]) -> PackageReport {
+    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+    verify_package(&Input { file: package, genesis, proof: None, now_ms, witness_policy: None, tsa_roots: &[] }, None)
+}
+
+/// Altered entries, and entries altered together with the manifest by somebody who knows the format.
+fn whatever_is_altered_is_refused(package: &[u8], genesis: &[u8]) {
+    let entries = archive::read(package).unwrap();
+    let index = |name: &str| entries.iter().position(|entry| entry.name == name).unwrap();
+    let refused = |entries: Vec<Entry>, what: &str| {
+        let report = check(&archive::write(entries).unwrap(), genesis);
+        let failure = report.failure.unwrap_or_else(|| panic!("{what}: accepted"));
+        assert_eq!(report.verdict.words().0, "INVALID");
+        failure.check
+    };
+    for (at, entry) in entries.iter().enumerate() {
+        let mut altered = entries.clone();
+        let middle = entry.bytes.len() / 2;
+        altered[at].bytes[middle] ^= 1;
+        let failed = refused(altered, &entry.name);
+        let expected = if entry.name == "report.pdf" { 7 } else { 2 };
+        assert!(failed == expected || entry.name == "manifest.json", "{}: check {failed}", entry.name);
+    }
+    let relisted = |mut entries: Vec<Entry>| -> Vec<Entry> {
+        let mut manifest = Manifest::parse(&entries[index("manifest.json")].bytes).unwrap();
+        for file in &mut manifest.files {
+            let bytes = &entries.iter().find(|entry| entry.name == file.path).unwrap().bytes;
+            (file.bytes, file.sha256) = (bytes.len() as u64, sha256(&[bytes]));
+        }
+        let at = index("manifest.json");
+        entries[at].bytes = manifest.to_json();
+        entries
+    };
+    for (name, expected) in [
+        ("retrieval/proof.qzproof", 3),
+        ("contracts/01/proof.qzproof", 4),
+        ("contracts/01/version-1.pdf", 5),
+        ("contracts/01/final.pdf", 5),
+        ("contracts/01/receipt-1.pdf", 5),
+        ("contracts/01/process.json", 7),
+        ("report.json", 7),
+        ("genesis.qz", 7),
+    ] {
+        let mut altered = entries.clone();
+        let at = index(name);
+        let middle = altered[at].bytes.len() / 2;
+        altered[at].bytes[middle] ^= 1;
+        assert_eq!(refused(relisted(altered), name), expected, "{name}, listed anew");
+    }
+    let swapped = |a: &str, b: &str| {
+        let mut altered = entries.clone();
+        (altered[index(a)].bytes, altered[index(b)].bytes) =
+            (entries[index(b)].bytes.clone(), entries[index(a)].bytes.clone());
+        relisted(altered)
+    };
+    assert_eq!(refused(swapped("contracts/01/version-1.pdf", "contracts/01/final.pdf"), "swapped"), 5);
+    assert_eq!(refused(swapped("contracts/01/version-1.pdf", "contracts/01/receipt-1.pdf"), "swapped"), 5);
+    assert_eq!(refused(swapped("retrieval/proof.qzproof", "contracts/01/proof.qzproof"), "swapped proofs"), 4);
+
+    let without = |name: &str| entries.iter().filter(|entry| entry.name != name).cloned().collect::<Vec<_>>();
+    for entry in &entries {
+        assert_eq!(refused(without(&entry.name), &entry.name), 2, "{} removed", entry.name);
+    }
+    let mut more = entries.clone();
+    more.push(Entry { name: "contracts/01/version-2.pdf".into(), bytes: b"%PDF-".to_vec() });
+    assert_eq!(refused(more, "added"), 2);
+    // The manifest may not promise less either: a completed contract comes with its final file.
+    let mut less = without("contracts/01/final.pdf");
+    let at = less.iter().position(|entry| entry.name == "manifest.json").unwrap();
+    let mut manifest = Manifest::parse(&less[at].bytes).unwrap();
+    manifest.files.retain(|file| file.path != "contracts/01/final.pdf");
+    less[at].bytes = manifest.to_json();
+    assert_eq!(refused(less, "without the final file"), 5);
+    let mut other_case = entries.clone();
+    let at = index("manifest.json");
+    let mut manifest = Manifest::parse(&other_case[at].bytes).unwrap();
+    manifest.case_number = "（2026）京0491民初2号".into();
+    other_case[at].bytes = manifest.to_json();
+    assert_eq!(refused(other_case, "another case"), 3);
+}
