@@ -20,6 +20,7 @@ mod key_service;
 mod keys;
 mod ledger;
 mod operations;
+mod organisation;
 mod proofs;
 mod seals;
 mod server;
@@ -67,6 +68,8 @@ enum Command {
         #[arg(long)]
         home: PathBuf,
     },
+    /// 机构运维页面（本机、只读）/ page for a member's operators, on this machine, read-only
+    Organisation(organisation::Flags),
     /// 运维命令 / operator's commands
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -98,6 +101,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve { home } => serve(home).await,
         Command::Portal { home } => portal(home).await,
         Command::Tsa { home } => timestamps(home).await,
+        Command::Organisation(flags) => organisation(flags).await,
         Command::Admin(command) => admin::run(command).await,
     }
 }
@@ -132,6 +136,16 @@ async fn timestamps(home: PathBuf) -> anyhow::Result<()> {
     tracing::info!(listen = %listener.local_addr()?, "演示时间戳 · demo TSA ready");
     server::connections::serve(listener, routes, stopped(stop_signal()?)).await;
     Ok(())
+}
+
+async fn organisation(flags: organisation::Flags) -> anyhow::Result<()> {
+    let page = organisation::open(&flags)?;
+    let listener = listen(flags.listen).await?;
+    let stop = stop_signal()?;
+    tracing::info!(listen = %listener.local_addr()?, organisation = %page.organisation.id, "organisation page ready");
+    let reader = tokio::spawn(organisation::follow(page.clone(), stopped(stop.clone())));
+    server::connections::serve(listener, server::organisation_routes(&page), stopped(stop)).await;
+    reader.await.context("reader")
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -97,7 +97,11 @@ fn token(path: &Path) -> anyhow::Result<String> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let token = format!("qzo_{}", hex::encode(crate::authority::random::<32>()));
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
                 .with_context(|| format!("{name}: 无法创建 / cannot be made"))?;
             writeln!(file, "{token}").and_then(|()| file.sync_all()).with_context(|| name.to_string())?;
             tracing::info!(file = %name, "operator's token made");

@@ -16,7 +16,7 @@ use warp::reply::Response;
 /// Most records in one answer.
 const MAX_SHOWN: usize = 200;
 
-/// `GET /v1/organisation`; the page itself comes from [`crate::server`].
+/// `GET /v1/organisation`; the page itself comes from the server module.
 pub fn routes(page: &Arc<Page>) -> BoxedFilter<(Response,)> {
     let page = page.clone();
     warp::path!("v1" / "organisation")

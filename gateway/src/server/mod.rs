@@ -10,6 +10,7 @@ mod idempotency;
 mod keys;
 mod openapi;
 mod operations;
+mod organisation;
 mod portal;
 mod problem;
 mod request;
@@ -18,6 +19,7 @@ mod seals;
 mod status;
 
 pub use idempotency::Outcome;
+pub use organisation::organisation_routes;
 pub use request::{Caller, token_digest};
 
 use crate::app::App;

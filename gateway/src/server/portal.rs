@@ -41,14 +41,17 @@ pub fn routes(genesis: Arc<Vec<u8>>) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-fn file(name: &str) -> Response {
+/// An embedded file.
+pub(super) fn file(name: &str) -> Response {
     match Files::get(name) {
         Some(found) => {
             let hashed = name.starts_with("assets/");
             let cache = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
             answer(media_type(name), cache, found.data.into_owned())
         }
-        None if name == "index.html" => answer("text/html; charset=utf-8", "no-store", NOT_BUILT.into()),
+        None if matches!(name, "index.html" | "organisation.html") => {
+            answer("text/html; charset=utf-8", "no-store", NOT_BUILT.into())
+        }
         None => {
             let mut response = Response::new("not found".into());
             *response.status_mut() = StatusCode::NOT_FOUND;
