@@ -21,6 +21,7 @@ mod submit;
 mod tls;
 mod transport;
 pub mod wire;
+pub mod witness;
 
 pub use anchor::{AnchorError, Anchoring, TimestampAuthority, WitnessEndpoint};
 pub use checkpoint::{Checkpoint, Consistency, EpochHandOver};

@@ -6,7 +6,9 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
+use cli::anchor::AnchorArgs;
 use cli::history::HistoryArgs;
+use cli::witness::WitnessCommand;
 use cli::{DepositArgs, FinishArgs, NotariseArgs, ReleaseArgs, RetrieveArgs, RuleArgs, WatchArgs};
 use qz_client::ClientError;
 use qz_client::office::OfficeError;
@@ -38,6 +40,13 @@ enum Command {
     Release(ReleaseArgs),
     /// 继续先前未完成的行为 · goes on with an act that was stopped
     Finish(FinishArgs),
+    /// 联盟以外的见证人 · an outside witness of the ledger
+    #[command(subcommand)]
+    Witness(WitnessCommand),
+    /// 为证明附加检查点、见证与时间戳 · anchors a proof: checkpoint, cosignatures, timestamp
+    Anchor(AnchorArgs),
+    /// 证明续期：新区块、新检查点、新时间戳，保留旧证据 · renews a proof under the newest block, over its old evidence
+    Renew(AnchorArgs),
     /// 关注与本机构有关的记录 · follows what concerns this organisation
     Watch(WatchArgs),
 }
@@ -56,6 +65,9 @@ async fn main() -> ExitCode {
         Command::Retrieve(args) => blamed(cli::retrieve(args).await),
         Command::Release(args) => blamed(cli::release(args).await),
         Command::Finish(args) => blamed(cli::finish(args).await),
+        Command::Witness(command) => cli::witness::run(command).await.map_err(|error| (2, error)),
+        Command::Anchor(args) => cli::anchor::run(args, false).await,
+        Command::Renew(args) => cli::anchor::run(args, true).await,
         Command::Watch(args) => blamed(cli::watch(args).await),
     };
     match outcome {

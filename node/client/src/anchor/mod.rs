@@ -10,7 +10,7 @@ mod witnesses;
 
 pub use http::HttpError;
 pub use timestamp::{TimestampAuthority, TsaError};
-pub use witnesses::{WitnessEndpoint, WitnessError};
+pub use witnesses::{SIZE_TYPE, WitnessEndpoint, WitnessError};
 
 use crate::client::Client;
 use crate::error::ClientError;
@@ -131,6 +131,12 @@ impl Anchoring {
         bundle.checkpoint = Some(encoded(&note, checkpoint.path, former));
         Ok(encode(&bundle))
     }
+}
+
+/// Another witness' newest note; nothing if it has signed none.
+pub(crate) async fn fetch_note(url: &str) -> Result<Option<Vec<u8>>, HttpError> {
+    let answer = http::exchange(url, None, qz_evidence::note::MAX_NOTE_BYTES).await?;
+    Ok(answer.status.is_success().then_some(answer.body))
 }
 
 /// The same records and subjects under the newest head.

@@ -1,10 +1,12 @@
 //! The commands of an organisation's office, for operators of notary, court and arbitration nodes.
 
 mod act_file;
+pub mod anchor;
 mod gateway;
 pub mod history;
 mod release;
 mod watch;
+pub mod witness;
 
 pub use release::{ReleaseArgs, RetrieveArgs, release, retrieve};
 pub use watch::{WatchArgs, watch};
