@@ -101,7 +101,7 @@ pub fn data(app: &App, manifest: &Manifest, found: &PackageReport) -> Result<Rep
 
 fn notes(found: &PackageReport, of: impl Fn(&Report) -> &Vec<Note>) -> Vec<ReportNote> {
     let mut notes: Vec<ReportNote> = vec![];
-    for note in found.parts.iter().flat_map(|part| of(&part.report)) {
+    for note in found.strongest().flat_map(|part| of(&part.report)) {
         let note = ReportNote { zh: note.zh.clone(), en: note.en.clone() };
         if !notes.contains(&note) {
             notes.push(note);

@@ -67,7 +67,8 @@ impl Story {
             now,
         );
         let at = member.relay(encode(&body), vec![party.actor(&body)?]).await?;
-        self.screen.note(&format!("{} 向{forum}提交争议，区块 {} · disputed before {forum}", party.name, at.height));
+        let forum_zh = member.genesis().organisation(member.org()).map_or("", |forum| forum.name_zh.as_str());
+        self.screen.note(&format!("{} 向{forum_zh}提交争议，区块 {} · disputed before {forum}", party.name, at.height));
         Ok(())
     }
 

@@ -215,15 +215,32 @@ impl PackageReport {
                 "A contract that was not completed: its latest revision is not on the ledger.",
             ));
         }
-        for part in &self.parts {
-            for (into, notes) in
-                [(&mut self.not_checked, &part.report.not_checked), (&mut self.assumptions, &part.report.assumptions)]
-            {
-                let new: Vec<Note> = notes.iter().filter(|note| !into.contains(note)).cloned().collect();
-                into.extend(new);
-            }
+        let strongest: Vec<&Report> = self.strongest().map(|part| &part.report).collect();
+        let (not_checked, assumptions) = (union(&strongest, |r| &r.not_checked), union(&strongest, |r| &r.assumptions));
+        self.not_checked.extend(not_checked);
+        self.assumptions.extend(assumptions);
+    }
+
+    /// For each contract the part whose verification says most: the final file with the proof, else the
+    /// proof. What another part leaves open, such as a proof without its file, these do not.
+    pub fn strongest(&self) -> impl Iterator<Item = &Part> {
+        let contracts = self.manifest.as_ref().map_or(0, |manifest| manifest.contracts.len());
+        (1..=contracts).filter_map(|number| {
+            let part = |role| self.parts.iter().find(|part| part.role == role && part.contract == Some(number));
+            part(FileRole::Final).or_else(|| part(FileRole::Proof))
+        })
+    }
+}
+
+/// Notes of several reports, each once.
+fn union(reports: &[&Report], of: impl Fn(&Report) -> &Vec<Note>) -> Vec<Note> {
+    let mut notes: Vec<Note> = vec![];
+    for note in reports.iter().flat_map(|report| of(report)) {
+        if !notes.contains(note) {
+            notes.push(note.clone());
         }
     }
+    notes
 }
 
 /// Check 1. Closes: two programs seeing two archives, paths outside, bombs.
