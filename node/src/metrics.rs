@@ -95,6 +95,7 @@ pub(crate) struct Metrics {
     epoch: Gauge,
     round: Gauge,
     rounds: Counter,
+    equivocations: Family<Reason, Counter>,
     block_time: Fraction,
     behind: Gauge,
     block_interval: Histogram,
@@ -141,6 +142,7 @@ impl Metrics {
             epoch: Gauge::default(),
             round: Gauge::default(),
             rounds: Counter::default(),
+            equivocations: Family::default(),
             block_time: Fraction::default(),
             behind: Gauge::default(),
             block_interval: latencies(),
@@ -180,6 +182,11 @@ impl Metrics {
             self.round.clone(),
         );
         r.register("qz_failed_rounds", "Rounds after the first of their height", self.rounds.clone());
+        r.register(
+            "qz_equivocations",
+            "Heights at which a validator signed two contents for one step, by what it signed twice",
+            self.equivocations.clone(),
+        );
         r.register(
             "qz_block_time_seconds",
             "Time of the last committed block, seconds since 1970",
@@ -236,6 +243,9 @@ impl Metrics {
         for reason in ["handshake_timeout", "handshake_failed", "handshake_evicted", "no_room", "rate", "body_slow"] {
             drop(self.refused.get_or_create(&Reason { reason }));
         }
+        for reason in ["proposal", "vote"] {
+            drop(self.equivocations.get_or_create(&Reason { reason }));
+        }
         for reason in ["submission.malformed", "node.busy", "node.quota"] {
             drop(self.mempool_rejected.get_or_create(&Reason { reason }));
         }
@@ -283,6 +293,11 @@ impl Metrics {
         if round > 0 {
             self.rounds.inc();
         }
+    }
+
+    /// A validator was seen to sign two proposals or votes (`what`) for one step.
+    pub(crate) fn equivocated(&self, what: &'static str) {
+        self.equivocations.get_or_create(&Reason { reason: what }).inc();
     }
 
     /// A block was written, `interval_ms` after its parent by their headers.

@@ -137,6 +137,19 @@ fn cut(path: &Path, bytes: u64) {
     file.set_len(file.metadata().unwrap().len() - bytes).unwrap();
 }
 
+/// The end of a manifest's last record in its first half: records are checksum 4, length 2, type 1, data.
+fn record_end_before_the_middle(manifest: &Path) -> u64 {
+    let bytes = std::fs::read(manifest).unwrap();
+    assert!(bytes.len() < 32 * 1024, "one block of the format");
+    let (mut at, mut last) = (0, 0);
+    while at < bytes.len() / 2 {
+        last = at;
+        at += 7 + usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
+    }
+    assert!(last > 0);
+    last as u64
+}
+
 fn flip(path: &Path, position: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[position] ^= 0x10;
@@ -175,6 +188,17 @@ async fn a_damaged_or_lost_database_is_fetched_again() {
     stops_with_one_line(&story.network);
     repaired_if_needed(&story.network);
     story.recovers("lost CURRENT").await;
+
+    // The manifest has lost its end, at the end of a record: it would pass for a smaller database.
+    story.network.kill(VICTIM);
+    let manifest = files(&story.data(), |name| name.starts_with("MANIFEST-")).pop().unwrap();
+    let half = record_end_before_the_middle(&manifest);
+    cut(&manifest, std::fs::metadata(&manifest).unwrap().len() - half);
+    let (code, json) = story.network.doctor(VICTIM, &[]);
+    assert_eq!((code, &json["findings"][0]["column"]), (1, &serde_json::json!("database")), "{json:#}");
+    stops_with_one_line(&story.network);
+    repaired_if_needed(&story.network);
+    story.recovers("shortened manifest").await;
     assert!(!files(&story.network.home(VICTIM), |name| name.starts_with("data.damaged-")).is_empty());
 
     story.all_is_clean().await;

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use qz_client::{Client, ClientConfig, Finalised, ProofRequest};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::commitment::Commitment;
-use qz_evidence::governance::SignedBody;
-use qz_evidence::payload::{Change, EvidenceDeposited, GovernanceChanged, Payload};
-use qz_evidence::submission::{Actor, Body};
-use qz_evidence::validators::{Validator, ValidatorSet, address};
+use qz_evidence::payload::{EvidenceDeposited, Payload};
+use qz_evidence::submission::Body;
+use qz_evidence::validators::{Validator, address};
 use qz_evidence::{Hash32, Height, OrgId, SubmissionId, decode_strict, encode};
 use qz_testnet::binaries::{self, Binaries};
 use qz_testnet::ceremony::{self, text};
@@ -81,8 +80,8 @@ impl Consortium {
         std::fs::copy(self.folder.genesis(), home.join("genesis.qz")).unwrap();
     }
 
-    fn genesis(&self, arguments: &[&str]) {
-        binaries::run(&self.binaries.genesis, arguments).unwrap();
+    fn genesis(&self, arguments: &[&str]) -> String {
+        binaries::run(&self.binaries.genesis, arguments).unwrap()
     }
 
     fn home(&self, id: &str) -> PathBuf {
@@ -131,20 +130,39 @@ impl Consortium {
         self.status("platform").unwrap()["height"].as_u64().unwrap()
     }
 
-    /// A change, approved by these offices, as the file that any member relays.
-    fn approved(&mut self, change: Change, offices: &[&str]) -> PathBuf {
+    /// A change by the commands of the offices: `propose`, each approves for itself, `combine`; gives the file
+    /// that any member relays.
+    fn approved(&mut self, change: &[&str], offices: &[&str]) -> PathBuf {
         self.next_id += 1;
-        let chain_id = self.member("platform").genesis().chain_id();
-        let payload = Payload::GovernanceChanged(GovernanceChanged { change });
-        let id = SubmissionId([self.next_id; 16]);
-        let body = Body::new(chain_id, id, Height(self.height() + 1_000), payload, vec![], 0);
-        let actors = offices.iter().map(|id| {
-            let office = self.member(id).office().unwrap();
-            Actor { subject: office.subject(), signature: office.sign(&body.digest()).unwrap().to_vec().into() }
-        });
-        let signed = SignedBody::new(encode(&body), actors.collect());
-        let file = self.folder.out().join(format!("change-{}.signed", self.next_id));
-        std::fs::write(&file, signed.to_bytes()).unwrap();
+        let file = |name: &str| self.folder.out().join(format!("change-{}.{name}", self.next_id));
+        let (genesis, proposal, signed) = (self.folder.genesis(), file("qzp"), file("signed"));
+        let [genesis, proposal, out] = [&genesis, &proposal, &signed].map(|path| text(path).unwrap());
+        let expiry = (self.height() + 1_000).to_string();
+        self.genesis(&[&["propose"], change, &["--genesis", genesis, "--expiry", &expiry, "--out", proposal]].concat());
+        let shown = self.genesis(&["proposal", "--genesis", genesis, "--json", proposal]);
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let digest = shown["digest"].as_str().unwrap();
+        let mut approvals = vec![];
+        for office in offices {
+            let (home, approval) = (self.home(office), file(&format!("{office}.approval")));
+            let passphrase = custody::passphrase_file(&home);
+            let [home, passphrase, approval] = [&home, &passphrase, &approval].map(|path| text(path).unwrap());
+            let arguments = ["approve", "--passphrase-file", passphrase, "--home", home, "--genesis", genesis];
+            self.genesis(&[&arguments[..], &["--digest", digest, proposal, "--out", approval]].concat());
+            approvals.push(approval.to_owned());
+        }
+        let mut combine = vec!["combine", "--genesis", genesis, proposal, "--out", out];
+        combine.extend(approvals.iter().map(String::as_str));
+        self.genesis(&combine);
+        signed
+    }
+
+    /// The card of a folder, as a file.
+    fn card(&self, home: &Path) -> PathBuf {
+        let file = self.folder.out().join(home.file_name().unwrap()).with_extension("qzcard");
+        let passphrase = custody::passphrase_file(home);
+        let [home, passphrase, out] = [home, &passphrase, &file].map(|path| text(path).unwrap());
+        self.genesis(&["card", "--passphrase-file", passphrase, "--home", home, "-o", out]);
         file
     }
 
@@ -231,22 +249,21 @@ async fn a_running_consortium_admits_rotates_and_removes() {
     assert_eq!((&status["role"], &status["height"], &status["peers"]), (&"candidate".into(), &0.into(), &0.into()));
 
     // Two of four offices are not enough, three are. The file travels through whomever takes it.
-    let card = custody::open(&consortium.home(NEWCOMER)).unwrap().card().unwrap();
-    let admit = |card: &[u8]| Change::PutOrganisation(card.to_vec().into());
+    let card = consortium.card(&consortium.home(NEWCOMER));
+    let admit = ["put-organisation", text(&card).unwrap()];
     let (home, notary_home) = (consortium.home("platform"), consortium.home("notary"));
-    let too_few = consortium.approved(admit(&card), &["platform", "court"]);
+    let too_few = consortium.approved(&admit, &["platform", "court"]);
     let refusal = consortium.submit(&home, &[], &too_few).unwrap_err();
     assert!(refusal.contains("(422)"), "{refusal}");
-    let enough = consortium.approved(admit(&card), &["platform", "court", "arbitration"]);
+    let enough = consortium.approved(&admit, &["platform", "court", "arbitration"]);
     let admitted = consortium.submit(&home, &["--through", "notary"], &enough).unwrap();
     let joined = consortium.wait(NEWCOMER, "synced observer", |s| s["height"].as_u64() >= Some(admitted)).await;
     assert_eq!(joined["role"], "observer");
     assert_eq!(joined["epoch"], 0, "no validator yet");
 
     // It becomes a validator with the next set, and its votes count.
-    let five = FOUNDERS.iter().chain([&NEWCOMER]).map(|id| consortium.validator(id)).collect();
-    let five = ValidatorSet::new(five).unwrap().validators().to_vec();
-    let set = consortium.approved(Change::SetValidators(five), &["notary", "court", "arbitration"]);
+    let five = [&["validators"], &FOUNDERS[..], &[NEWCOMER, "--card", text(&card).unwrap()]].concat();
+    let set = consortium.approved(&five, &["notary", "court", "arbitration"]);
     let decided = consortium.submit(&notary_home, &[], &set).unwrap();
     let newcomer = address(&consortium.validator(NEWCOMER).key);
     let voted = consortium.wait_for_vote(&newcomer, decided + 1).await;
@@ -273,14 +290,14 @@ async fn a_running_consortium_admits_rotates_and_removes() {
         "--new-passphrase-file",
         text(&passphrases.1).unwrap(),
     ]);
-    let rotated = custody::open(&successor).unwrap().card().unwrap();
-    let rotate = consortium.approved(admit(&rotated), &["platform", "notary", "court"]);
+    let rotated = consortium.card(&successor);
+    let rotate = ["put-organisation", text(&rotated).unwrap()];
+    let rotate = consortium.approved(&rotate, &["platform", "notary", "court"]);
     consortium.submit(&home, &[], &rotate).unwrap();
     let refusal = consortium.deposit(&old_relay).await.unwrap_err();
     assert!(refusal.contains("relay"), "the old key is refused: {refusal}");
 
-    let remove = Change::RemoveOrganisation(OrgId::new("arbitration").unwrap());
-    let remove = consortium.approved(remove, &["platform", "notary", "court"]);
+    let remove = consortium.approved(&["remove", "arbitration"], &["platform", "notary", "court"]);
     std::fs::copy(consortium.folder.genesis(), successor.join("genesis.qz")).unwrap();
     let removed = consortium.submit(&successor, &[], &remove).expect("the new relay key is accepted");
     let status = consortium.wait("arbitration", "notice of removal", |s| s["role"] == "removed").await;
@@ -321,6 +338,10 @@ async fn a_running_consortium_admits_rotates_and_removes() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     assert_eq!(said(), 1, "one clear line");
+
+    // A checkpoint is final in the third epoch, as the hand-overs prove from the genesis on.
+    let checkpoint = platform.client().checkpoint(Some(last.height)).await.unwrap().unwrap();
+    assert_eq!(checkpoint.hand_overs.len(), 2);
 
     // One proof over three epochs, verified by the program from the genesis alone.
     let records = vec![first.record_hash, between.record_hash, last.record_hash];

@@ -64,7 +64,7 @@ pub(crate) enum DriverError {
     #[error("block {id} was decided at height {height} but is not stored")]
     DecidedUnknown { height: Height, id: BlockId },
     /// Governance has decided on rules that this program does not have.
-    #[error("需要安装新版本的程序 · {0}")]
+    #[error("需要安装新版本的程序 · a newer program is needed")]
     UnsupportedProtocol(#[from] UnsupportedProtocol),
 }
 

@@ -44,10 +44,18 @@ fn main() {
     for next in milestones {
         // CPU per record is that of the last tenth before the milestone.
         growing.grow_to(next - next / 10);
-        let (from, cpu_us) = (growing.records, growing.grow_to(next));
-        let cpu_us = cpu_us / (growing.records - from) as f64;
-        println!("{}", growing.milestone(cpu_us));
+        let from = growing.records;
+        let spent = growing.grow_to(next);
+        println!("{}", growing.milestone(spent, growing.records - from));
     }
+}
+
+/// CPU microseconds: of the whole process, and of the thread that does a node's work, without the
+/// compactions in the background.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    all: f64,
+    own: f64,
 }
 
 struct Growing {
@@ -91,14 +99,15 @@ impl Growing {
     }
 
     /// Adds blocks up to so many records; gives the CPU microseconds they took.
-    fn grow_to(&mut self, records: usize) -> f64 {
-        let mut spent = 0.0;
+    fn grow_to(&mut self, records: usize) -> Spent {
+        let mut spent = Spent::default();
         while self.records < records {
             // Signing is the clients' work, so it is done before the clock starts.
             let submissions = self.sign(PER_BLOCK);
-            let before = cpu_us();
+            let (all, own) = (cpu_us(), thread_cpu_us());
             self.block(&submissions);
-            spent += cpu_us() - before;
+            spent.all += cpu_us() - all;
+            spent.own += thread_cpu_us() - own;
         }
         spent
     }
@@ -152,45 +161,54 @@ impl Growing {
         self.samples.extend(sampled.map(|record| (record.hash, record.links[0].subject)));
     }
 
-    fn milestone(&mut self, cpu_us_per_record: f64) -> serde_json::Value {
+    fn milestone(&mut self, spent: Spent, records: usize) -> serde_json::Value {
         self.store.compact().unwrap();
         let bytes = folder_bytes(&self.folder);
-        let (mut times, mut siblings) = (vec![], vec![]);
+        let (mut times, mut siblings, mut bundles) = (vec![], vec![], vec![]);
+        let cpu = thread_cpu_us();
         for i in 0..PROOFS {
             // Spread over the whole life of the ledger, in no order that a cache would like.
             let (record, subject) = self.samples[(i * 7919) % self.samples.len()];
             let start = Instant::now();
-            let bundle = self.store.proof(&[record], &[subject], None).unwrap();
+            bundles.push(self.store.proof(&[record], &[subject], None).unwrap());
             times.push(start.elapsed().as_secs_f64() * 1e6);
+        }
+        let proof_cpu_us = (thread_cpu_us() - cpu) / PROOFS as f64;
+        for bundle in &bundles {
             siblings.extend(bundle.states.iter().map(|state| state.siblings.len()));
             let trust = TrustInputs::new(self.ledger.genesis.bytes(), u64::MAX / 2);
-            let report = verify(&encode(&bundle), &trust, &[]);
+            let report = verify(&encode(bundle), &trust, &[]);
             assert_eq!(report.verdict, Verdict::ValidUnanchored, "{:?}", report.failed_step());
         }
         times.sort_by(f64::total_cmp);
+        let open = self.reopen();
         siblings.sort_unstable();
         json!({
             "records": self.records,
-            "cpu_us_per_record": cpu_us_per_record,
+            "cpu_us_per_record": spent.all / records as f64,
+            "own_cpu_us_per_record": spent.own / records as f64,
             "bytes_per_record": bytes as f64 / self.records as f64,
             "proof_p50_us": times[times.len() / 2],
             "proof_p99_us": times[times.len() * 99 / 100],
+            "proof_cpu_mean_us": proof_cpu_us,
             "siblings_p50": siblings[siblings.len() / 2],
             "siblings_max": siblings.last(),
-            "open_ms": self.reopen(),
+            "open_ms": open.0,
+            "open_cpu_ms": open.1,
         })
     }
 
-    fn reopen(&mut self) -> f64 {
+    /// Milliseconds to open the store again and read its tip: wall time, and CPU of the process.
+    fn reopen(&mut self) -> (f64, f64) {
         let height = self.store.tip_height().unwrap();
         // The database is locked while it is open, so another one takes its place for a moment.
         let aside = tempfile::tempdir().unwrap();
         let other = Store::open(aside.path(), &self.ledger.genesis).unwrap();
         drop(std::mem::replace(&mut self.store, other));
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), cpu_us());
         self.store = Store::open(&self.folder, &self.ledger.genesis).unwrap();
         assert_eq!(self.store.view().unwrap().tip().unwrap().height, height);
-        start.elapsed().as_secs_f64() * 1e3
+        (start.elapsed().as_secs_f64() * 1e3, (cpu_us() - cpu) / 1e3)
     }
 }
 
@@ -200,6 +218,12 @@ fn cpu_us() -> f64 {
     let members: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
     // utime and stime, in ticks of 10 ms
     (members[11].parse::<f64>().unwrap() + members[12].parse::<f64>().unwrap()) * 10_000.0
+}
+
+/// CPU time of this thread so far.
+fn thread_cpu_us() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e3
 }
 
 fn folder_bytes(folder: &Path) -> u64 {

@@ -9,6 +9,7 @@ use qz_evidence::submission::Body;
 use qz_evidence::{Hash32, Height, SubmissionId, encode};
 use qz_testnet::binaries::Binaries;
 use qz_testnet::ceremony::MEMBERS;
+use qz_testnet::doctor;
 use qz_testnet::folder::Folder;
 use qz_testnet::network::Network;
 use qz_testnet::ports::Ports;
@@ -35,6 +36,7 @@ const EXPIRY: u64 = 100;
 pub struct Arena {
     pub network: Network,
     byzantine: PathBuf,
+    monitor: String,
     _place: tempfile::TempDir,
 }
 
@@ -49,14 +51,18 @@ impl Arena {
         let binaries = Binaries::locate_for_nodes()?;
         let byzantine = binaries.node.with_file_name("qz-byzantine");
         ensure!(byzantine.is_file(), "{} is missing: cargo build --workspace", byzantine.display());
-        let mut network = Network::found(binaries, folder, Ports::find_apart()?, &mut |_| {})?;
+        let ports = Ports::find_apart()?;
+        let monitor = format!("127.0.0.1:{}", Ports::find(ports.gateway() + 1)?.base());
+        let mut network = Network::found(binaries, folder, ports, &mut |_| {})?;
         let pace =
             format!(r#"{{"heartbeat_ms": {heartbeat_ms}, "propose_ms": 400, "prevote_ms": 200, "precommit_ms": 200}}"#);
         for member in &MEMBERS {
             std::fs::write(network.folder.organisation(member.id).join("node.json"), &pace)?;
         }
+        let observed = pace.replacen('{', &format!(r#"{{"monitor_listen": "{monitor}", "#), 1);
+        std::fs::write(network.folder.organisation(HONEST[0]).join("node.json"), observed)?;
         network.start_nodes(&mut |_| {}).await?;
-        let arena = Self { network, byzantine, _place: place };
+        let arena = Self { network, byzantine, monitor, _place: place };
         arena.deposit(ADVERSARY).await?;
         Ok(arena)
     }
@@ -173,6 +179,25 @@ impl Arena {
             self.deposit(node).await.with_context(|| format!("after {misconduct}"))?;
         }
         self.agree(&HONEST).await.with_context(|| misconduct.to_owned())
+    }
+
+    /// What the platform's node counts, by the start of the metric's line.
+    pub async fn counted(&self, line: &str) -> Result<f64> {
+        let text = reqwest::get(format!("http://{}/metrics", self.monitor)).await?.text().await?;
+        let found = text.lines().find_map(|found| found.strip_prefix(line)).with_context(|| line.to_owned())?;
+        Ok(found.trim().parse()?)
+    }
+
+    /// Stops everybody; every store, the adversaries' own included, is in order, and all blocks execute again
+    /// to the same roots.
+    pub fn close(&mut self) -> Result<()> {
+        self.network.stop();
+        for member in &MEMBERS {
+            let home = self.network.folder.organisation(member.id);
+            doctor::examine(&self.network.binaries.node, &home, true)
+                .with_context(|| format!("the doctor of {}", member.id))?;
+        }
+        Ok(())
     }
 
     /// These nodes have the same header, and with it the same past, at the highest height that all reached.

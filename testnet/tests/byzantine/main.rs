@@ -72,10 +72,14 @@ async fn one_faulty(arena: &mut Arena) -> Result<()> {
     arena.turn_honest(ADVERSARY).await?;
     arena.deposit(ADVERSARY).await?;
     arena.agree(&[HONEST[0], HONEST[1], HONEST[2], ADVERSARY]).await?;
+    for kind in ["proposal", "vote"] {
+        let line = format!("qz_equivocations_total{{reason=\"{kind}\"}}");
+        ensure!(arena.counted(&line).await? >= 1.0, "{kind}s that were signed twice are not counted");
+    }
     for case in &OFFENCES {
         offend(arena, case).await?;
     }
-    Ok(())
+    arena.close()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,6 +91,7 @@ async fn floods_are_cut_off_and_cost_little() {
             panic!("{error:?}\n{}", arena.logs());
         }
     }
+    arena.close().unwrap();
 }
 
 /// The proposer leaves out what one member relays; it gets final through the others' turns.
@@ -189,5 +194,6 @@ async fn two_faulty(arena: &mut Arena) -> Result<()> {
     for node in [honest[0], honest[1], second] {
         arena.deposit(node).await?;
     }
-    arena.agree(&[honest[0], honest[1], second]).await
+    arena.agree(&[honest[0], honest[1], second]).await?;
+    arena.close()
 }
