@@ -19,6 +19,7 @@ mod relays;
 mod scene;
 mod vector;
 
+pub use scene::{SealHistory, seal_history};
 pub use vector::{Expect, Outcome, Vector};
 
 /// All vectors, each name once.

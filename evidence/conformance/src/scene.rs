@@ -11,7 +11,7 @@ use qz_evidence::hash::sha256;
 use qz_evidence::keys::PublicKey;
 use qz_evidence::payload::{
     ContractOpened, ContractRef, ContractSigned, ContractVersionFixed, EvidenceDeposited, KeyRegistered, Payload,
-    SealKind, SealMade, Slot, SlotKind,
+    SealKind, SealMade, SealRef, Slot, SlotKind,
 };
 use qz_evidence::record::Record;
 use qz_evidence::state_proof::{Status, SubjectType};
@@ -144,10 +144,65 @@ impl Scene {
         self.ledger.block(vec![record]);
     }
 
+    /// The holder suspends and resumes the seal, then uses it once more: blocks 7, 8 and 9; 10 is the head.
+    fn use_the_seal_again(&mut self) -> SubjectId {
+        let seal = self.ledger.tracked[1].0;
+        let owner = (self.ledger.tracked[2].0, key(9, "party"));
+        let other = SubjectId(sha256(&[b"another contract"]));
+        let steps = [
+            (Payload::SealSuspended(SealRef { seal }), vec![seal]),
+            (Payload::SealResumed(SealRef { seal }), vec![seal]),
+            (
+                Payload::ContractSigned(ContractSigned {
+                    contract: other,
+                    slot: 0,
+                    version: sha256(&[]),
+                    seal: Some(seal),
+                }),
+                vec![other, seal],
+            ),
+        ];
+        for (payload, subjects) in steps {
+            let body = self.ledger.body(payload, &[]);
+            let record = self.ledger.record(&body, &[(owner.0, &owner.1)], &subjects);
+            self.ledger.block(vec![record]);
+        }
+        self.ledger.block(vec![]);
+        seal
+    }
+
     /// A signing certificate around a proof.
     pub fn certificate(&self, proof: &[u8]) -> Pdf {
         let mut pdf = Pdf::new("Signing certificate", &[("proof.qzproof", proof)]);
         pdf.sign(&self.issuer);
         pdf
+    }
+}
+
+/// The proof of a seal that was made, used, suspended, resumed and used again.
+#[derive(Clone, Debug)]
+pub struct SealHistory {
+    /// The genesis document.
+    pub genesis: Vec<u8>,
+    /// The proof: everything on the ledger, and the state of the seal among others.
+    pub proof: Vec<u8>,
+    /// The sealed contract.
+    pub contract: Vec<u8>,
+    /// The seal.
+    pub seal: SubjectId,
+    /// Time of block 0; each block comes a second after the one before it.
+    pub start_ms: u64,
+}
+
+/// Seal made in block 2, used in 4, suspended in 7, resumed in 8, used again in 9; block 10 is the head.
+pub fn seal_history() -> SealHistory {
+    let mut scene = Scene::new();
+    let seal = scene.use_the_seal_again();
+    SealHistory {
+        genesis: scene.ledger.genesis.clone(),
+        proof: encode(&scene.bundle()),
+        contract: scene.contract.bytes,
+        seal,
+        start_ms: START_MS,
     }
 }

@@ -5,7 +5,7 @@ use super::{
     CertificateReport, Decoded, Disclosure, DocumentReport, Event, Failure, GivenDocument, GivenSignature, Note,
     Opened, SubjectReport, TrustInputs,
 };
-use crate::commitment::name;
+use crate::commitment::{Opening, name};
 use crate::genesis::Genesis;
 use crate::hash::{Hash32, sha256};
 use crate::ids::SubjectId;
@@ -53,7 +53,8 @@ pub(super) fn signatures(decoded: &Decoded, genesis: &Genesis, members: &Members
                 "the relay key is not that member's, by the genesis or by a governance record that is shown",
             ));
         };
-        events.push(Event { relay_roles: relay.roles.clone(), ..event(opened, genesis, members) });
+        let hidden = hidden(opened, &decoded.bundle.entries[i].openings);
+        events.push(Event { relay_roles: relay.roles.clone(), hidden, ..event(opened, genesis, members) });
     }
     let certificates = certificates(decoded)?;
     let note = Note::new(
@@ -69,6 +70,12 @@ pub(super) fn signatures(decoded: &Decoded, genesis: &Genesis, members: &Members
         ),
     );
     Ok(((events, certificates), note))
+}
+
+/// Commitments of a record that the bundle leaves closed.
+fn hidden(opened: &Opened, openings: &[Opening]) -> Vec<String> {
+    let closed = opened.parsed.body().commitments.iter().filter(|c| openings.iter().all(|o| o.name != c.name));
+    closed.map(|commitment| commitment.name.clone()).collect()
 }
 
 fn event(opened: &Opened, genesis: &Genesis, members: &Members) -> Event {
@@ -91,6 +98,7 @@ fn event(opened: &Opened, genesis: &Genesis, members: &Members) -> Event {
         relay_roles: vec![],
         signers: signers.collect(),
         subjects: opened.record.links.iter().map(|link| link.subject).collect(),
+        hidden: vec![],
     }
 }
 

@@ -129,6 +129,8 @@ pub struct Event {
     pub signers: Vec<String>,
     /// Subjects touched.
     pub subjects: Vec<SubjectId>,
+    /// Names of its commitments that the bundle does not disclose.
+    pub hidden: Vec<String>,
 }
 
 /// Where a subject stands as of the head block.

@@ -6,11 +6,15 @@
 pub mod archive;
 mod complete;
 pub mod package;
+mod redact;
 mod revisions;
+mod seal_ledger;
 pub mod show;
 
 pub use complete::complete;
 pub use package::{PackageReport, is_package, verify_package};
+pub use redact::{Keep, RedactError, Redacted, redact};
+pub use seal_ledger::{Period, Row, SealLedger, SealLedgerError, seal_ledger};
 
 use qz_evidence::Hash32;
 use qz_evidence::commitment::name;

@@ -3,7 +3,9 @@
 //! Exit codes: 0 VALID, or VALID-UNANCHORED when not both a witness policy and a TSA root were given; 3
 //! VALID-UNANCHORED although both were; 1 INVALID; 2 the command itself could not be carried out.
 
+mod commands;
 mod package_text;
+mod seal_ledger_text;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
@@ -15,12 +17,19 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const EXIT_CODES: &str = "退出码 / exit codes:
+  0  VALID 校验通过；或 VALID-UNANCHORED（未同时给出见证策略与时间戳根证书）
+     verified; or VALID-UNANCHORED when not both a witness policy and a TSA root were given
+  1  INVALID 校验不通过，或记录不完整 / refused, or records are missing
+  2  命令未能执行（参数、文件）/ the command could not be carried out (options, files)
+  3  VALID-UNANCHORED，虽然两者均已给出 / although both were given";
+
 /// Largest file that is read.
 const MAX_FILE_BYTES: u64 = qz_verify::archive::MAX_ARCHIVE_BYTES as u64;
 
 /// Verify evidence offline 离线校验存证.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -82,6 +91,8 @@ enum Command {
         #[arg(short, long)]
         output: PathBuf,
     },
+    Redact(commands::Redact),
+    SealLedger(commands::SealLedger),
 }
 
 fn main() -> ExitCode {
@@ -107,6 +118,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             println!("{} ({} bytes)", output.display(), proof.len());
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Command::Redact(redact)) => return redact.run(),
+        Some(Command::SealLedger(ledger)) => return ledger.run(),
         None => {}
     }
     let (Some(file), Some(genesis)) = (&cli.file, &cli.genesis) else {
@@ -285,6 +298,9 @@ fn print(report: &Report) {
         println!("      签名 / signed by: {}", event.signers.join(", "));
         for disclosure in report.disclosures.iter().filter(|d| d.event == i) {
             println!("      {}: {}", disclosure.name, disclosure.value);
+        }
+        if !event.hidden.is_empty() {
+            println!("      未披露 / not disclosed: {}", event.hidden.join(", "));
         }
     }
     for subject in &report.subjects {
