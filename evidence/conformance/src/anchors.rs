@@ -32,6 +32,7 @@ pub fn vectors() -> Vec<Vector> {
     all.extend(checkpoints(&ledger, &bundle, &authority));
     all.extend(timestamps(&ledger, &bundle, &authority));
     all.extend(renewals());
+    all.extend(renewed_twice());
     all
 }
 
@@ -229,6 +230,55 @@ fn renewals() -> Vec<Vector> {
     ];
     let made = CASES.iter().map(|(about, expect, covered, change)| {
         let mut vector = trusting(about, &ledger, &renewed(*change, *covered), &young, *expect);
+        vector.tsa_roots = [authority.root_pem(), young.root_pem()].concat();
+        vector.as_of_ms = START_MS + 400 * DAY_MS;
+        vector
+    });
+    made.collect()
+}
+
+/// Renewed under block 7 and again under block 9. The path of the first former evidence leads to block 7.
+fn renewed_twice() -> Vec<Vector> {
+    let (mut ledger, authority) = (Ledger::sample(), Authority::new(40, Style::default()));
+    let note_of = |bundle: &Bundle| decode_strict::<Checkpoint>(bundle.checkpoint.as_ref().unwrap()).unwrap().note;
+    let first = ledger.anchored_bundle(&authority);
+    let first_path = ledger.tree_head().1;
+    ledger.block(vec![]);
+    ledger.block(vec![]);
+    let young = Authority::new(70, Style { to_ms: START_MS + 3000 * DAY_MS, ..Style::default() });
+    let former = |bundle: &Bundle, history_path, path| Former {
+        tag: FormerTag,
+        header: bundle.head.clone(),
+        history_path,
+        note: note_of(bundle),
+        path,
+        anchors: bundle.anchors.clone(),
+    };
+    let renew = |ledger: &Ledger, kept: Vec<Bytes>, height: u64| {
+        let at_ms = START_MS + height * 1000;
+        let note = ledger.note(at_ms / 1000);
+        let mut bundle = ledger.bundle();
+        let anchor = young.anchor(&anchored_message(&note.text, &kept), at_ms + 1000);
+        bundle.anchors = vec![Bytes(encode(&anchor))];
+        bundle.checkpoint = Some(encoded(&note, ledger.tree_head().1, kept));
+        bundle
+    };
+    let one = former(&first, ledger.history_path(5), first_path);
+    let second = renew(&ledger, vec![Bytes(encode(&one))], 7);
+    let second_path = ledger.tree_head().1;
+    ledger.block(vec![]);
+    ledger.block(vec![]);
+    let two = former(&second, ledger.history_path(7), second_path);
+    let astray = Former { history_path: ledger.history_path(5), ..one.clone() };
+    let cases = [
+        ("a proof renewed twice", vec![&one, &two], Expect::Valid),
+        ("former evidence whose path leads past the next", vec![&astray, &two], Expect::Refused(10)),
+        ("former evidence in another order", vec![&two, &one], Expect::Refused(10)),
+        ("former evidence twice", vec![&one, &one], Expect::Refused(10)),
+    ];
+    let made = cases.into_iter().map(|(about, kept, expect)| {
+        let kept = kept.into_iter().map(|former| Bytes(encode(former))).collect();
+        let mut vector = trusting(about, &ledger, &renew(&ledger, kept, 9), &young, expect);
         vector.tsa_roots = [authority.root_pem(), young.root_pem()].concat();
         vector.as_of_ms = START_MS + 400 * DAY_MS;
         vector

@@ -3,7 +3,7 @@
 use crate::bundles::vector;
 use crate::ledger::{Ledger, START_MS};
 use crate::pdf::{Pdf, Signer};
-use crate::scene::{NOTE, Scene};
+use crate::scene::{NOTE, Scene, seal_history};
 use crate::vector::{Expect, Vector};
 use qz_evidence::bundle::Bundle;
 use qz_evidence::codec::{Bytes, encode};
@@ -16,6 +16,8 @@ pub fn vectors() -> Vec<Vector> {
     all.extend(bundles(&scene));
     all.extend(certificates(&scene));
     all.extend(validity());
+    let history = seal_history();
+    all.push(vector("accepted", "history of a seal", &scene.ledger, history.proof, Expect::Accepted));
     all
 }
 

@@ -291,10 +291,11 @@ class Verification:
         signed = holds(self.note, self.bundle.head, self.head, self.check.path)
         require(checkpoint.folded_history(self.check.path) == self.head.history_root, "the path shows another history")
         below = -1
-        for former in self.former:
+        for former, later in zip(self.former, [*(f.header for f in self.former[1:]), self.head]):
             require(below < former.header.height < self.head.height, "former evidence does not ascend")
             below = former.header.height
-            require(self.in_history(former.header, former.raw.header, former.raw.history_path), "former evidence of another history")
+            root = history_root(former.raw.header, former.header.height, later.history_size, former.raw.history_path)
+            require(root is not None and root == later.history_root, "former evidence of another history")
             former.note = checkpoint.parse_note(former.raw.note)
             holds(former.note, former.raw.header, former.header, former.raw.path)
             require(checkpoint.folded_history(former.raw.path) == former.header.history_root, "a former path shows another history")

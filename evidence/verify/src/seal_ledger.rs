@@ -286,7 +286,7 @@ fn proven(ledger: &SealLedger) -> Vec<Note> {
         ),
         force,
         Note::new(
-            format!("表中最后一条记录之后，直至区块 {height}，该印章没有任何其他记录。"),
+            format!("该印章的最后一条链上记录之后，直至区块 {height}，没有任何其他记录。"),
             format!("Behind the seal's last record there is nothing about it up to block {height}."),
         ),
     ]
