@@ -80,6 +80,6 @@ fn it_must_be_clear_which_seal_is_meant() {
     let trust = TrustInputs::new(&history.genesis, history.start_ms + 60_000);
     let contract: Bundle = decode_strict(&history.proof).unwrap();
     let contract: SubjectId = contract.states[0].subject;
-    let found = seal_ledger(&[history.proof.clone()], &trust, Some(contract), Period::default());
+    let found = seal_ledger(std::slice::from_ref(&history.proof), &trust, Some(contract), Period::default());
     assert!(matches!(found, Err(SealLedgerError::NoSeal(_))), "{found:?}");
 }
