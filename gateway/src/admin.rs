@@ -4,6 +4,7 @@ use crate::app::open_storage;
 use crate::authority::{Authority, random};
 use crate::clock::{now_ms, rfc3339};
 use crate::config::{Config, IssuerConfig};
+use crate::portal::init::{PortalInit, portal_init};
 use crate::server::token_digest;
 use crate::worker::FOLLOW_UP;
 use anyhow::{Context, bail};
@@ -30,6 +31,8 @@ pub enum Admin {
     /// 管理访问令牌 / manage API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// 由机构目录建立公众门户目录，不含任何签名密钥 / make the folder of a portal, without signing keys
+    PortalInit(PortalInit),
     /// 查看、重试失败的任务 / jobs that failed for good
     #[command(subcommand)]
     Job(JobCommand),
@@ -114,6 +117,7 @@ pub async fn run(command: Admin) -> anyhow::Result<()> {
     match command {
         Admin::Init(flags) => init(flags).await,
         Admin::TsaInit(flags) => crate::tsa::init(&flags),
+        Admin::PortalInit(flags) => portal_init(flags),
         Admin::Token(TokenCommand::Create(Named { home, name })) => create_token(&home, &name).await,
         Admin::Token(TokenCommand::Revoke(Named { home, name })) => revoke_token(&home, &name).await,
         Admin::Token(TokenCommand::List { home }) => list_tokens(&home).await,
@@ -136,6 +140,7 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         nodes: flags.nodes.iter().map(org).collect::<anyhow::Result<_>>()?,
         attestor: flags.attestor.as_ref().map(org).transpose()?,
         issuer: IssuerConfig { name: flags.issuer_name, id_code: flags.issuer_id_code },
+        portal: Default::default(),
     };
     // A wrong organisation folder is refused before anything is made.
     qz_client::Home::open(&config.organisation).with_context(|| config.organisation.display().to_string())?;

@@ -6,12 +6,14 @@ use crate::ledger::Ledger;
 use anyhow::Context;
 use qz_client::{Client, ClientConfig, Home, Relay};
 use qz_storage::{BlobStore, KeyEncryption, Storage, master_key_path};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::sync::Notify;
 
 /// The running gateway.
 #[derive(Debug)]
 pub struct App {
+    /// The home folder.
+    pub home: PathBuf,
     /// Settings.
     pub config: Config,
     /// Rows.
@@ -54,7 +56,8 @@ impl App {
         }
         let relay = Relay::from_home(&organisation_home)?;
         let ledger = Ledger::new(Client::new(&client)?, relay, config.attestor.clone())?;
-        Ok(Self { config, storage, blobs, encryption, ledger, authority, progress: Notify::new(), work: Notify::new() })
+        let home = home.to_owned();
+        Ok(Self { home, config, storage, blobs, encryption, ledger, authority, progress: Notify::new(), work: Notify::new() })
     }
 
     /// Tells waiting requests and the worker that something changed.

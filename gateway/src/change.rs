@@ -9,6 +9,7 @@ use qz_storage::contracts::{self, Contract};
 use qz_storage::documents::{self, Document};
 use qz_storage::keys::{self, PartyKey};
 use qz_storage::operations::{self, Operation};
+use qz_storage::publications::{self, PublicationConsent};
 use qz_storage::seals::{self, Seal};
 use qz_storage::{ContractId, OperationId, SealKeyId, Tx, jobs, seal_keys};
 use std::fmt;
@@ -46,6 +47,8 @@ pub struct Change {
     pub busy: Option<Reservation>,
     /// New signing certificates.
     pub certificates: Vec<Certificate>,
+    /// Consents of parties to what is public.
+    pub publications: Vec<PublicationConsent>,
     /// New jobs: kind, reference, not before.
     pub jobs: Vec<(&'static str, String, u64)>,
     /// Audit lines.
@@ -64,6 +67,7 @@ impl fmt::Debug for Change {
             .field("seals", &self.seals)
             .field("busy", &self.busy)
             .field("certificates", &self.certificates)
+            .field("publications", &self.publications)
             .field("jobs", &self.jobs)
             .field("audit", &self.audit)
             .finish()
@@ -108,6 +112,9 @@ impl Change {
         }
         for certificate in &self.certificates {
             certificates::insert(tx, certificate).await?;
+        }
+        for consent in &self.publications {
+            publications::put(tx, consent).await?;
         }
         for (kind, reference, run_after_ms) in &self.jobs {
             jobs::enqueue(tx, kind, reference, *run_after_ms).await?;

@@ -1,5 +1,6 @@
 //! `gateway.json` in the gateway's home folder: where it listens, for whom it relays, who issues.
 
+use crate::portal::config::PortalSettings;
 use anyhow::{Context, bail};
 use qz_evidence::OrgId;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Config {
     pub attestor: Option<OrgId>,
     /// Who issues signing certificates.
     pub issuer: IssuerConfig,
+    /// The public portal.
+    #[serde(default)]
+    pub portal: PortalSettings,
 }
 
 /// The issuer of signing certificates.

@@ -278,7 +278,7 @@ pub async fn fulfil(app: &App, caller: &Caller, row: Contract, request: Fulfilme
 }
 
 /// Who answers for a slot: its key, or its seal's owner.
-async fn holder(app: &App, slot: &Slot) -> Result<SubjectId, ServiceError> {
+pub async fn holder(app: &App, slot: &Slot) -> Result<SubjectId, ServiceError> {
     match slot.kind {
         SlotKind::Key => Ok(slot.subject),
         SlotKind::Seal => Ok(SubjectId(Hash32(qz_storage::seals::get(&app.storage, &slot.subject.0.0).await?.owner))),

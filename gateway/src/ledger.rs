@@ -67,6 +67,11 @@ impl Ledger {
         Ok(Self { client, relay, attestor })
     }
 
+    /// The client of the nodes.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The pinned genesis.
     pub fn genesis(&self) -> &Genesis {
         self.client.genesis()

@@ -21,7 +21,9 @@ mod keys;
 mod ledger;
 mod operations;
 mod organisation;
+mod portal;
 mod proofs;
+mod publication;
 mod seals;
 mod server;
 mod signing;
@@ -31,7 +33,8 @@ mod worker;
 use anyhow::Context;
 use app::App;
 use clap::{Parser, Subcommand};
-use config::Config;
+use portal::Portal;
+use portal::config::PortalConfig;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,9 +59,9 @@ enum Command {
         #[arg(long)]
         home: PathBuf,
     },
-    /// 仅提供公开校验页面与创世文件 / serve the public portal only
+    /// 仅提供公开校验页面，不持有签名密钥 / serve the public portal only, without signing keys
     Portal {
-        /// 网关目录 / home folder of the gateway
+        /// 门户目录（admin portal-init 建立）/ home folder of the portal (made by admin portal-init)
         #[arg(long)]
         home: PathBuf,
     },
@@ -113,7 +116,8 @@ async fn serve(home: PathBuf) -> anyhow::Result<()> {
     tracing::info!(listen = %listener.local_addr()?, chain = %app.ledger.chain_id(), "gateway ready");
     let worker = tokio::spawn(worker::run(app.clone(), stopped(stop.clone())));
     let issuer = tokio::spawn(issuer::keep_deposited(app.clone(), stopped(stop.clone())));
-    server::connections::serve(listener, server::routes(&app), stopped(stop)).await;
+    let portal = Arc::new(Portal::of_gateway(&app)?);
+    server::connections::serve(listener, server::routes(&app, portal), stopped(stop)).await;
     worker.await.context("worker")?;
     issuer.await.context("issuer")?;
     tracing::info!("gateway stopped");
@@ -121,11 +125,11 @@ async fn serve(home: PathBuf) -> anyhow::Result<()> {
 }
 
 async fn portal(home: PathBuf) -> anyhow::Result<()> {
-    let config = Config::load(&home)?;
-    let genesis = qz_client::Home::open(&config.organisation)?.genesis()?;
+    let config = PortalConfig::load(&home)?;
+    let portal = Arc::new(Portal::open(&home, &config)?);
     let listener = listen(config.listen).await?;
-    tracing::info!(listen = %listener.local_addr()?, chain = %genesis.chain_id(), "portal ready");
-    let routes = server::portal_routes(genesis.bytes().to_vec());
+    tracing::info!(listen = %listener.local_addr()?, chain = %portal.genesis().chain_id(), "portal ready");
+    let routes = server::portal_routes(portal);
     server::connections::serve(listener, routes, stopped(stop_signal()?)).await;
     Ok(())
 }

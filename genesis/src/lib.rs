@@ -16,6 +16,7 @@
 
 pub mod address;
 pub mod ceremony;
+pub mod client_folder;
 pub mod custody;
 pub mod description;
 pub mod home;
@@ -30,6 +31,7 @@ pub mod tls;
 pub mod token;
 pub mod vault;
 
+pub use client_folder::{ClientFolder, ClientFolderError};
 pub use home::{Custody, Home, HomeError};
 pub use keys::{KeyError, Purpose, SecretKey};
 pub use tls::TlsIdentity;

@@ -126,26 +126,45 @@ pub(crate) fn create(
     if let Some(host) = host.filter(|h| !names.iter().any(|n| n == h)) {
         names.push(host.to_owned());
     }
-    let (certificate, key) = leaf(&ca, organisation, names, ExtendedKeyUsagePurpose::ServerAuth, today)?;
+    let (certificate, key) = leaf(&ca, organisation, "node", names, ExtendedKeyUsagePurpose::ServerAuth, today)?;
     write_pair(writer, &paths.server_certificate, &certificate, SERVER_KEY, &key)?;
-    let (certificate, key) = leaf(&ca, organisation, vec![], ExtendedKeyUsagePurpose::ClientAuth, today)?;
+    let (certificate, key) = leaf(&ca, organisation, "client", vec![], ExtendedKeyUsagePurpose::ClientAuth, today)?;
     write_pair(writer, &paths.client_certificate, &certificate, CLIENT_KEY, &key)
 }
 
+/// Issues one more client identity with a key of its own, into the folder of `writer`. `role` is in the
+/// certificate's name, so that operators tell the two apart. The authority's key is read from `home`.
+pub(crate) fn issue_client(
+    home: &Path, vault: &Vault, organisation: &str, role: &str, writer: &Writer<'_>, today: jiff::civil::Date,
+) -> Result<(), TlsError> {
+    // A file that is no authority fails here, before the key is asked for.
+    ca_der(home)?;
+    let pem = vault.read(CA_KEY)?;
+    let pem = std::str::from_utf8(&pem).map_err(|_| TlsError::NotACa("its key is not PEM".to_owned()))?;
+    // Only its name and key go into what it issues; both are the same as when it was made.
+    let ca = Issuer::new(authority_params(organisation, today)?, KeyPair::from_pem(pem)?);
+    let (certificate, key) = leaf(&ca, organisation, role, vec![], ExtendedKeyUsagePurpose::ClientAuth, today)?;
+    write_pair(writer, &TlsPaths::of(writer.folder()).client_certificate, &certificate, CLIENT_KEY, &key)
+}
+
 fn authority(organisation: &str, today: jiff::civil::Date) -> Result<(String, Issuer<'static, KeyPair>), TlsError> {
-    let mut params = params(vec![], organisation, "TLS CA", CA_YEARS, today)?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let params = authority_params(organisation, today)?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let certificate = params.self_signed(&key)?.pem();
     Ok((certificate, Issuer::new(params, key)))
 }
 
+fn authority_params(organisation: &str, today: jiff::civil::Date) -> Result<CertificateParams, TlsError> {
+    let mut params = params(vec![], organisation, "TLS CA", CA_YEARS, today)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
 fn leaf(
-    ca: &Issuer<'_, KeyPair>, organisation: &str, names: Vec<String>, usage: ExtendedKeyUsagePurpose,
+    ca: &Issuer<'_, KeyPair>, organisation: &str, role: &str, names: Vec<String>, usage: ExtendedKeyUsagePurpose,
     today: jiff::civil::Date,
 ) -> Result<(String, KeyPair), TlsError> {
-    let role = if usage == ExtendedKeyUsagePurpose::ServerAuth { "node" } else { "client" };
     let mut params = params(names, organisation, role, LEAF_YEARS, today)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

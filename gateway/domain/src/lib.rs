@@ -9,6 +9,7 @@ pub mod contract;
 pub mod identity;
 pub mod operation;
 pub mod proven;
+pub mod publication;
 pub mod refusal;
 
 pub use refusal::{Blame, Refusal};

@@ -13,6 +13,7 @@ mod operations;
 mod organisation;
 mod portal;
 mod problem;
+mod publication;
 mod request;
 mod retrievals;
 mod seals;
@@ -23,6 +24,7 @@ pub use organisation::organisation_routes;
 pub use request::{Caller, token_digest};
 
 use crate::app::App;
+use crate::portal::Portal;
 use problem::Problem;
 use serde_json::Value;
 use std::convert::Infallible;
@@ -37,12 +39,16 @@ use warp::http::header::{
 use warp::reject::Rejection;
 use warp::reply::Response;
 
+/// What pages of this site never use.
+const PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
+
 /// The routes of one part of the API.
 type Routes = BoxedFilter<(Response,)>;
 
 /// Everything that `qz-gateway serve` serves.
-pub fn routes(app: &Arc<App>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
-    let genesis = Arc::new(app.ledger.genesis().bytes().to_vec());
+pub fn routes(
+    app: &Arc<App>, portal: Arc<Portal>,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
     let api = status::routes(app)
         .or(openapi::routes())
         .unify()
@@ -51,6 +57,8 @@ pub fn routes(app: &Arc<App>) -> impl Filter<Extract = (Response,), Error = Infa
         .or(seals::routes(app))
         .unify()
         .or(documents::routes(app))
+        .unify()
+        .or(publication::routes(app))
         .unify()
         .or(contracts::routes(app))
         .unify()
@@ -61,12 +69,14 @@ pub fn routes(app: &Arc<App>) -> impl Filter<Extract = (Response,), Error = Infa
         .or(retrievals::routes(app))
         .unify()
         .boxed();
-    finished(api.or(portal::routes(genesis)).unify().boxed())
+    finished(api.or(portal::routes(&portal)).unify().boxed())
 }
 
 /// The portal alone: `qz-gateway portal`.
-pub fn portal_routes(genesis: Vec<u8>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
-    finished(portal::routes(Arc::new(genesis)).or(status::health()).unify().boxed())
+pub fn portal_routes(
+    portal: Arc<Portal>,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+    finished(portal::routes(&portal).or(status::health()).unify().boxed())
 }
 
 /// With problem details for whatever was refused, and the headers that every answer carries.
@@ -83,6 +93,7 @@ fn with_security_headers(mut response: Response) -> Response {
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -2,7 +2,7 @@
 //! types that parse them; the table of operations is tested against the routes.
 
 use super::{Routes, documents, ok, operations};
-use crate::{contracts, keys, seals, signing};
+use crate::{contracts, keys, publication, seals, signing};
 use serde_json::{Map, Value, json};
 use utoipa::PartialSchema;
 use warp::Filter;
@@ -91,6 +91,14 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
             "/v1/contracts/{subject}/fulfilments",
             "履约记录 Record fulfilment",
             Creates(schema::<contracts::Fulfilment>()),
+            Json,
+        ),
+        ("get", "/v1/contracts/{subject}/publication", "公开范围 What the parties made public", None, Json),
+        (
+            "put",
+            "/v1/contracts/{subject}/publication",
+            "一方同意公开的内容 A party's consent to what is public",
+            Body::Json(schema::<publication::NewConsent>()),
             Json,
         ),
         ("get", "/v1/contracts/{subject}/document", "最新合同文件 Latest file", None, File("application/pdf")),

@@ -6,7 +6,7 @@ use qz_domain::{Blame, Refusal};
 use qz_storage::StorageError;
 use serde_json::{Map, Value, json};
 use warp::http::StatusCode;
-use warp::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use warp::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::reject::{MethodNotAllowed, Rejection};
 use warp::reply::Response;
 
@@ -53,6 +53,7 @@ impl Problem {
     /// The response.
     pub fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("error");
+        let retry_after = self.extra.get("retry_after_s").and_then(Value::as_u64);
         let mut body = self.extra;
         body.insert("type".into(), json!(format!("urn:qizheng:problem:{}", self.code)));
         body.insert("title".into(), json!(title_zh(self.status).unwrap_or(title)));
@@ -67,6 +68,11 @@ impl Problem {
         if self.status == StatusCode::PAYLOAD_TOO_LARGE {
             // The rest of the body was not read: the connection cannot be used again.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.status == StatusCode::TOO_MANY_REQUESTS
+            && let Some(seconds) = retry_after
+        {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -86,6 +92,7 @@ fn title_zh(status: StatusCode) -> Option<&'static str> {
         413 => "内容过大",
         415 => "文件类型不支持",
         422 => "请求无法处理",
+        429 => "请求过于频繁",
         500 => "系统内部错误",
         502 => "链上证明异常",
         503 => "服务暂不可用",

@@ -28,6 +28,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod keys;
 pub mod operations;
+pub mod publications;
 pub mod retrievals;
 pub mod seal_keys;
 pub mod seals;

@@ -3,7 +3,7 @@
 use qz_evidence::OrgId;
 use qz_evidence::genesis::{Genesis, GenesisError};
 use qz_genesis::address::{self, AddressError};
-use qz_genesis::{Home, HomeError, TlsIdentity};
+use qz_genesis::{ClientFolder, ClientFolderError, Home, HomeError, TlsIdentity};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -41,6 +41,9 @@ pub enum ConfigError {
     /// The organisation's folder.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// The folder of a reader.
+    #[error(transparent)]
+    Folder(#[from] ClientFolderError),
     /// The genesis.
     #[error("the genesis document: {0}")]
     Genesis(#[from] GenesisError),
@@ -71,6 +74,20 @@ impl ClientConfig {
         let TlsIdentity { certificate_pem, key_pem } = home.tls_client()?;
         let mut nodes = endpoints(&genesis);
         nodes.sort_by_key(|node| node.org != home.organisation().id);
+        Ok(Self {
+            nodes,
+            genesis: genesis.bytes().to_vec(),
+            client_certificate_pem: certificate_pem,
+            client_key_pem: key_pem,
+        })
+    }
+
+    /// As a process of `organisation` that only reads; the organisation's own node first.
+    pub fn from_client_folder(folder: &ClientFolder, organisation: &OrgId) -> Result<Self, ConfigError> {
+        let genesis = folder.genesis()?;
+        let TlsIdentity { certificate_pem, key_pem } = folder.tls_client()?;
+        let mut nodes = endpoints(&genesis);
+        nodes.sort_by_key(|node| node.org != *organisation);
         Ok(Self {
             nodes,
             genesis: genesis.bytes().to_vec(),

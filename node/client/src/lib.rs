@@ -31,7 +31,8 @@ pub use error::{Attempt, ClientError, Failure};
 pub use events::{Event, Events, EventsFrom};
 // What a caller that may import only this crate needs to open its organisation's folder.
 pub use history::{HistoryFailure, SubjectHistory};
-pub use qz_genesis::{Home, HomeError, KeyError};
+pub use qz_genesis::passphrase::from_file as passphrase_from_file;
+pub use qz_genesis::{ClientFolder, ClientFolderError, Home, HomeError, KeyError};
 pub use relay::{Relay, RelayError, SignedSubmission};
 pub use wire::{
     BatchResult, Block, Finalised, ProofRequest, RecordAt, Rejection, Status, Subject, SubjectRecord, SubjectRecords,

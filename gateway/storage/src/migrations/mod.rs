@@ -3,6 +3,7 @@
 
 mod m0001_initial;
 mod m0002_retrievals;
+mod m0003_publication;
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
@@ -18,7 +19,11 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Migration), Box::new(m0002_retrievals::Migration)]
+        vec![
+            Box::new(m0001_initial::Migration),
+            Box::new(m0002_retrievals::Migration),
+            Box::new(m0003_publication::Migration),
+        ]
     }
 }
 

@@ -1,0 +1,67 @@
+//! What anybody learns who has the number of a signing certificate: that it was issued and when, and what
+//! *all* parties of the contract consented to make public. The register is this gateway's word; only
+//! verifying the certificate itself proves anything, and the answer says so.
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::error::ServiceError;
+use crate::{contracts, documents, publication};
+use qz_domain::Refusal;
+use qz_domain::publication::PublicField;
+use qz_storage::certificates;
+use qz_storage::contracts::Contract;
+use serde_json::{Map, Value, json};
+
+/// This portal keeps no register.
+pub fn no_register() -> Refusal {
+    Refusal::missing(
+        "register.none",
+        "本站不保存证明登记，请到出具方的门户查询",
+        "this site keeps no register of certificates; ask the portal of the issuer",
+    )
+}
+
+/// `GET /api/certificates/{number}`
+pub async fn public_view(app: &App, number: &str) -> Result<Value, ServiceError> {
+    let Some(certificate) = certificates::find(&app.storage, number).await? else {
+        return Err(Refusal::missing(
+            "certificate.unknown",
+            "没有此编号的签署证明，或编号有误",
+            "no signing certificate has this number",
+        )
+        .into());
+    };
+    let row = qz_storage::contracts::get(&app.storage, &certificate.contract).await?;
+    let public = publication::public_fields(app, &row).await?;
+    let mut shown = Map::new();
+    for field in &public {
+        shown.insert(field.as_str().to_owned(), value(app, &row, *field).await?);
+    }
+    let withheld: Vec<&str> =
+        PublicField::ALL.iter().filter(|field| !public.contains(field)).map(|field| field.as_str()).collect();
+    Ok(json!({
+        "number": certificate.number,
+        "issued_ms": certificate.created_ms,
+        "issued": rfc3339(certificate.created_ms),
+        "issuer": app.config.issuer.name,
+        "public": shown,
+        "withheld": withheld,
+    }))
+}
+
+async fn value(app: &App, row: &Contract, field: PublicField) -> Result<Value, ServiceError> {
+    let contract = contracts::domain(row)?;
+    Ok(match field {
+        PublicField::Status => {
+            let (zh, en) = contract.status.words();
+            json!({"zh": zh, "en": en})
+        }
+        PublicField::Title => json!(row.title),
+        PublicField::Number => json!(row.number),
+        PublicField::Parties => json!(publication::party_names(app, row).await?),
+        PublicField::DocumentSha256 => match &row.final_document {
+            Some(id) => json!(hex::encode(documents::get(app, id).await?.sha256)),
+            None => Value::Null,
+        },
+    })
+}
