@@ -57,7 +57,17 @@ impl App {
         let relay = Relay::from_home(&organisation_home)?;
         let ledger = Ledger::new(Client::new(&client)?, relay, config.attestor.clone())?;
         let home = home.to_owned();
-        Ok(Self { home, config, storage, blobs, encryption, ledger, authority, progress: Notify::new(), work: Notify::new() })
+        Ok(Self {
+            home,
+            config,
+            storage,
+            blobs,
+            encryption,
+            ledger,
+            authority,
+            progress: Notify::new(),
+            work: Notify::new(),
+        })
     }
 
     /// Tells waiting requests and the worker that something changed.

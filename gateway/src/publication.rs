@@ -9,8 +9,8 @@ use crate::error::ServiceError;
 use crate::server::Caller;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use qz_domain::publication::{self as rules, Consent, PublicField};
 use qz_domain::Refusal;
+use qz_domain::publication::{self as rules, Consent, PublicField};
 use qz_evidence::keys::PublicKey;
 use qz_evidence::{Hash32, SubjectId};
 use qz_storage::contracts::Contract;
@@ -57,7 +57,8 @@ async fn consents(app: &App, row: &Contract) -> Result<Vec<(Consent, Publication
     let consent = |stored: PublicationConsent| {
         let field = |word: &String| serde_json::from_value(json!(word));
         let fields = stored.fields.iter().map(field).collect::<Result<_, _>>();
-        let fields = fields.map_err(|error| ServiceError::Damaged(format!("a consent of contract {}: {error}", row.id)))?;
+        let fields =
+            fields.map_err(|error| ServiceError::Damaged(format!("a consent of contract {}: {error}", row.id)))?;
         let key = SubjectId(Hash32(stored.key));
         Ok((Consent { contract: SubjectId(Hash32(contract)), key, fields, time_ms: stored.time_ms }, stored))
     };
@@ -91,7 +92,8 @@ pub async fn consent(app: &App, caller: &Caller, row: &Contract, new: NewConsent
         return Err(Refusal::not_entitled("party.foreign", "该密钥不属于合同任何一方", "the key is no party's").into());
     }
     let key = public_key(&crate::keys::active(app, &new.key).await?)?;
-    let malformed = || Refusal::invalid("signature.invalid", "签名不是有效的 Base64", "the signature is not valid base64");
+    let malformed =
+        || Refusal::invalid("signature.invalid", "签名不是有效的 Base64", "the signature is not valid base64");
     let signature = BASE64.decode(&new.signature).map_err(|_| malformed())?;
     let consent = Consent { contract, key: new.key, fields: new.fields, time_ms: new.time_ms };
     let last = consents(app, row).await?.into_iter().find(|(before, _)| before.key == consent.key);
@@ -113,13 +115,12 @@ pub async fn consent(app: &App, caller: &Caller, row: &Contract, new: NewConsent
     view(app, row).await
 }
 
-
 /// `GET /v1/contracts/{subject}/publication`
 pub async fn view(app: &App, row: &Contract) -> Result<Value, ServiceError> {
     let consents = consents(app, row).await?;
-    let consents = consents.iter().map(|(consent, _)| {
-        json!({"key": consent.key, "fields": consent.fields, "time_ms": consent.time_ms})
-    });
+    let consents = consents
+        .iter()
+        .map(|(consent, _)| json!({"key": consent.key, "fields": consent.fields, "time_ms": consent.time_ms}));
     Ok(json!({
         "contract": contracts::domain(row)?.subject,
         "chain_id": app.ledger.chain_id(),

@@ -5,6 +5,7 @@
 
 pub mod archive;
 mod complete;
+pub mod later;
 pub mod package;
 mod redact;
 mod revisions;
@@ -20,7 +21,8 @@ use qz_evidence::Hash32;
 use qz_evidence::commitment::name;
 use qz_evidence::genesis::Role;
 use qz_evidence::hash::sha256;
-use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, TrustInputs, Verdict, unreadable, verify};
+pub use qz_evidence::verify::TrustInputs;
+use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, Verdict, unreadable, verify};
 use qz_evidence_pdf::{Attachment, PdfSignature, attachments, signatures};
 
 /// What a person gives.

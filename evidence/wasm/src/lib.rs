@@ -1,8 +1,8 @@
 //! The verifier as a WebAssembly module for the portal page: the same code as `qz-verify`, behind
-//! three plain exports.
+//! four plain exports.
 //!
-//! The page asks for memory (`qz_alloc`), writes a [`request::Request`] into it, calls `qz_verify`,
-//! reads the JSON report behind the returned address and gives both pieces of memory back
+//! The page asks for memory (`qz_alloc`), writes a [`request::Request`] into it, calls `qz_verify` (or
+//! `qz_later` with a [`request::LaterRequest`]), reads the JSON report behind the returned address and gives both pieces of memory back
 //! (`qz_free`). The module imports nothing: it has no clock, no network, no storage and no randomness,
 //! so what it is given cannot leave the page through it. No bindings generator is involved.
 // Handing memory over the module's boundary is what this crate is for, and what needs `unsafe`.
@@ -10,7 +10,7 @@
 
 pub mod request;
 
-use request::Request;
+use request::{LaterRequest, Request};
 
 /// Verifies one encoded request and returns the report as JSON; `{"error": "…"}` if the request itself
 /// cannot be read.
@@ -35,6 +35,15 @@ pub fn verify(request: &[u8]) -> Vec<u8> {
     report.expect("a report has string keys only, so it is always JSON")
 }
 
+/// Compares a newer state proof with what a piece of evidence showed; `{"error": "…"}` as above.
+pub fn later(request: &[u8]) -> Vec<u8> {
+    let answer = match LaterRequest::decode(request) {
+        Ok(request) => serde_json::to_vec(&qz_verify::later::later(request.proof, &request.trust(), &request.known)),
+        Err(error) => serde_json::to_vec(&serde_json::json!({ "error": error.to_string() })),
+    };
+    answer.expect("an answer has string keys only, so it is always JSON")
+}
+
 /// Gives out `len` zeroed bytes, for the caller to write to and to return through [`qz_free`].
 #[unsafe(no_mangle)]
 pub extern "C" fn qz_alloc(len: usize) -> *mut u8 {
@@ -44,7 +53,7 @@ pub extern "C" fn qz_alloc(len: usize) -> *mut u8 {
 /// Takes back the `len` bytes at `ptr`.
 ///
 /// # Safety
-/// `ptr` and `len` are from one [`qz_alloc`], or from one [`qz_verify()`] (its length field + 4), and are
+/// `ptr` and `len` are from one [`qz_alloc`], or from one [`qz_verify()`] or [`qz_later()`] (its length field + 4), and are
 /// given back once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qz_free(ptr: *mut u8, len: usize) {
@@ -60,9 +69,22 @@ pub unsafe extern "C" fn qz_free(ptr: *mut u8, len: usize) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qz_verify(ptr: *const u8, len: usize) -> *mut u8 {
     // SAFETY: by this function's contract these are `len` initialised bytes that nobody writes to now.
-    let json = verify(unsafe { std::slice::from_raw_parts(ptr, len) });
+    framed(&verify(unsafe { std::slice::from_raw_parts(ptr, len) }))
+}
+
+/// The same for [`later`].
+///
+/// # Safety
+/// As for [`qz_verify()`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qz_later(ptr: *const u8, len: usize) -> *mut u8 {
+    // SAFETY: as in `qz_verify`.
+    framed(&later(unsafe { std::slice::from_raw_parts(ptr, len) }))
+}
+
+fn framed(json: &[u8]) -> *mut u8 {
     let length = u32::try_from(json.len()).expect("a report is far below 4 GiB");
-    let framed = [&length.to_le_bytes()[..], &json].concat();
+    let framed = [&length.to_le_bytes()[..], json].concat();
     Box::into_raw(framed.into_boxed_slice()).cast()
 }
 

@@ -6,6 +6,8 @@
 //! The request comes from our own page, yet it is decoded as strictly as anything else: a field that
 //! runs past the end or bytes behind the last one are an error, never a shorter file.
 
+use qz_verify::TrustInputs;
+use qz_verify::later::Known;
 use thiserror::Error;
 
 /// Why a request cannot be read.
@@ -17,6 +19,9 @@ pub enum RequestError {
     /// The clock is not 8 bytes long.
     #[error("the clock has {0} bytes instead of 8")]
     Clock(usize),
+    /// What was known is not of its form.
+    #[error("the known state cannot be read: {0}")]
+    Known(String),
     /// Bytes follow the last field.
     #[error("{0} bytes follow the last field")]
     Trailing(usize),
@@ -61,6 +66,42 @@ impl<'a> Request<'a> {
             witness_policy: (!policy.is_empty()).then_some(policy),
             tsa_roots,
         })
+    }
+}
+
+/// A newer state proof, and what is to be compared with it: four fields in the same form, the third one
+/// JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LaterRequest<'a> {
+    /// The newer proof bundle.
+    pub proof: &'a [u8],
+    /// The genesis document that the user trusts.
+    pub genesis: &'a [u8],
+    /// What the evidence showed.
+    pub known: Known,
+    /// The reader's clock, in milliseconds since 1970 UTC.
+    pub now_ms: u64,
+}
+
+impl<'a> LaterRequest<'a> {
+    /// Reads a request whole.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, RequestError> {
+        let mut rest = bytes;
+        let proof = field(&mut rest, "proof")?;
+        let genesis = field(&mut rest, "genesis")?;
+        let known = field(&mut rest, "known state")?;
+        let clock = field(&mut rest, "clock")?;
+        if !rest.is_empty() {
+            return Err(RequestError::Trailing(rest.len()));
+        }
+        let clock: [u8; 8] = clock.try_into().map_err(|_| RequestError::Clock(clock.len()))?;
+        let known = serde_json::from_slice(known).map_err(|error| RequestError::Known(error.to_string()))?;
+        Ok(Self { proof, genesis, known, now_ms: u64::from_le_bytes(clock) })
+    }
+
+    /// What the proof is verified against.
+    pub fn trust(&self) -> TrustInputs<'a> {
+        TrustInputs { genesis: self.genesis, as_of_ms: self.now_ms, max_age_ms: None }
     }
 }
 

@@ -150,8 +150,14 @@ mod tests {
     #[test]
     fn the_message_is_frozen() {
         let message = consent(2, &[PublicField::Title, PublicField::Number]).message(&Hash32([7; 32]));
-        let expected =
-            [&b"qz/publication/v1"[..], &[7; 32], &[1; 32], &[2; 32], &[0, 0, 0, 0, 0, 0x0f, 0x42, 0x40], b"number\ntitle\n"];
+        let expected = [
+            &b"qz/publication/v1"[..],
+            &[7; 32],
+            &[1; 32],
+            &[2; 32],
+            &[0, 0, 0, 0, 0, 0x0f, 0x42, 0x40],
+            b"number\ntitle\n",
+        ];
         assert_eq!(message, expected.concat());
         for field in PublicField::ALL {
             assert_eq!(serde_json::to_value(field).unwrap(), field.as_str());

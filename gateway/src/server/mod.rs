@@ -73,9 +73,7 @@ pub fn routes(
 }
 
 /// The portal alone: `qz-gateway portal`.
-pub fn portal_routes(
-    portal: Arc<Portal>,
-) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+pub fn portal_routes(portal: Arc<Portal>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
     finished(portal::routes(&portal).or(status::health()).unify().boxed())
 }
 

@@ -129,10 +129,13 @@ fn state_proof(portal: &Arc<Portal>) -> BoxedFilter<(Response,)> {
     warp::path!("api" / "subjects" / String / "proof")
         .and(limited(portal, Limited::Proof))
         .then(async |id: String, portal: Arc<Portal>| {
-            respond(async {
-                let bytes = portal.state_proof(&subject(&id)?).await?;
-                Ok(answer("application/cbor", "no-store", bytes))
-            }.await)
+            respond(
+                async {
+                    let bytes = portal.state_proof(&subject(&id)?).await?;
+                    Ok(answer("application/cbor", "no-store", bytes))
+                }
+                .await,
+            )
         })
         .boxed()
 }
@@ -142,12 +145,15 @@ fn look_up(portal: &Arc<Portal>) -> BoxedFilter<(Response,)> {
     warp::path!("api" / "certificates" / String)
         .and(limited(portal, Limited::LookUp))
         .then(async |number: String, portal: Arc<Portal>| {
-            respond(async {
-                if number.len() > MAX_NUMBER_CHARS {
-                    return Err(Problem::not_found("编号过长", "that is no number"));
+            respond(
+                async {
+                    if number.len() > MAX_NUMBER_CHARS {
+                        return Err(Problem::not_found("编号过长", "that is no number"));
+                    }
+                    Ok(no_store(ok(&portal.look_up(&number).await?)))
                 }
-                Ok(no_store(ok(&portal.look_up(&number).await?)))
-            }.await)
+                .await,
+            )
         })
         .boxed()
 }

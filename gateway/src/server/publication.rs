@@ -19,7 +19,9 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(warp::put())
         .and(caller(app))
         .and(json_body())
-        .then(async |id: String, app, caller, body| detached(async move { consent(app, caller, &id, body).await }).await);
+        .then(async |id: String, app, caller, body| {
+            detached(async move { consent(app, caller, &id, body).await }).await
+        });
     show.or(consent).unify().boxed()
 }
 
