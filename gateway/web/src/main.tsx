@@ -1,15 +1,12 @@
-import { StrictMode } from 'react'
-import { createRoot } from 'react-dom/client'
-import './i18n'
-import './styles.css'
-import './verdict/verdict.css'
-import './print.css'
-import { App } from './App'
+/** The portal's page. */
+import { show } from './page'
+import { portalEnvironment } from './portalEnvironment'
 
-const container = document.getElementById('root')
-if (container === null) throw new Error('the page has no root element')
-createRoot(container).render(
-  <StrictMode>
-    <App />
-  </StrictMode>,
-)
+show(portalEnvironment)
+
+// Keeps the page usable without a network. It fetches the page's own files and nothing else.
+if ('serviceWorker' in navigator && import.meta.env.PROD) {
+  void navigator.serviceWorker.register(new URL('sw.js', document.baseURI), { updateViaCache: 'none' }).catch(() => {
+    // A private window may forbid it; the page then needs the network to load, and no more.
+  })
+}

@@ -32,7 +32,9 @@ function apply(language: string): void {
   }
 }
 
-await i18next.use(initReactI18next).init({
+// All texts are at hand, so this is done when it returns.
+void i18next.use(initReactI18next).init({
+  initAsync: false,
   resources: { 'zh-CN': { translation: zhCN }, en: { translation: en } },
   lng: initial(),
   fallbackLng: 'zh-CN',

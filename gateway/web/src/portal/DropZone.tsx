@@ -1,5 +1,5 @@
 /** Where files are dropped or chosen, and what can be verified. */
-import { FileDoneOutlined, FileProtectOutlined, FileTextOutlined, InboxOutlined } from '@ant-design/icons'
+import { FileDoneOutlined, FileProtectOutlined, FileTextOutlined, FolderOpenOutlined, InboxOutlined } from '@ant-design/icons'
 import { Spin } from 'antd'
 import { type DragEvent, useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -53,7 +53,7 @@ export function DropZone({ busy, onFiles }: Props) {
             <p className="drop-or">{t('drop.or')}</p>
             <FilePicker
               label={t('drop.choose')}
-              accept=".pdf,.qzproof,application/pdf"
+              accept=".pdf,.qzproof,.zip,application/pdf,application/zip"
               multiple
               testId="file-input"
               onFiles={onFiles}
@@ -89,6 +89,13 @@ export function DropZone({ busy, onFiles }: Props) {
             <div>
               <strong>{t('drop.proof')}</strong>
               <span>{t('drop.proofHint')}</span>
+            </div>
+          </li>
+          <li>
+            <FolderOpenOutlined aria-hidden="true" />
+            <div>
+              <strong>{t('drop.package')}</strong>
+              <span>{t('drop.packageHint')}</span>
             </div>
           </li>
         </ul>

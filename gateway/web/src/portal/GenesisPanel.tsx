@@ -1,18 +1,21 @@
 /** What verification starts from: the genesis document in use, its fingerprint, and a way to change it. */
 import { Button } from 'antd'
 import { useTranslation } from 'react-i18next'
+import type { Site } from '../environment'
 import { groupHex, shortHex } from '../format'
 import { FilePicker } from './FilePicker'
 import type { GenesisState } from './genesis'
+import { TrustFacts } from './TrustPanel'
 
 interface Props {
   genesis: GenesisState
+  site: Site
   /** The chain id that the last verification found in it. */
   chainId: string | null
   onChoose: (file: File | null) => void
 }
 
-export function GenesisPanel({ genesis, chainId, onChoose }: Props) {
+export function GenesisPanel({ genesis, site, chainId, onChoose }: Props) {
   const { t } = useTranslation()
   const known = typeof genesis === 'object'
   return (
@@ -31,10 +34,15 @@ export function GenesisPanel({ genesis, chainId, onChoose }: Props) {
       <p>{t('genesis.explain')}</p>
       {known && (
         <dl className="facts">
-          <dt>{t('genesis.fingerprint')}</dt>
-          <dd className="hex">{genesis.fingerprint === null ? t('genesis.noFingerprint') : groupHex(genesis.fingerprint)}</dd>
-          <dt>{t('genesis.chainId')}</dt>
-          <dd className={chainId ? 'hex' : ''}>{chainId ? groupHex(chainId) : t('genesis.chainIdLater')}</dd>
+          <div>
+            <dt>{t('genesis.fingerprint')}</dt>
+            <dd className="hex">{genesis.fingerprint === null ? t('genesis.noFingerprint') : groupHex(genesis.fingerprint)}</dd>
+          </div>
+          <div>
+            <dt>{t('genesis.chainId')}</dt>
+            <dd className={chainId ? 'hex' : ''}>{chainId ? groupHex(chainId) : t('genesis.chainIdLater')}</dd>
+          </div>
+          <TrustFacts site={site} />
         </dl>
       )}
       <div className="actions">

@@ -3,44 +3,68 @@ import { LockOutlined, QrcodeOutlined } from '@ant-design/icons'
 import { Alert } from 'antd'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
+import { NO_SITE, type Site, useEnvironment } from '../environment'
 import { sha256 } from '../format'
-import { Verifier } from '../verifier/client'
+import { isPackage } from '../verifier/packageReport'
+import type { Loading, Verifier } from '../verifier/verifier'
+import { PackageView } from '../verdict/PackageView'
 import { type VerifiedFile, VerdictView, type Verification } from '../verdict/VerdictView'
 import { DropZone } from './DropZone'
 import { useGenesis } from './genesis'
 import { GenesisPanel } from './GenesisPanel'
-import { isSelection, LIMIT_MB, select } from './selection'
+import { KeepPanel } from './KeepPanel'
+import { Lookup, scannedNumber } from './Lookup'
+import { isSelection, select } from './selection'
 
 type Problem = { key: string; values?: Record<string, string | number> }
-
-/** The number in the QR code's address; anything that does not look like one is left out. */
-function scannedNumber(): string | null {
-  const no = new URLSearchParams(location.search).get('no')
-  return no !== null && /^[\p{L}\p{N}][\p{L}\p{N}\-_.〔〕[\]()（）]{0,63}$/u.test(no) ? no : null
-}
 
 async function read(file: File): Promise<{ bytes: ArrayBuffer; shown: VerifiedFile }> {
   const bytes = await file.arrayBuffer()
   return { bytes, shown: { name: file.name, size: file.size, sha256: await sha256(bytes) } }
 }
 
+function useSite(): Site {
+  const environment = useEnvironment()
+  const [site, setSite] = useState<Site>(NO_SITE)
+  useEffect(() => {
+    let current = true
+    environment.site().then(
+      (found) => current && setSite(found),
+      () => {},
+    )
+    return () => {
+      current = false
+    }
+  }, [environment])
+  return site
+}
+
 export function PortalPage() {
   const { t } = useTranslation()
+  const environment = useEnvironment()
+  const site = useSite()
   const [genesis, chooseGenesis] = useGenesis()
-  const [loading, setLoading] = useState<'loading' | 'ready' | 'unavailable'>('loading')
+  const [loading, setLoading] = useState<Loading>('loading')
   const [verifying, setVerifying] = useState(false)
   const [problem, setProblem] = useState<Problem | null>(null)
   const [verification, setVerification] = useState<Verification | null>(null)
   const [chainId, setChainId] = useState<string | null>(null)
-  const verifier = useRef<Verifier | null>(null)
+  const [verifier, setVerifier] = useState<Verifier | null>(null)
+  const [back, setBack] = useState(false)
+  const heading = useRef<HTMLHeadingElement>(null)
   const chosen = useRef<File[]>([])
   const number = useMemo(scannedNumber, [])
 
   useEffect(() => {
-    const current = new Verifier(new URL('qz_verify.wasm', document.baseURI).href, setLoading)
-    verifier.current = current
+    const current = environment.verifier(setLoading)
+    setVerifier(current)
     return () => current.close()
-  }, [])
+  }, [environment])
+
+  // Back from a verdict, the focus must not be lost with the button that was pressed.
+  useEffect(() => {
+    if (back && verification === null) heading.current?.focus()
+  }, [back, verification])
 
   const verify = useCallback(
     async (files: File[]) => {
@@ -48,24 +72,32 @@ export function PortalPage() {
       chosen.current = files
       const selection = select(files)
       if (!isSelection(selection)) {
+        const { key, ...values } = selection
         setVerification(null)
-        return setProblem({ key: selection.key, values: { limit: LIMIT_MB, ...('name' in selection ? { name: selection.name } : {}) } })
+        return setProblem({ key, values })
       }
       if (typeof genesis !== 'object') return setProblem({ key: 'error.noGenesis' })
-      if (verifier.current === null) return
+      if (verifier === null) return
       setVerifying(true)
       try {
         const file = await read(selection.file)
         const proof = selection.proof && (await read(selection.proof))
         const nowMs = Date.now()
-        const report = await verifier.current.verify({
+        const { report, elapsedMs } = await verifier.verify({
           file: file.bytes,
           genesis: genesis.bytes,
           proof: proof && proof.bytes,
           nowMs,
         })
         setChainId(report.chainId || null)
-        setVerification({ report, files: proof ? [file.shown, proof.shown] : [file.shown], genesis, verifiedAtMs: nowMs })
+        setVerification({
+          report,
+          files: proof ? [file.shown, proof.shown] : [file.shown],
+          genesis,
+          site,
+          verifiedAtMs: nowMs,
+          elapsedMs,
+        })
         window.scrollTo(0, 0)
       } catch (error) {
         setVerification(null)
@@ -76,16 +108,42 @@ export function PortalPage() {
         setVerifying(false)
       }
     },
-    [genesis],
+    [genesis, site, verifier],
   )
 
-  if (verification !== null) {
+  const again = () => {
+    setBack(true)
+    setVerification(null)
+  }
+  // One live region for the life of the page: one that comes with its text is not read out.
+  const announcement = verifying
+    ? t('drop.verifying')
+    : verification !== null
+      ? `${t('verdict.label')}：${t(`verdict.${verification.report.verdict}`)}`
+      : ''
+  const live = (
+    <div role="status" className="unseen" data-testid="announcement">
+      {announcement}
+    </div>
+  )
+
+  if (verification !== null && verifier !== null) {
+    const { report } = verification
     return (
-      <VerdictView
-        verification={verification}
-        onAgain={() => setVerification(null)}
-        onProof={(proof) => void verify([...chosen.current, proof])}
-      />
+      <>
+        {live}
+        {isPackage(report) ? (
+          <PackageView verification={verification} report={report} verifier={verifier} onAgain={again} />
+        ) : (
+          <VerdictView
+            verification={verification}
+            report={report}
+            verifier={verifier}
+            onAgain={again}
+            onProof={(proof) => void verify([...chosen.current, proof])}
+          />
+        )}
+      </>
     )
   }
 
@@ -93,8 +151,11 @@ export function PortalPage() {
   const trouble = loading === 'unavailable' ? { key: 'error.unavailable' } : problem
   return (
     <>
+      {live}
       <div className="intro">
-        <h1>{t('intro.heading')}</h1>
+        <h1 ref={heading} tabIndex={-1}>
+          {t('intro.heading')}
+        </h1>
         <p className="lead">{t('intro.lead')}</p>
       </div>
       {number !== null && (
@@ -126,11 +187,13 @@ export function PortalPage() {
         <LockOutlined aria-hidden="true" />
         <p>
           <strong>{t('intro.privacy')}</strong>
-          <span>{t('intro.privacyDetail')}</span>
+          <span>{t(environment.standalone ? 'intro.standaloneDetail' : 'intro.privacyDetail')}</span>
         </p>
       </div>
+      <Lookup site={site} />
       <GenesisPanel
         genesis={genesis}
+        site={site}
         chainId={chainId}
         onChoose={(file) => {
           setChainId(null)
@@ -138,6 +201,9 @@ export function PortalPage() {
           chooseGenesis(file).catch(() => setProblem({ key: 'error.unreadable' }))
         }}
       />
+      {!environment.standalone && (
+        <KeepPanel fingerprint={typeof genesis === 'object' && genesis.name === null ? genesis.fingerprint : null} />
+      )}
     </>
   )
 }

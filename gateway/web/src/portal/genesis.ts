@@ -3,6 +3,7 @@
  * publishes, or one that the reader brings along.
  */
 import { useCallback, useEffect, useState } from 'react'
+import { useEnvironment } from '../environment'
 import { sha256 } from '../format'
 
 export interface Genesis {
@@ -15,28 +16,22 @@ export interface Genesis {
 
 export type GenesisState = 'loading' | 'missing' | Genesis
 
-/** A dev server or a misconfigured proxy answers with a page instead of the document. */
-async function fetchPinned(): Promise<Genesis | 'missing'> {
-  const response = await fetch(new URL('portal/genesis.qz', document.baseURI))
-  if (!response.ok || (response.headers.get('content-type') ?? '').includes('text/html')) return 'missing'
-  const bytes = await response.arrayBuffer()
-  return bytes.byteLength === 0 ? 'missing' : { bytes, name: null, fingerprint: await sha256(bytes) }
-}
-
 /** The genesis in use, a way to replace it by a file, and a way back (`null`). */
 export function useGenesis(): [GenesisState, (file: File | null) => Promise<void>] {
+  const environment = useEnvironment()
   const [pinned, setPinned] = useState<GenesisState>('loading')
   const [own, setOwn] = useState<Genesis | null>(null)
 
   useEffect(() => {
     let current = true
-    fetchPinned()
+    environment
+      .genesis()
       .catch(() => 'missing' as const)
       .then((state) => current && setPinned(state))
     return () => {
       current = false
     }
-  }, [])
+  }, [environment])
 
   const choose = useCallback(async (file: File | null) => {
     if (file === null) return setOwn(null)

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { LIMIT_MB, select } from './selection'
+import { LIMIT_MB, PACKAGE_LIMIT_MB, select } from './selection'
 
 const file = (name: string, size = 1) => ({ name, size, type: '' }) as File
 const pdf = file('a.pdf')
 const proof = file('a.QZPROOF')
+const court = file('package.zip', LIMIT_MB * 1024 * 1024 + 1)
 
 describe('select', () => {
   const table: [string, File[], unknown][] = [
@@ -12,6 +13,9 @@ describe('select', () => {
     ['a contract, then its proof', [pdf, proof], { file: pdf, proof }],
     ['a proof, then its contract', [proof, pdf], { file: pdf, proof }],
     ['a PDF without an extension', [{ ...file('a'), type: 'application/pdf' } as File], { proof: null }],
+    ['a court package, which may be larger', [court], { file: court, proof: null }],
+    ['a court package with a proof', [court, proof], { key: 'error.tooMany' }],
+    ['a court package beyond its format', [file('a.zip', PACKAGE_LIMIT_MB * 1024 * 1024 + 1)], { key: 'error.tooLarge', limit: 256 }],
     ['nothing', [], { key: 'error.noFile' }],
     ['two PDFs', [pdf, file('b.pdf')], { key: 'error.tooMany' }],
     ['two proofs', [proof, file('b.qzproof')], { key: 'error.tooMany' }],

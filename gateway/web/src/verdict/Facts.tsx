@@ -2,10 +2,12 @@
 import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { formatSize, formatTime, groupHex } from '../format'
+import type { Report } from '../verifier/report'
+import { TrustFacts } from '../portal/TrustPanel'
 import type { Names } from './names'
 import type { Verification } from './VerdictView'
 
-function Fact({ title, children }: { title: string; children: ReactNode }) {
+export function Fact({ title, children }: { title: string; children: ReactNode }) {
   return (
     <div>
       <dt>{title}</dt>
@@ -15,9 +17,9 @@ function Fact({ title, children }: { title: string; children: ReactNode }) {
 }
 
 /** The contracts that the bundle speaks of, with the signatures of each. */
-function Contracts({ verification, names }: { verification: Verification; names: Names }) {
+export function Contracts({ report, names }: { report: Report; names: Names }) {
   const { t } = useTranslation()
-  const { events } = verification.report
+  const { events } = report
   /** Who signed: the seal's owner with the seal, or the key's holder; and the handling person. */
   const signatory = (position: number): string => {
     const event = events[position]
@@ -51,13 +53,12 @@ function Contracts({ verification, names }: { verification: Verification; names:
   })
 }
 
-export function Facts({ verification, names }: { verification: Verification; names: Names }) {
+export function Facts({ verification, report, names }: { verification: Verification; report: Report; names: Names }) {
   const { t } = useTranslation()
-  const { report, files, genesis, verifiedAtMs } = verification
   const valid = report.verdict !== 'INVALID'
   return (
     <dl className="facts">
-      {valid && <Contracts verification={verification} names={names} />}
+      {valid && <Contracts report={report} names={names} />}
       {valid && report.head && (
         <Fact title={t('verdict.asOf')}>
           {t('verdict.asOfValue', { height: report.head.height, time: formatTime(report.head.timeMs) })}
@@ -70,6 +71,17 @@ export function Facts({ verification, names }: { verification: Verification; nam
           <span className="hex block">{groupHex(report.chainId)}</span>
         </Fact>
       )}
+      <Provenance verification={verification} />
+    </dl>
+  )
+}
+
+/** Which files were verified, against what, when. */
+export function Provenance({ verification }: { verification: Verification }) {
+  const { t } = useTranslation()
+  const { files, genesis, site, verifiedAtMs, elapsedMs } = verification
+  return (
+    <>
       {files.map((file) => (
         <Fact key={file.name} title={t('verdict.file')}>
           {file.name} <span className="quiet">({formatSize(file.size)})</span>
@@ -80,7 +92,13 @@ export function Facts({ verification, names }: { verification: Verification; nam
         {genesis.name ?? t('genesis.pinned')}
         {genesis.fingerprint && <span className="hex block">SHA-256 {groupHex(genesis.fingerprint)}</span>}
       </Fact>
-      <Fact title={t('verdict.verifiedAt')}>{formatTime(verifiedAtMs)}</Fact>
-    </dl>
+      <TrustFacts site={site} />
+      <Fact title={t('verdict.verifiedAt')}>
+        {formatTime(verifiedAtMs)}{' '}
+        <span className="quiet" data-testid="elapsed" data-ms={elapsedMs}>
+          {t('verdict.elapsed', { ms: elapsedMs < 10 ? elapsedMs.toFixed(1) : Math.round(elapsedMs) })}
+        </span>
+      </Fact>
+    </>
   )
 }

@@ -16,11 +16,20 @@ function Icon({ status }: { status: StepStatus }) {
   }
 }
 
-export function Steps({ steps }: { steps: Step[] }) {
+interface Props {
+  steps: Step[]
+  /** Other words than those for the steps of one proof. */
+  title?: string
+  hint?: string
+  /** Say of each which deception it rules out. */
+  meanings?: boolean
+}
+
+export function Steps({ steps, title, hint, meanings = true }: Props) {
   const { t, i18n } = useTranslation()
   const pick = usePick()
   return (
-    <Section title={t('section.steps')} hint={t('section.stepsHint')} testId="steps">
+    <Section title={title ?? t('section.steps')} hint={hint ?? t('section.stepsHint')} testId="steps">
       <ol className="steps">
         {steps.map((step) => (
           <li key={step.n} className={`step step-${step.status}`} data-testid="step" data-status={step.status}>
@@ -35,7 +44,7 @@ export function Steps({ steps }: { steps: Step[] }) {
                 </span>
               </p>
               {pick(step.detail) && <p>{pick(step.detail)}</p>}
-              {i18n.exists(`step.meaning.${step.n}`) && <p className="quiet">{t(`step.meaning.${step.n as 1}`)}</p>}
+              {meanings && i18n.exists(`step.meaning.${step.n}`) && <p className="quiet">{t(`step.meaning.${step.n as 1}`)}</p>}
             </div>
           </li>
         ))}

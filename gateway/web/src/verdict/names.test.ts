@@ -1,11 +1,10 @@
 import { expect, it } from 'vitest'
-import { parseReport } from '../verifier/report'
+import { readReport } from '../verifier/report'
 import { Names } from './names'
 
 const key = 'a1'.repeat(32)
 const seal = 'b2'.repeat(32)
-const report = parseReport(
-  JSON.stringify({
+const report = readReport({
     finalised_by: [{ org: 'notary', name_zh: '公证处', name_en: 'Notary' }],
     events: [
       { kind: 'key.registered', subjects: [key] },
@@ -18,8 +17,7 @@ const report = parseReport(
       { event: 1, name: 'name', value: '冒名者' },
       { event: 2, name: 'name', value: '改名者' },
     ],
-  }),
-)
+})
 const names = new Names(report, (text) => text.zh)
 
 it('names a key by the record that created it, and by no other', () => {

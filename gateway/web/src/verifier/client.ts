@@ -1,24 +1,29 @@
 /** The page's side of the verification worker. */
-import type { VerifyRequest } from './module'
-import { parseReport, type Report } from './report'
+import { parseLater } from './later'
+import { parseAny } from './packageReport'
+import type { Loading, Verifier } from './verifier'
 import type { FromWorker, ToWorker } from './worker'
 
 /** A verification takes milliseconds; past this the file is taken for one that cannot be verified. */
 const TIMEOUT_MS = 60_000
 
-type Loading = 'loading' | 'ready' | 'unavailable'
+interface Answer {
+  json: string
+  elapsedMs: number
+}
 
 interface Pending {
-  resolve: (report: Report) => void
+  resolve: (answer: Answer) => void
   reject: (error: Error) => void
 }
 
-export class Verifier {
+type Ask = ToWorker extends infer Message ? (Message extends { id: number } ? Omit<Message, 'id'> : never) : never
+
+class WorkerVerifier {
   private worker: Worker | null = null
   private pending = new Map<number, Pending>()
   private nextId = 1
 
-  /** Loads the verifier from `url` and tells `onState` how that goes. */
   constructor(
     private readonly url: string,
     private readonly onState: (state: Loading) => void,
@@ -26,10 +31,10 @@ export class Verifier {
     this.start()
   }
 
-  /** Verifies in the worker. The buffers are copied, so the caller may use them again. */
-  verify(request: VerifyRequest): Promise<Report> {
+  /** Asks the worker. The buffers are copied, so the caller may use them again. */
+  ask(message: Ask): Promise<Answer> {
     const id = this.nextId++
-    return new Promise<Report>((resolve, reject) => {
+    return new Promise<Answer>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.start()
         reject(new Error('time limit'))
@@ -40,11 +45,10 @@ export class Verifier {
         finish(value)
       }
       this.pending.set(id, { resolve: settle(resolve), reject: settle(reject) })
-      this.send({ type: 'verify', id, request })
+      this.send({ ...message, id })
     })
   }
 
-  /** Ends the worker. */
   close(): void {
     this.worker?.terminate()
     this.worker = null
@@ -71,14 +75,21 @@ export class Verifier {
         return this.onState('unavailable')
       case 'failed':
         return this.pending.get(message.id)?.reject(new Error(message.reason))
-      case 'report': {
-        const pending = this.pending.get(message.id)
-        try {
-          return pending?.resolve(parseReport(message.json))
-        } catch (error) {
-          return pending?.reject(error instanceof Error ? error : new Error(String(error)))
-        }
-      }
+      case 'answer':
+        return this.pending.get(message.id)?.resolve(message)
     }
+  }
+}
+
+/** A verifier in a worker that loads the module from `url`; tells `onState` how that goes. */
+export function workerVerifier(url: string, onState: (state: Loading) => void): Verifier {
+  const worker = new WorkerVerifier(url, onState)
+  return {
+    async verify(request) {
+      const { json, elapsedMs } = await worker.ask({ type: 'verify', request })
+      return { report: parseAny(json), elapsedMs }
+    },
+    later: async (request) => parseLater((await worker.ask({ type: 'later', request })).json),
+    close: () => worker.close(),
   }
 }

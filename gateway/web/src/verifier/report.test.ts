@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { parseReport } from './report'
+import { parseLater } from './later'
+import { isPackage, parseAny } from './packageReport'
+import type { Report } from './report'
 
-const parse = (source: unknown) => parseReport(JSON.stringify(source))
+const parse = (source: unknown) => parseAny(JSON.stringify(source)) as Report
 
-describe('parseReport', () => {
+describe('parseAny', () => {
   it('takes a verdict that it does not know for INVALID', () => {
     for (const verdict of [undefined, null, 'valid', 'VALID ', 'PROBABLY', true, {}]) {
       expect(parse({ verdict }).verdict).toBe('INVALID')
@@ -39,6 +41,24 @@ describe('parseReport', () => {
   it('throws on an error of the verifier and on what is no object', () => {
     expect(() => parse({ error: 'the request ends inside its file' })).toThrow('the request ends')
     expect(() => parse([])).toThrow()
-    expect(() => parseReport('{')).toThrow()
+    expect(() => parseAny('{')).toThrow()
+  })
+})
+
+describe('a court package', () => {
+  it('is told apart, and its unknown verdict is INVALID', () => {
+    const report = parseAny(JSON.stringify({ kind: 'court-package', verdict: 'FINE', manifest: { case_number: '（2026）民初1号' } }))
+    expect(isPackage(report) && [report.verdict, report.caseNumber, report.parts]).toEqual(['INVALID', '（2026）民初1号', []])
+    expect(isPackage(parse({ verdict: 'VALID' }))).toBe(false)
+  })
+})
+
+describe('parseLater', () => {
+  const head = { height: 7, time_ms: 1, block_id: '00' }
+  it('takes an outcome that it does not know, or one without a block, for invalid', () => {
+    expect(parseLater(JSON.stringify({ outcome: 'nothing-later', head })).outcome).toBe('nothing-later')
+    expect(parseLater(JSON.stringify({ outcome: 'nothing-later', records: 3 })).outcome).toBe('invalid')
+    expect(parseLater(JSON.stringify({ outcome: 'fine', head })).outcome).toBe('invalid')
+    expect(() => parseLater('{"error": "no"}')).toThrow('no')
   })
 })

@@ -102,32 +102,32 @@ export interface Report {
   assumptions: Bilingual[]
 }
 
-type Json = Record<string, unknown>
+export type Json = Record<string, unknown>
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
-const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '')
-const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0)
-const objects = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : [])
+export const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+export const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '')
+export const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0)
+export const objects = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : [])
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(text).filter(Boolean) : [])
 
 /** `{prefix}_zh` and `{prefix}_en`; either stands in for the other, and `fallback` for both. */
-function bilingual(source: Json, prefix: string, fallback = ''): Bilingual {
+export function bilingual(source: Json, prefix: string, fallback = ''): Bilingual {
   const zh = text(source[`${prefix}_zh`])
   const en = text(source[`${prefix}_en`])
   return { zh: zh || en || fallback, en: en || zh || fallback }
 }
 
-function sentence(value: unknown): Bilingual {
+export function sentence(value: unknown): Bilingual {
   if (!isObject(value)) return { zh: text(value), en: text(value) }
   const zh = text(value.zh)
   const en = text(value.en)
   return { zh: zh || en, en: en || zh }
 }
 
-const sentences = (value: unknown): Bilingual[] =>
+export const sentences = (value: unknown): Bilingual[] =>
   (Array.isArray(value) ? value : []).map(sentence).filter((item) => item.zh !== '')
 
-function verdict(value: unknown): Verdict {
+export function verdict(value: unknown): Verdict {
   return value === 'VALID' || value === 'VALID-UNANCHORED' ? value : 'INVALID'
 }
 
@@ -142,25 +142,29 @@ const organisations = (value: unknown): Organisation[] =>
     roles: texts(item.roles),
   }))
 
-/** Reads a report; throws only if it is no JSON object, or an error of the verifier. */
-export function parseReport(json: string): Report {
-  const source: unknown = JSON.parse(json)
-  if (!isObject(source)) throw new Error('the report is not an object')
-  if (typeof source.error === 'string') throw new Error(source.error)
-  const head = isObject(source.head) ? source.head : null
+export function parseHead(value: unknown): Head | null {
+  if (!isObject(value)) return null
+  return { height: count(value.height), timeMs: count(value.time_ms), blockId: text(value.block_id) }
+}
+
+export const readSteps = (value: unknown): Step[] =>
+  objects(value).map((item) => ({
+    n: count(item.n),
+    title: bilingual(item, 'title'),
+    status: status(item.status),
+    detail: bilingual(item, 'detail'),
+  }))
+
+/** Reads a report of one proof out of its JSON object. */
+export function readReport(source: Json): Report {
   return {
     verdict: verdict(source.verdict),
     chainId: text(source.chain_id),
     chainName: text(source.chain_name),
-    head: head && { height: count(head.height), timeMs: count(head.time_ms), blockId: text(head.block_id) },
+    head: parseHead(source.head),
     finalisedBy: organisations(source.finalised_by),
     organisations: organisations(source.organisations),
-    steps: objects(source.steps).map((item) => ({
-      n: count(item.n),
-      title: bilingual(item, 'title'),
-      status: status(item.status),
-      detail: bilingual(item, 'detail'),
-    })),
+    steps: readSteps(source.steps),
     events: objects(source.events).map((item) => ({
       height: count(item.height),
       index: count(item.index),

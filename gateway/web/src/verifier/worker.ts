@@ -2,13 +2,16 @@
  * The worker in which files are verified, so that the page stays responsive. It fetches the verifier
  * once, when the page loads; after that it talks to the page only.
  */
-import { runVerifier, type VerifyRequest } from './module'
+import { type LaterRequest, runLater, runVerifier, type VerifyRequest } from './module'
 
-export type ToWorker = { type: 'load'; url: string } | { type: 'verify'; id: number; request: VerifyRequest }
+export type ToWorker =
+  | { type: 'load'; url: string }
+  | { type: 'verify'; id: number; request: VerifyRequest }
+  | { type: 'later'; id: number; request: LaterRequest }
 export type FromWorker =
   | { type: 'ready'; bytes: number }
   | { type: 'unavailable'; reason: string }
-  | { type: 'report'; id: number; json: string }
+  | { type: 'answer'; id: number; json: string; elapsedMs: number }
   | { type: 'failed'; id: number; reason: string }
 
 /** The part of the worker's global scope that is used here. */
@@ -31,18 +34,21 @@ async function load(url: string): Promise<WebAssembly.Module> {
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
+async function answer(message: Exclude<ToWorker, { type: 'load' }>): Promise<FromWorker> {
+  const compiled = await module
+  if (compiled === null) throw new Error('the verifier is not loaded')
+  const begun = performance.now()
+  const json = message.type === 'verify' ? await runVerifier(compiled, message.request) : await runLater(compiled, message.request)
+  return { type: 'answer', id: message.id, json, elapsedMs: performance.now() - begun }
+}
+
 scope.onmessage = ({ data }) => {
   if (data.type === 'load') {
     module = load(data.url)
     module.catch((error: unknown) => scope.postMessage({ type: 'unavailable', reason: reasonOf(error) }))
     return
   }
-  const { id, request } = data
-  Promise.resolve(module)
-    .then((compiled) => {
-      if (compiled === null) throw new Error('the verifier is not loaded')
-      return runVerifier(compiled, request)
-    })
-    .then((json) => scope.postMessage({ type: 'report', id, json }))
-    .catch((error: unknown) => scope.postMessage({ type: 'failed', id, reason: reasonOf(error) }))
+  answer(data)
+    .then((message) => scope.postMessage(message))
+    .catch((error: unknown) => scope.postMessage({ type: 'failed', id: data.id, reason: reasonOf(error) }))
 }
