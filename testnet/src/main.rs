@@ -276,7 +276,7 @@ async fn whole_story(story: &mut Story, options: &Options, once: bool) -> Result
         story.resume().await?;
     }
     story.screen.summary();
-    let Outputs { contract, amendment, proof, certificate, ca: _, package, genesis } = &story.outputs;
+    let Outputs { contract, amendment, proof, certificate, package, genesis, .. } = &story.outputs;
     println!("\n  输出文件 Outputs:");
     for file in [contract, amendment, proof, certificate, package, genesis] {
         println!("    {}", file.display());

@@ -161,7 +161,7 @@ mod tests {
     fn a_real_proof_and_its_alterations() {
         let genesis = std::fs::read(format!("{VECTORS}/genesis.qz")).unwrap();
         let bundle = std::fs::read(format!("{VECTORS}/bundle.qzproof")).unwrap();
-        let trust = TrustInputs { genesis: &genesis, as_of_ms: 1_900_000_000_000, max_age_ms: None };
+        let trust = TrustInputs::new(&genesis, 1_900_000_000_000);
         let report = verify(&bundle, &trust, &[]);
         let (head, state) = (report.head.unwrap(), report.subjects[0].clone());
         let of = |records, height: u64, block_id| Known {

@@ -101,7 +101,7 @@ impl<'a> LaterRequest<'a> {
 
     /// What the proof is verified against.
     pub fn trust(&self) -> TrustInputs<'a> {
-        TrustInputs { genesis: self.genesis, as_of_ms: self.now_ms, max_age_ms: None }
+        TrustInputs::new(self.genesis, self.now_ms)
     }
 }
 

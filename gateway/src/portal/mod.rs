@@ -159,7 +159,7 @@ impl Portal {
         let request = ProofRequest { subjects: vec![*subject], ..ProofRequest::default() };
         let found = self.client.proof(&request).await?;
         let bytes = found.ok_or_else(|| ServiceError::NotYet(format!("the state of subject {subject}")))?;
-        let trust = TrustInputs { genesis: self.genesis().bytes(), as_of_ms: now_ms(), max_age_ms: None };
+        let trust = TrustInputs::new(self.genesis().bytes(), now_ms());
         match history(&bytes, &trust, subject) {
             Ok(_) => Ok(bytes),
             Err(error) => Err(ServiceError::Proof(error.to_string())),

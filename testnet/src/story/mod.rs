@@ -49,6 +49,8 @@ pub struct Outputs {
     pub amendment: PathBuf,
     /// The contract's proof bundle.
     pub proof: PathBuf,
+    /// The same as of the signing, before amendment and fulfilment.
+    pub early_proof: PathBuf,
     /// The signing certificate.
     pub certificate: PathBuf,
     /// The demo CA's certificate, for other verifiers.
@@ -66,6 +68,7 @@ impl Outputs {
             contract: out.join("contract.pdf"),
             amendment: out.join("amendment.pdf"),
             proof: out.join("contract.qzproof"),
+            early_proof: out.join("contract-signed.qzproof"),
             certificate: out.join("certificate.pdf"),
             ca: out.join("demo-ca.pem"),
             package: out.join("court-package.zip"),
@@ -84,6 +87,8 @@ pub struct Story {
     pub api: Api,
     /// What it leaves.
     pub outputs: Outputs,
+    /// Number of the signing certificate, once it is issued.
+    pub number: Option<String>,
 }
 
 impl Story {
@@ -106,7 +111,7 @@ impl Story {
         let token = gateway::token(&network.binaries, &network.folder, "demo")?;
         let api = Api::new(&format!("http://127.0.0.1:{}", network.ports.gateway()), &token)?;
         let outputs = Outputs::in_folder(&network.folder);
-        Ok(Self { screen, network, api, outputs })
+        Ok(Self { screen, network, api, outputs, number: None })
     }
 
     async fn start(&mut self) -> Result<()> {
@@ -125,6 +130,8 @@ impl Story {
     pub async fn play(&mut self, options: &Options) -> Result<()> {
         let mut people = self.introduce().await?;
         let contract = self.sign_contract_through_an_outage(&mut people, options).await?;
+        let early = self.api.get_file(&format!("/v1/contracts/{}/proof", contract.subject)).await?;
+        write(&self.outputs.early_proof, &early)?;
         self.amend(&people, &contract).await?;
         self.fulfil(&people, &contract).await?;
         self.refuse(&people, &contract).await?;
@@ -153,6 +160,7 @@ impl Story {
         let path = format!("/v1/contracts/{}/certificates", contract.subject);
         let answer = self.api.post(&path, &serde_json::json!({})).await?;
         let number = crate::api::text(&answer, "number")?.to_owned();
+        self.number = Some(number.clone());
         let certificate = self.api.get_file(&format!("/v1/certificates/{number}")).await?;
         let digest = qz_evidence::hash::sha256(&[&certificate]).to_string();
         let named = crate::api::text(&answer, "sha256")?.to_owned();

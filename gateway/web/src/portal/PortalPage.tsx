@@ -23,14 +23,18 @@ async function read(file: File): Promise<{ bytes: ArrayBuffer; shown: VerifiedFi
   return { bytes, shown: { name: file.name, size: file.size, sha256: await sha256(bytes) } }
 }
 
-function useSite(): Site {
+const bytesOf = (text: string | null): ArrayBuffer | null =>
+  text === null ? null : (new TextEncoder().encode(text).buffer as ArrayBuffer)
+
+/** What the operator says; nothing until it is known, since trust inputs are part of it. */
+function useSite(): Site | null {
   const environment = useEnvironment()
-  const [site, setSite] = useState<Site>(NO_SITE)
+  const [site, setSite] = useState<Site | null>(null)
   useEffect(() => {
     let current = true
     environment.site().then(
       (found) => current && setSite(found),
-      () => {},
+      () => current && setSite(NO_SITE),
     )
     return () => {
       current = false
@@ -77,7 +81,7 @@ export function PortalPage() {
         return setProblem({ key, values })
       }
       if (typeof genesis !== 'object') return setProblem({ key: 'error.noGenesis' })
-      if (verifier === null) return
+      if (verifier === null || site === null) return
       setVerifying(true)
       try {
         const file = await read(selection.file)
@@ -88,6 +92,8 @@ export function PortalPage() {
           genesis: genesis.bytes,
           proof: proof && proof.bytes,
           nowMs,
+          witnessPolicy: bytesOf(site.witnessPolicy),
+          tsaRoots: bytesOf(site.tsaRoots),
         })
         setChainId(report.chainId || null)
         setVerification({
@@ -147,7 +153,7 @@ export function PortalPage() {
     )
   }
 
-  const busy = verifying ? 'verifying' : loading === 'loading' || genesis === 'loading' ? 'loading' : null
+  const busy = verifying ? 'verifying' : loading === 'loading' || genesis === 'loading' || site === null ? 'loading' : null
   const trouble = loading === 'unavailable' ? { key: 'error.unavailable' } : problem
   return (
     <>
@@ -190,10 +196,10 @@ export function PortalPage() {
           <span>{t(environment.standalone ? 'intro.standaloneDetail' : 'intro.privacyDetail')}</span>
         </p>
       </div>
-      <Lookup site={site} />
+      {site !== null && <Lookup site={site} />}
       <GenesisPanel
         genesis={genesis}
-        site={site}
+        site={site ?? NO_SITE}
         chainId={chainId}
         onChoose={(file) => {
           setChainId(null)

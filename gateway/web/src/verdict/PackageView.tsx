@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next'
 import { formatSize, groupHex, shortHex } from '../format'
 import type { PackagePart, PackageReport } from '../verifier/packageReport'
 import type { Verifier } from '../verifier/verifier'
+import { Anchors } from './Anchors'
 import { Conclusion } from './Conclusion'
 import { Contracts, Fact, Provenance } from './Facts'
 import { usePick } from './language'
@@ -122,6 +123,7 @@ function ContractPart({
       </dl>
       <Organisations organisations={part.report.finalisedBy} />
       <LaterCheck report={part.report} names={names} genesis={verification.genesis} verifier={verifier} />
+      <Anchors checkpoint={part.report.checkpoint} anchors={part.report.anchors} names={names} />
       <Subjects subjects={part.report.subjects} names={names} />
       <details className="genesis">
         <summary>{t('package.partSteps')}</summary>
@@ -145,6 +147,8 @@ const EMPTY = {
   disclosures: [],
   documents: [],
   certificates: [],
+  checkpoint: null,
+  anchors: [],
   notChecked: [],
   assumptions: [],
 }

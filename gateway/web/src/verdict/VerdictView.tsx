@@ -10,6 +10,7 @@ import type { Genesis } from '../portal/genesis'
 import type { AnyReport } from '../verifier/packageReport'
 import type { Report } from '../verifier/report'
 import type { Verifier } from '../verifier/verifier'
+import { Anchors } from './Anchors'
 import { Certificates } from './Certificates'
 import { Conclusion } from './Conclusion'
 import { Documents } from './Documents'
@@ -86,6 +87,7 @@ export function VerdictView({ verification, report, verifier, onAgain, onProof }
         <>
           <Organisations organisations={report.finalisedBy} />
           <LaterCheck report={report} names={names} genesis={genesis} verifier={verifier} />
+          <Anchors checkpoint={report.checkpoint} anchors={report.anchors} names={names} />
           <Documents report={report} fileName={files.length > 1 ? files[0]?.name : undefined} />
           <Events report={report} names={names} part="course" />
           <Events report={report} names={names} part="registrations" />

@@ -84,6 +84,40 @@ export interface Head {
   blockId: string
 }
 
+/** Somebody who signed the checkpoint. */
+export interface Cosigner {
+  name: string
+  /** By the witness' own clock; `null` for a signature without a time. */
+  timeMs: number | null
+  /** The member whose key it is. */
+  member: string | null
+  /** The witness' name in the policy that the verifier was given. */
+  policyName: string | null
+  /** A witness of the policy that is no member. */
+  outside: boolean
+}
+
+/** The checkpoint of the head block. */
+export interface Checkpoint {
+  origin: string
+  size: number
+  cosigners: Cosigner[]
+}
+
+/** A third-party timestamp over a checkpoint. */
+export interface Anchor {
+  height: number
+  blockTimeMs: number
+  tsaTimeMs: number
+  accuracyMs: number | null
+  tsa: string
+  serial: string
+  root: string | null
+  reliedOn: boolean
+  /** Kept from before a renewal. */
+  former: boolean
+}
+
 export interface Report {
   verdict: Verdict
   chainId: string
@@ -98,6 +132,8 @@ export interface Report {
   disclosures: Disclosure[]
   documents: LedgerDocument[]
   certificates: Certificate[]
+  checkpoint: Checkpoint | null
+  anchors: Anchor[]
   notChecked: Bilingual[]
   assumptions: Bilingual[]
 }
@@ -155,6 +191,20 @@ export const readSteps = (value: unknown): Step[] =>
     detail: bilingual(item, 'detail'),
   }))
 
+const numberOrNull = (value: unknown): number | null => (typeof value === 'number' && Number.isFinite(value) ? value : null)
+
+function parseCheckpoint(value: unknown): Checkpoint | null {
+  if (!isObject(value)) return null
+  const cosigners = objects(value.cosigners).map((item) => ({
+    name: text(item.name),
+    timeMs: numberOrNull(item.time_ms),
+    member: text(item.member) || null,
+    policyName: text(item.policy_name) || null,
+    outside: item.outside === true,
+  }))
+  return { origin: text(value.origin), size: count(value.size), cosigners }
+}
+
 /** Reads a report of one proof out of its JSON object. */
 export function readReport(source: Json): Report {
   return {
@@ -203,6 +253,18 @@ export function readReport(source: Json): Report {
       serial: text(item.serial),
       notBeforeMs: count(item.not_before_ms),
       notAfterMs: count(item.not_after_ms),
+    })),
+    checkpoint: parseCheckpoint(source.checkpoint),
+    anchors: objects(source.anchors).map((item) => ({
+      height: count(item.height),
+      blockTimeMs: count(item.block_time_ms),
+      tsaTimeMs: count(item.tsa_time_ms),
+      accuracyMs: numberOrNull(item.accuracy_ms),
+      tsa: text(item.tsa),
+      serial: text(item.serial),
+      root: text(item.root) || null,
+      reliedOn: item.relied_on === true,
+      former: item.former === true,
     })),
     notChecked: sentences(source.not_checked),
     assumptions: sentences(source.assumptions),
