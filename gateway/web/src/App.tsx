@@ -1,6 +1,7 @@
 /** The frame of the page: header with the language switch, content, footer. */
 import { ConfigProvider } from 'antd'
 import { useTranslation } from 'react-i18next'
+import { useEnvironment } from './environment'
 import { PortalPage } from './portal/PortalPage'
 import { theme } from './theme'
 
@@ -16,6 +17,7 @@ function Mark() {
 
 export function App() {
   const { t, i18n } = useTranslation()
+  const { standalone } = useEnvironment()
   const other = i18n.language === 'en' ? 'zh-CN' : 'en'
   return (
     <ConfigProvider theme={theme}>
@@ -35,7 +37,7 @@ export function App() {
       <main id="content" className="column" tabIndex={-1}>
         <PortalPage />
       </main>
-      <footer className="column footer">{t('app.footer')}</footer>
+      <footer className="column footer">{t(standalone ? 'app.footerFile' : 'app.footer')}</footer>
     </ConfigProvider>
   )
 }

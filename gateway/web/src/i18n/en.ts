@@ -8,6 +8,7 @@ const en: Texts = {
     tagline: 'Verify contract evidence',
     switchLanguage: '中文',
     footer: 'This page is provided by this organisation; it is read-only and holds no keys. The verifier is the same code as the command-line tool qz-verify.',
+    footerFile: 'This file is complete in itself and uses no network. The verifier is the same code as the command-line tool qz-verify.',
     skip: 'Skip to content',
   },
   intro: {
@@ -78,7 +79,9 @@ const en: Texts = {
     explain: 'The genesis document names the organisations of the consortium and their public keys; every check starts from it. Compare the fingerprint below with one that a member has published elsewhere, or use a genesis document that you keep yourself.',
     pinned: 'Genesis document published by this organisation',
     own: 'Genesis document of your choice: {{name}}',
-    missing: 'This site provides no genesis document: choose the one that you keep (.qz)',
+    revertEmbedded: 'Back to the one kept in this file',
+    embedded: 'Genesis document kept in this file',
+    missing: 'There is no genesis document here: choose the one that you keep (.qz)',
     loading: 'Loading the genesis document…',
     fingerprint: 'SHA-256 of the file',
     chainId: 'Chain id',

@@ -6,6 +6,7 @@ const zhCN = {
     tagline: '电子合同证据核验',
     switchLanguage: 'English',
     footer: '本页由本机构提供，只读、不保管密钥。核验程序与命令行工具 qz-verify 为同一份代码。',
+    footerFile: '本文件自成一体，不使用网络。核验程序与命令行工具 qz-verify 为同一份代码。',
     skip: '跳到正文',
   },
   intro: {
@@ -76,7 +77,9 @@ const zhCN = {
     explain: '创世文件写明联盟由哪些机构组成及其公钥，一切核验以它为起点。请将下列指纹与联盟机构另行公布的指纹比对；也可改用您自己保存的创世文件。',
     pinned: '本机构发布的创世文件',
     own: '您选择的创世文件：{{name}}',
-    missing: '本站没有提供创世文件，请选择您保存的创世文件（.qz）',
+    revertEmbedded: '恢复为随本文件保存的创世文件',
+    embedded: '随本文件保存的创世文件',
+    missing: '没有附带创世文件，请选择您保存的创世文件（.qz）',
     loading: '正在载入创世文件…',
     fingerprint: '文件 SHA-256',
     chainId: '链标识',

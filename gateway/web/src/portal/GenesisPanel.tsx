@@ -1,7 +1,7 @@
 /** What verification starts from: the genesis document in use, its fingerprint, and a way to change it. */
 import { Button } from 'antd'
 import { useTranslation } from 'react-i18next'
-import type { Site } from '../environment'
+import { type Site, useEnvironment } from '../environment'
 import { groupHex, shortHex } from '../format'
 import { FilePicker } from './FilePicker'
 import type { GenesisState } from './genesis'
@@ -17,6 +17,7 @@ interface Props {
 
 export function GenesisPanel({ genesis, site, chainId, onChoose }: Props) {
   const { t } = useTranslation()
+  const { standalone } = useEnvironment()
   const known = typeof genesis === 'object'
   return (
     <details className="genesis" open={genesis === 'missing'} data-testid="genesis">
@@ -25,7 +26,7 @@ export function GenesisPanel({ genesis, site, chainId, onChoose }: Props) {
         <span className="genesis-source">
           {known
             ? genesis.name === null
-              ? t('genesis.pinned')
+              ? t(standalone ? 'genesis.embedded' : 'genesis.pinned')
               : t('genesis.own', { name: genesis.name })
             : t(`genesis.${genesis}`)}
           {known && genesis.fingerprint && <span className="hex"> {shortHex(genesis.fingerprint)}</span>}
@@ -47,7 +48,7 @@ export function GenesisPanel({ genesis, site, chainId, onChoose }: Props) {
       )}
       <div className="actions">
         <FilePicker label={t('genesis.choose')} accept=".qz" testId="genesis-input" onFiles={([file]) => file && onChoose(file)} />
-        {known && genesis.name !== null && <Button onClick={() => onChoose(null)}>{t('genesis.revert')}</Button>}
+        {known && genesis.name !== null && <Button onClick={() => onChoose(null)}>{t(standalone ? 'genesis.revertEmbedded' : 'genesis.revert')}</Button>}
       </div>
     </details>
   )

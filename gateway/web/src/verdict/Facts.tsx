@@ -1,6 +1,7 @@
 /** The head of the verdict: which file, which contract, signed by whom and when, as of when, against what. */
 import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
+import { useEnvironment } from '../environment'
 import { formatSize, formatTime, groupHex } from '../format'
 import type { Report } from '../verifier/report'
 import { TrustFacts } from '../portal/TrustPanel'
@@ -79,6 +80,7 @@ export function Facts({ verification, report, names }: { verification: Verificat
 /** Which files were verified, against what, when. */
 export function Provenance({ verification }: { verification: Verification }) {
   const { t } = useTranslation()
+  const { standalone } = useEnvironment()
   const { files, genesis, site, verifiedAtMs, elapsedMs } = verification
   return (
     <>
@@ -89,7 +91,7 @@ export function Provenance({ verification }: { verification: Verification }) {
         </Fact>
       ))}
       <Fact title={t('verdict.genesisUsed')}>
-        {genesis.name ?? t('genesis.pinned')}
+        {genesis.name ?? t(standalone ? 'genesis.embedded' : 'genesis.pinned')}
         {genesis.fingerprint && <span className="hex block">SHA-256 {groupHex(genesis.fingerprint)}</span>}
       </Fact>
       <TrustFacts site={site} />

@@ -182,7 +182,7 @@ export function LaterCheck({ report, names, genesis, verifier }: Props) {
     return (
       <>
         <Alert
-          type={ALERTS[what]}
+          type={stale && what === 'nothing-later' ? 'warning' : ALERTS[what]}
           role="presentation"
           showIcon
           data-testid="later-summary"
@@ -192,7 +192,7 @@ export function LaterCheck({ report, names, genesis, verifier }: Props) {
             block !== null && (
               <>
                 {t('later.asOf', { height: block.height, time: formatTime(block.timeMs) })}
-                {stale && <strong className="block">{t('later.stale')}</strong>}
+                {stale && <strong className="later-stale">{t('later.stale')}</strong>}
               </>
             )
           }
