@@ -93,6 +93,7 @@ export const withSettings = (settings, test) => Object.assign(test, settings)
 export async function runOne(browser, given, wire, test) {
   wire.seen.length = 0
   wire.down = false
+  wire.alter = null
   const context = await browser.newContext({
     viewport: test.viewport ?? DESKTOP,
     timezoneId: 'Asia/Shanghai',

@@ -78,19 +78,16 @@ export const laterTests = {
     await open(t)
     await choose(t, t.cert)
     const sheet = await verdict(t, 'VALID-UNANCHORED')
-    await t.page.route('**/api/subjects/**', async (route) => {
-      const response = await route.fetch()
-      const body = await response.body()
+    t.wire.alter = (_, body) => {
       body[body.length >> 1] ^= 1
-      await route.fulfill({ response, body })
-    })
+      return { body }
+    }
     assert.equal(await ask(t, sheet), 'invalid')
-    await t.page.unrouteAll({ behavior: 'wait' })
     // A page in the place of the proof, as a captive network gives it.
-    await t.page.route('**/api/subjects/**', (route) => route.fulfill({ contentType: 'text/html', body: '<p>sign in' }))
+    t.wire.alter = () => ({ type: 'text/html', body: Buffer.from('<p>sign in') })
     await sheet.getByTestId('later-ask').click()
     await sheet.getByText('没有得到最新状态').waitFor()
-    await t.page.unrouteAll({ behavior: 'wait' })
+    t.wire.alter = null
     t.wire.down = true
     await sheet.getByTestId('later-ask').click()
     await sheet.getByText('无法连接本站').waitFor()

@@ -5,12 +5,21 @@
  */
 import http from 'node:http'
 
+/**
+ * What Chromium asks of its maker by itself (updates, the time, what fields of forms mean), whatever page is
+ * open. It is refused like every other host; no page can pose as it, as a test of the page's policy shows.
+ */
+const BROWSERS_OWN = /^(https?:\/\/)?([\w-]+\.)*(google|googleapis|gstatic)\.com([:/]|$)/
+
 /** Starts a proxy that forwards to the portals' origins and refuses every other host. */
 export async function startProxy(portals) {
   const allowed = new Set(portals.map((portal) => new URL(portal).host))
-  const wire = { seen: [], down: false }
+  // `alter`, when set, is given an address and its answer's bytes and returns what the browser gets instead.
+  const wire = { seen: [], down: false, alter: null }
   const agent = new http.Agent({ keepAlive: true })
-  const note = (method, url, headers = {}, body = Buffer.alloc(0)) => wire.seen.push({ method, url, headers, body })
+  const note = (method, url, headers = {}, body = Buffer.alloc(0)) => {
+    if (!BROWSERS_OWN.test(url)) wire.seen.push({ method, url, headers, body })
+  }
 
   const server = http.createServer((request, response) => {
     const chunks = []
@@ -22,8 +31,19 @@ export async function startProxy(portals) {
       const target = URL.canParse(request.url) ? new URL(request.url) : null
       if (wire.down || target === null || !allowed.has(target.host)) return request.socket.destroy()
       const onward = http.request(target, { agent, method: request.method, headers: request.headers }, (answer) => {
-        response.writeHead(answer.statusCode, answer.headers)
-        answer.pipe(response)
+        if (wire.alter === null) {
+          response.writeHead(answer.statusCode, answer.headers)
+          return answer.pipe(response)
+        }
+        const parts = []
+        answer.on('data', (part) => parts.push(part))
+        answer.on('end', () => {
+          const { type, body } = wire.alter(target, Buffer.concat(parts))
+          const headers = { ...answer.headers, ...(type && { 'content-type': type }), 'content-length': body.length }
+          delete headers['transfer-encoding']
+          response.writeHead(answer.statusCode, headers)
+          response.end(body)
+        })
       })
       onward.on('error', () => request.socket.destroy())
       onward.end(body)

@@ -24,7 +24,7 @@ export const wireTests = {
       const ways = {
         'a fetch with a body': [() => void fetch('/', { method: 'POST', body: 'secret' }).catch(() => {}), (r) => r.method === 'POST' && r.body.toString() === 'secret'],
         'a beacon': [() => void navigator.sendBeacon('/portal/site.json', 'secret'), (r) => r.method === 'POST' && r.url.endsWith('site.json')],
-        'a query': [() => void fetch('/?data=secret').catch(() => {}), (r) => r.url.endsWith('?data=secret')],
+        'a query': [() => void fetch('/portal/nothing?data=secret').catch(() => {}), (r) => r.url.endsWith('nothing?data=secret')],
         'a pixel elsewhere': [() => void (new Image().src = 'http://collector.example/p.gif'), (r) => r.url.includes('collector.example')],
         'a socket': [() => void new WebSocket(`ws://${location.host}/live`), (r) => r.method === 'CONNECT' || r.method === 'UPGRADE'],
         'a socket elsewhere': [() => void new WebSocket('ws://sockets.example/live'), (r) => r.url.includes('sockets.example')],

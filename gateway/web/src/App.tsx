@@ -20,7 +20,7 @@ export function App() {
   const { standalone } = useEnvironment()
   const other = i18n.language === 'en' ? 'zh-CN' : 'en'
   return (
-    <ConfigProvider theme={theme}>
+    <ConfigProvider theme={theme} button={{ autoInsertSpace: false }}>
       <a className="skip" href="#content">
         {t('app.skip')}
       </a>
