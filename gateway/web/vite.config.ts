@@ -38,7 +38,7 @@ const serviceWorker: Plugin = {
     const built = readdirSync(root, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
-      .filter((name) => name !== 'sw.js' && name !== 'verifier.html')
+      .filter((name) => !['sw.js', 'verifier.html', 'organisation.html'].includes(name) && !name.startsWith('assets/organisation'))
       .sort()
     const hash = createHash('sha256')
     for (const name of built) hash.update(name).update(readFileSync(path.join(root, name)))
