@@ -50,6 +50,7 @@ pub(crate) async fn run(place: &Place, web: &Path, out: Option<PathBuf>) -> Resu
         .env("PROOF", &outputs.proof)
         .env("EARLY_PROOF", &outputs.early_proof)
         .env("GENESIS", &outputs.genesis)
+        .env("PACKAGE", &outputs.package)
         .env("TAMPERED", format!("{}:{}", altered.display(), altered_proof.display()))
         .env("OUT", std::path::absolute(&screenshots)?)
         .stdin(Stdio::null())

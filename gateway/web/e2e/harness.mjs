@@ -35,6 +35,7 @@ export function inputs() {
     proof: readable(required('PROOF')),
     earlyProof: readable(required('EARLY_PROOF')),
     genesis: readable(required('GENESIS')),
+    package: readable(required('PACKAGE')),
     tampered,
     out,
     browser: process.env.CHROMIUM || execFileSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).trim(),

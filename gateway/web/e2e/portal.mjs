@@ -147,6 +147,29 @@ export const portalTests = {
     await shot(t, 'package-damaged')
   },
 
+  'a court package is verified whole and contract by contract; an altered one is refused': async (t) => {
+    await open(t)
+    await choose(t, t.package)
+    const sheet = await verdict(t, 'VALID-UNANCHORED')
+    assert.equal(await sheet.getAttribute('data-kind'), 'court-package')
+    const contract = sheet.getByTestId('package-contract').first()
+    assert.ok((await contract.getByTestId('organisation').count()) >= 3)
+    assert.ok((await sheet.getByTestId('package-file').count()) >= 5)
+    await contract.getByTestId('later-ask').click()
+    await contract.getByTestId('later-summary').waitFor()
+    await accessible(t)
+    await fits(t)
+    await shot(t, 'package')
+    await again(t)
+    const altered = readFileSync(t.package)
+    altered[altered.length >> 1] ^= 1
+    await choose(t, { name: 'package.zip', mimeType: 'application/zip', buffer: altered })
+    const refused = await verdict(t, 'INVALID')
+    assert.match(await refused.getByTestId('failed-step').innerText(), /第 \d+ 项检查未通过/)
+    assert.equal(await refused.getByTestId('package-contract').count(), 0, 'claims of an invalid package are shown')
+    await shot(t, 'package-altered')
+  },
+
   'a copy of the contract can be compared': async (t) => {
     await open(t)
     await choose(t, t.cert)

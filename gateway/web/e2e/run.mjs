@@ -6,7 +6,8 @@
  *   CERT        a good signing certificate         NUMBER            its number
  *   CONTRACT    a signed contract (PDF)            PROOF             its .qzproof
  *   EARLY_PROOF an older .qzproof of the contract  GENESIS           the genesis document
- *   TAMPERED    altered copies, separated by ':'   OUT               folder for screenshots
+ *   PACKAGE     a court package                    OUT               folder for screenshots
+ *   TAMPERED    altered copies, separated by ':'
  *
  * All are required, and so is `chromium` on the path (or in $CHROMIUM): what is missing fails the run.
  * ONLY=text runs the tests whose name contains it.
