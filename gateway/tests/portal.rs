@@ -215,8 +215,9 @@ async fn a_portal_of_its_own_has_no_signing_key() {
     let again = gateway(&init);
     assert!(!again.status.success(), "nothing is overwritten: {}", text(&again));
 
-    let child = Command::new(env!("CARGO_BIN_EXE_qz-gateway")).args(["portal", "--home", home_text]);
-    let _portal = Portal({ child }.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qz-gateway"));
+    command.args(["portal", "--home", home_text]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _portal = Portal(command.spawn().unwrap());
     let public = Api::new(port, "");
     for _ in 0..200 {
         if public.get("/health").await.0 == 200 {
