@@ -7,7 +7,7 @@ import { Alert, Button } from 'antd'
 import { useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Refused, useEnvironment } from '../environment'
-import { formatTime } from '../format'
+import { formatTime, shortHex } from '../format'
 import { FilePicker } from '../portal/FilePicker'
 import type { Genesis } from '../portal/genesis'
 import type { Later } from '../verifier/later'
@@ -201,7 +201,8 @@ export function LaterCheck({ report, names, genesis, verifier }: Props) {
           {answers.map((answer, position) => (
             <li key={position} data-testid="later-subject" data-outcome={answer.later.outcome}>
               <p>
-                <strong>{kind(answer.known.type)}</strong> {names.subject(answer.known.subject)}
+                <strong>{kind(answer.known.type)}</strong>{' '}
+                {names.subject(answer.known.subject) ?? <span className="hex">{shortHex(answer.known.subject)}</span>}
               </p>
               <p className="quiet">
                 {sayAnswer(answer)}
