@@ -12,6 +12,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use ledger::{Ledger, START_MS};
 use qz_evidence::Hash32;
 use qz_evidence::codec::{decode_strict, encode};
+use qz_evidence::ed25519::StrictKey;
 use qz_evidence::history::{Frontier, leaf_hash};
 use qz_evidence::keys::verify_ed25519;
 use qz_evidence::record::Record;
@@ -69,6 +70,30 @@ mod signature {
         let (key, message, signature) = signed();
         let (key, signature): (VerifyingKey, _) = (key.verifying_key(), Signature::from_bytes(&signature));
         bencher.bench(|| key.verify_strict(black_box(&message), black_box(&signature)));
+    }
+
+    /// The same verdict without decompressing R.
+    #[divan::bench]
+    fn verify_strict_key(bencher: Bencher) {
+        let (key, message, signature) = signed();
+        let key = StrictKey::from_bytes(&key.verifying_key().to_bytes()).unwrap();
+        bencher.bench(|| key.verify(black_box(&message), black_box(&signature)));
+    }
+
+    /// With a table of the key's multiples.
+    #[divan::bench]
+    fn verify_prepared_key(bencher: Bencher) {
+        let (key, message, signature) = signed();
+        let key = StrictKey::from_bytes(&key.verifying_key().to_bytes()).unwrap().prepare();
+        bencher.bench(|| key.verify(black_box(&message), black_box(&signature)));
+    }
+
+    /// What a table costs once.
+    #[divan::bench]
+    fn prepare_key(bencher: Bencher) {
+        let (key, ..) = signed();
+        let key = StrictKey::from_bytes(&key.verifying_key().to_bytes()).unwrap();
+        bencher.bench(|| black_box(&key).prepare());
     }
 
     /// As everywhere in the product: from the key's bytes.

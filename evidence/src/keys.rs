@@ -1,14 +1,14 @@
 //! Public keys and signature verification: Ed25519 and ES256.
 //!
-//! Ed25519 signatures are checked with `verify_strict`, one by one, everywhere. Batch verification and
+//! Ed25519 signatures are checked strictly ([`crate::ed25519`]), one by one, everywhere. Batch verification and
 //! the lenient equation accept signatures with torsion components that strict verifiers refuse, which
 //! could fork the ledger. No private key type lives in this crate.
 
 use crate::codec::Bytes;
+use crate::ed25519::StrictKey;
+use crate::known_keys;
 use minicbor::{Decode, Encode};
 use p256::ecdsa::signature::Verifier;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// Signature algorithm of an actor's key.
@@ -75,37 +75,13 @@ impl PublicKey {
     }
 }
 
-fn ed25519_key(bytes: &[u8]) -> Option<ed25519_dalek::VerifyingKey> {
-    let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok()?;
-    (!key.is_weak()).then_some(key)
-}
-
-thread_local! {
-    /// Keys that this thread has decompressed: the same few relays and parties sign again and again.
-    static KNOWN_KEYS: RefCell<BTreeMap<[u8; 32], ed25519_dalek::VerifyingKey>> = const { RefCell::new(BTreeMap::new()) };
-}
-
-/// Most keys that one thread remembers (about 250 bytes each); then it starts again.
-const MAX_KNOWN_KEYS: usize = 1024;
-
-fn known_ed25519_key(bytes: &[u8; 32]) -> Option<ed25519_dalek::VerifyingKey> {
-    KNOWN_KEYS.with_borrow_mut(|known| {
-        if let Some(key) = known.get(bytes) {
-            return Some(*key);
-        }
-        let key = ed25519_key(bytes)?;
-        if known.len() >= MAX_KNOWN_KEYS {
-            known.clear();
-        }
-        known.insert(*bytes, key);
-        Some(key)
-    })
+fn ed25519_key(bytes: &[u8]) -> Option<StrictKey> {
+    StrictKey::from_bytes(&bytes.try_into().ok()?)
 }
 
 /// Strict Ed25519 verification: canonical S, no small-order key or R, cofactorless equation.
 pub fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-    known_ed25519_key(key)
-        .is_some_and(|key| key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok())
+    known_keys::get(key).is_some_and(|key| key.verify(message, signature))
 }
 
 fn verify_es256(key: &[u8], message: &[u8], signature: &[u8]) -> bool {

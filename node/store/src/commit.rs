@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::failpoint;
-use crate::keys::{self, Place, Stale, meta};
+use crate::keys::{self, Place, Stale, StaleList, meta};
 use crate::open::Store;
 use crate::read::StoreView;
 use qz_chain::{Block, ChangeSet};
@@ -105,7 +105,7 @@ impl Store {
     fn put_tree(
         &self, view: Option<&StoreView<'_>>, changes: &ChangeSet, batch: &mut WriteBatch,
     ) -> Result<(), StoreError> {
-        let mut stale = vec![];
+        let mut stale = StaleList::default();
         for (key, node) in changes.tree.node_batch.nodes() {
             let node = borsh::to_vec(node).expect("borsh into a Vec cannot fail");
             batch.put_cf(self.family(keys::TREE_NODES), keys::tree_node(key), node);
@@ -115,16 +115,16 @@ impl Store {
             if let (Some(view), Some(previous)) = (view, version.checked_sub(1))
                 && let Some((old, _)) = view.newest_value(key, previous)?
             {
-                stale.push((Height(*version), Stale::Value(old)));
+                stale.push(&Stale::Value(old));
             }
             let value = value.as_ref().expect("subjects are never removed from the state tree");
             batch.put_cf(self.family(keys::TREE_VALUES), keys::tree_value(key, *version), value);
         }
         for index in &changes.tree.stale_node_index_batch {
-            stale.push((Height(index.stale_since_version), Stale::Node(keys::tree_node(&index.node_key))));
+            stale.push(&Stale::Node(keys::tree_node(&index.node_key)));
         }
-        for (since, stale) in stale {
-            batch.put_cf(self.family(keys::TREE_STALE), stale.key(since), []);
+        if !stale.0.is_empty() {
+            batch.put_cf(self.family(keys::TREE_STALE), keys::height(changes.height), stale.0);
         }
         Ok(())
     }

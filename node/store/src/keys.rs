@@ -28,7 +28,8 @@ pub(crate) const SEQUENCES: &str = "sequences";
 pub(crate) const TREE_NODES: &str = "tree_nodes";
 /// Subject and version → the value in the state tree.
 pub(crate) const TREE_VALUES: &str = "tree_values";
-/// Version since which something of the state tree is stale, and what → nothing.
+/// Height since which parts of the state tree are stale → which ([`StaleList`]). One value for a block: an entry
+/// for every part would be a third of all that a block writes.
 pub(crate) const TREE_STALE: &str = "tree_stale";
 /// Perfect node of the history tree → its hash.
 pub(crate) const HISTORY: &str = "history";
@@ -81,7 +82,7 @@ pub(crate) mod meta {
 }
 
 /// Value of [`meta::FORMAT`].
-pub(crate) const FORMAT: &[u8] = b"qz-store 2";
+pub(crate) const FORMAT: &[u8] = b"qz-store 3";
 
 /// A key and its value.
 pub type KeyValue = (Vec<u8>, Vec<u8>);
@@ -164,24 +165,35 @@ pub(crate) enum Stale {
     Value(Vec<u8>),
 }
 
-impl Stale {
-    pub fn key(&self, since: Height) -> Vec<u8> {
-        let (kind, key) = match self {
-            Self::Node(key) => (b'n', key),
-            Self::Value(key) => (b'v', key),
+/// Value of [`TREE_STALE`]: one after the other kind, length (2 bytes) and key.
+#[derive(Debug, Default)]
+pub(crate) struct StaleList(pub Vec<u8>);
+
+impl StaleList {
+    pub fn push(&mut self, stale: &Stale) {
+        let (kind, key) = match stale {
+            Stale::Node(key) => (b'n', key),
+            Stale::Value(key) => (b'v', key),
         };
-        [&height(since)[..], &[kind], key].concat()
+        let length = u16::try_from(key.len()).expect("keys of the tree have less than a hundred bytes");
+        self.0.push(kind);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(key);
     }
 
-    pub fn from_key(bytes: &[u8]) -> Option<(Height, Self)> {
-        let (since, rest) = bytes.split_at_checked(8)?;
-        let (kind, key) = rest.split_first()?;
-        let stale = match kind {
-            b'n' => Self::Node(key.to_vec()),
-            b'v' => Self::Value(key.to_vec()),
-            _ => return None,
-        };
-        Some((height_from(since)?, stale))
+    /// What is listed; none if the bytes have another form.
+    pub fn read(mut bytes: &[u8]) -> Option<Vec<Stale>> {
+        let mut all = vec![];
+        while let Some((head, rest)) = bytes.split_first_chunk::<3>() {
+            let (key, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([head[1], head[2]])))?;
+            all.push(match head[0] {
+                b'n' => Stale::Node(key.to_vec()),
+                b'v' => Stale::Value(key.to_vec()),
+                _ => return None,
+            });
+            bytes = rest;
+        }
+        bytes.is_empty().then_some(all)
     }
 }
 
@@ -197,10 +209,14 @@ mod tests {
         assert!(place(1, 300).to_bytes() < place(2, 0).to_bytes());
         assert!(place(2, 255).to_bytes() < place(2, 256).to_bytes());
         assert_eq!(Place::from_bytes(&[0; 11]), None);
-        for stale in [Stale::Node(vec![1, 2]), Stale::Value(vec![])] {
-            assert_eq!(Stale::from_key(&stale.key(Height(9))), Some((Height(9), stale)));
+        let all = vec![Stale::Node(vec![1, 2]), Stale::Value(vec![])];
+        let mut list = StaleList::default();
+        all.iter().for_each(|stale| list.push(stale));
+        assert_eq!(StaleList::read(&list.0), Some(all));
+        assert_eq!(StaleList::read(&[]), Some(vec![]));
+        for wrong in [&list.0[..4], &[b'n', 0, 1], &[b'x', 0, 0], &[b'n']] {
+            assert_eq!(StaleList::read(wrong), None);
         }
-        assert_eq!(Stale::from_key(&[0; 9]), None);
         let subject = SubjectId(Hash32([1; 32]));
         assert!(sequence(&subject, 255) < sequence(&subject, 256));
     }

@@ -287,6 +287,9 @@ fn family_options(name: &str, cache: &Cache) -> Options {
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::Lz4);
+    // Most look-ups are for what is not there (is this body new?); in memory, too, a filter answers them.
+    options.set_memtable_prefix_bloom_ratio(0.05);
+    options.set_memtable_whole_key_filtering(true);
     // Many families, few large ones: the write buffers together stay small.
     options.set_write_buffer_size(if name == CONSENSUS { 4 } else { 16 } * 1024 * 1024);
     options

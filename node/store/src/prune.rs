@@ -2,7 +2,7 @@
 //! the history are never forgotten.
 
 use crate::error::StoreError;
-use crate::keys::{self, Stale, meta};
+use crate::keys::{self, Stale, StaleList, meta};
 use crate::open::Store;
 use crate::read::StoreView;
 use qz_evidence::Height;
@@ -32,15 +32,16 @@ impl Store {
 
     /// Stale since `since` means needed by earlier versions only.
     fn prune_tree(&self, view: &StoreView<'_>, since: Height, batch: &mut WriteBatch) -> Result<(), StoreError> {
-        for entry in view.scan(keys::TREE_STALE, &keys::height(since)) {
-            let (key, _) = entry?;
-            match Stale::from_key(&key) {
-                Some((_, Stale::Node(node))) => batch.delete_cf(self.family(keys::TREE_NODES), node),
-                Some((_, Stale::Value(value))) => batch.delete_cf(self.family(keys::TREE_VALUES), value),
-                None => return Err(StoreError::corrupt(keys::TREE_STALE, &key, "malformed key")),
+        let key = keys::height(since);
+        let Some(list) = view.get(keys::TREE_STALE, &key)? else { return Ok(()) };
+        let stale = StaleList::read(&list).ok_or_else(|| StoreError::corrupt(keys::TREE_STALE, &key, "malformed list"))?;
+        for stale in stale {
+            match stale {
+                Stale::Node(node) => batch.delete_cf(self.family(keys::TREE_NODES), node),
+                Stale::Value(value) => batch.delete_cf(self.family(keys::TREE_VALUES), value),
             }
-            batch.delete_cf(self.family(keys::TREE_STALE), key);
         }
+        batch.delete_cf(self.family(keys::TREE_STALE), key);
         Ok(())
     }
 

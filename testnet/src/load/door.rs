@@ -1,5 +1,6 @@
 //! A member's way in: its own node, its own relay key, its own client certificate.
 
+use crate::custody;
 use crate::member::MemberClient;
 use anyhow::Result;
 use qz_client::{Client, ClientConfig, Relay, SignedSubmission};
@@ -7,7 +8,6 @@ use qz_evidence::genesis::Genesis;
 use qz_evidence::header::Header;
 use qz_evidence::submission::{Actor, Body};
 use qz_evidence::{OrgId, decode_strict};
-use qz_genesis::Home;
 use std::path::{Path, PathBuf};
 
 /// One member as the load sees it.
@@ -21,7 +21,7 @@ pub struct Door {
 impl Door {
     /// Opens a member's folder.
     pub fn open(home_path: &Path) -> Result<Self> {
-        let home = Home::open(home_path)?;
+        let home = custody::open(home_path)?;
         let org = home.organisation().id.clone();
         let config = ClientConfig::from_home(&home)?.only(std::slice::from_ref(&org))?;
         Ok(Self { client: Client::new(&config)?, relay: Relay::from_home(&home)?, home: home_path.to_owned(), org })
