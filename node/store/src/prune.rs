@@ -34,7 +34,8 @@ impl Store {
     fn prune_tree(&self, view: &StoreView<'_>, since: Height, batch: &mut WriteBatch) -> Result<(), StoreError> {
         let key = keys::height(since);
         let Some(list) = view.get(keys::TREE_STALE, &key)? else { return Ok(()) };
-        let stale = StaleList::read(&list).ok_or_else(|| StoreError::corrupt(keys::TREE_STALE, &key, "malformed list"))?;
+        let stale =
+            StaleList::read(&list).ok_or_else(|| StoreError::corrupt(keys::TREE_STALE, &key, "malformed list"))?;
         for stale in stale {
             match stale {
                 Stale::Node(node) => batch.delete_cf(self.family(keys::TREE_NODES), node),
