@@ -47,11 +47,14 @@ const fn socket(key: &'static str) -> Spec {
 
 /// What is logged unless somebody says otherwise. The engine is talkative, and its network logs every
 /// failed call of a peer that is down; the submission network says that once. Its vote keeper prints every
-/// conflicting vote whole, its codec a line for every message that cannot be decoded; the driver says once a
-/// height who equivocated, and the metrics count the rest.
+/// conflicting vote whole, its codec a line for every message that cannot be decoded, its handlers one for every
+/// vote of nobody's; no peer may fill the log. The driver says once a height who equivocated, and the metrics count
+/// the rest.
 const DEFAULT_LOG: &str = "info,arc_malachitebft=warn,arc_malachitebft_network=off,arc_malachitebft_discovery=off,\
     arc_malachitebft_engine::network=off,\
-    arc_malachitebft_core_votekeeper=error,ractor=warn,libp2p=warn,libp2p_gossipsub=error";
+    arc_malachitebft_core_votekeeper=error,arc_malachitebft_core_consensus::handle::vote=error,\
+    arc_malachitebft_core_consensus::handle::proposal=error,arc_malachitebft_core_consensus::handle::liveness=error,\
+    ractor=warn,libp2p=warn,libp2p_gossipsub=error";
 
 /// All options that are one value; `peers` is the only other one.
 pub(crate) const OPTIONS: &[Spec] = &[
