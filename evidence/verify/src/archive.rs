@@ -282,7 +282,7 @@ impl<'a> Cursor<'a> {
 /// Reads an archive whole.
 ///
 /// # Errors
-/// If it is not exactly of the form that [`write`] gives, or too large.
+/// If it is not exactly of the form that [`write()`] gives, or too large.
 pub fn read(bytes: &[u8]) -> Result<Vec<Entry>, ArchiveError> {
     if bytes.len() > MAX_ARCHIVE_BYTES {
         return Err(too_large("archive", MAX_ARCHIVE_BYTES));
