@@ -9,7 +9,10 @@ import json
 import sys
 import time
 
+from .checkpoint import Policy
 from .door import check
+from .ledger import Refused
+from .timestamp import read_roots
 
 
 def main():
@@ -26,7 +29,11 @@ def main():
         read = lambda path: None if path is None else open(path, "rb").read()
         file, genesis, proof = read(options.file), read(options.genesis), read(options.proof)
         policy, roots = read(options.witness_policy), read(options.tsa_root)
-    except OSError as error:
+        if policy is not None:
+            Policy(policy)
+        if roots is not None:
+            read_roots(roots)
+    except (OSError, ValueError, Refused) as error:
         print(f"qizheng: {error}", file=sys.stderr)
         return 2
     as_of = int(time.time() * 1000) if options.as_of is None else options.as_of

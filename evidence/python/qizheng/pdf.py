@@ -2,10 +2,9 @@
 
 import hashlib
 import io
+import logging
 import re
 from collections import namedtuple
-
-import logging
 
 import pypdf
 from asn1crypto import cms
