@@ -3,7 +3,7 @@
 use crate::app::open_storage;
 use crate::authority::{Authority, random};
 use crate::clock::{now_ms, rfc3339};
-use crate::config::{Config, IssuerConfig};
+use crate::config::{AnchoringConfig, Config, IssuerConfig, WitnessConfig};
 use crate::portal::init::{PortalInit, portal_init};
 use crate::server::token_digest;
 use crate::worker::FOLLOW_UP;
@@ -65,6 +65,12 @@ pub struct Init {
     /// 出证方统一社会信用代码 / its unified social credit code
     #[arg(long, default_value = "91110105MA01DEM31Q")]
     issuer_id_code: String,
+    /// 时间戳服务地址（RFC 3161）/ the timestamp authority that stamps proofs, http://…
+    #[arg(long, value_name = "URL")]
+    tsa: Option<String>,
+    /// 外部见证人：公钥=地址 / an outside witness of proofs; may be repeated
+    #[arg(long, value_name = "KEY=URL")]
+    witness: Vec<WitnessConfig>,
 }
 
 /// API tokens.
@@ -141,8 +147,11 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         attestor: flags.attestor.as_ref().map(org).transpose()?,
         issuer: IssuerConfig { name: flags.issuer_name, id_code: flags.issuer_id_code },
         portal: Default::default(),
+        anchoring: (flags.tsa.is_some() || !flags.witness.is_empty())
+            .then(|| AnchoringConfig { tsa: flags.tsa.clone(), witnesses: flags.witness.clone() }),
     };
-    // A wrong organisation folder is refused before anything is made.
+    // A wrong organisation folder or witness key is refused before anything is made.
+    config.anchoring.as_ref().map(AnchoringConfig::open).transpose()?;
     qz_client::Home::open(&config.organisation).with_context(|| config.organisation.display().to_string())?;
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -24,6 +24,8 @@ pub struct App {
     pub encryption: KeyEncryption,
     /// The ledger's nodes and our relay.
     pub ledger: Ledger,
+    /// Outside witnesses and the timestamp authority.
+    pub anchoring: qz_client::Anchoring,
     /// Demonstration CA and issuer.
     pub authority: Authority,
     /// Rings when an operation has moved on.
@@ -55,6 +57,7 @@ impl App {
             client = client.only(&config.nodes)?;
         }
         let relay = Relay::from_home(&organisation_home)?;
+        let anchoring = config.anchoring.as_ref().map(|anchoring| anchoring.open()).transpose()?.unwrap_or_default();
         let ledger = Ledger::new(Client::new(&client)?, relay, config.attestor.clone())?;
         let home = home.to_owned();
         Ok(Self {
@@ -64,6 +67,7 @@ impl App {
             blobs,
             encryption,
             ledger,
+            anchoring,
             authority,
             progress: Notify::new(),
             work: Notify::new(),

@@ -10,7 +10,8 @@ use crate::{issuer, key_service, proofs};
 use qz_document::ca::summarise;
 use qz_document::render::{
     CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
-    RecordFacts, SealFacts, SignatureFacts, SignedParty, VerificationFacts, X509Facts, signing_certificate,
+    RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts, VerificationFacts, X509Facts,
+    signing_certificate,
 };
 use qz_domain::Refusal;
 use qz_domain::contract::{Request, role_words};
@@ -19,6 +20,7 @@ use qz_domain::proven::{ProvenContract, ProvenRecord, ProvenSignature};
 use qz_evidence::genesis::{Genesis, Role};
 use qz_evidence::keys::Algorithm;
 use qz_evidence::payload::Payload;
+use qz_evidence::verify::Report;
 use qz_evidence::{Hash32, SubjectId};
 use qz_storage::certificates::Certificate;
 use qz_storage::contracts::Contract;
@@ -35,7 +37,7 @@ pub async fn issue(app: &App, row: &Contract) -> Result<(Change, String, [u8; 32
     let final_id = row.final_document.clone().ok_or_else(|| ServiceError::Damaged("no final document".into()))?;
     let final_file = documents::get(app, &final_id).await?;
     let deposit = issuer::deposit(app).await?;
-    let verified = proofs::of_contract(app, row, &[deposit]).await?;
+    let verified = proofs::anchored(app, row, &[deposit]).await?;
     let shown = verified.report.subjects.iter().find(|report| report.subject == contract.subject);
     if !shown.is_some_and(|report| report.complete) {
         return Err(ServiceError::NotYet(format!("every record of contract {}", contract.subject)));
@@ -101,12 +103,23 @@ fn facts(
         },
         parties: parties.collect::<Result<_, _>>()?,
         chain: chain(proven, verified, genesis)?,
-        timestamp: None,
+        timestamp: timestamp(&verified.report),
         verification: VerificationFacts {
             portal_url: format!("{}/verify?no={number}", app.config.portal_url),
             command: "qz-verify certificate.pdf --genesis genesis.qz".into(),
             genesis_hash: qz_evidence::hash::sha256(&[genesis.bytes()]).to_string(),
         },
+    })
+}
+
+/// The timestamp over the checkpoint; its signature was verified, whom to trust is the reader's choice.
+fn timestamp(report: &Report) -> Option<TimestampFacts> {
+    let anchor = report.anchors.first()?;
+    Some(TimestampFacts {
+        authority: anchor.tsa.clone(),
+        serial: anchor.serial.clone(),
+        at_ms: signed(anchor.tsa_time_ms),
+        demo: anchor.tsa.contains("演示"),
     })
 }
 

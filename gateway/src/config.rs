@@ -31,6 +31,54 @@ pub struct Config {
     /// The public portal.
     #[serde(default)]
     pub portal: PortalSettings,
+    /// Who anchors the proofs of signing certificates; absent: nobody, and every certificate says so.
+    #[serde(default)]
+    pub anchoring: Option<AnchoringConfig>,
+}
+
+/// Outside witnesses and the timestamp authority.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnchoringConfig {
+    /// Address of the timestamp authority (RFC 3161), `http://…`.
+    pub tsa: Option<String>,
+    /// Outside witnesses; every one must cosign.
+    #[serde(default)]
+    pub witnesses: Vec<WitnessConfig>,
+}
+
+/// An outside witness.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Its public key (C2SP verifier key).
+    pub key: String,
+    /// Its address, `http://…`.
+    pub url: String,
+}
+
+impl AnchoringConfig {
+    /// As the client wants it.
+    pub fn open(&self) -> anyhow::Result<qz_client::Anchoring> {
+        let witness = |one: &WitnessConfig| -> anyhow::Result<qz_client::WitnessEndpoint> {
+            let key = qz_evidence::note::VerifierKey::parse(&one.key)
+                .with_context(|| format!("见证人公钥无效 / the witness key `{}`", one.key))?;
+            Ok(qz_client::WitnessEndpoint { url: one.url.clone(), key })
+        };
+        Ok(qz_client::Anchoring {
+            witnesses: self.witnesses.iter().map(witness).collect::<anyhow::Result<_>>()?,
+            authority: self.tsa.clone().map(|url| qz_client::TimestampAuthority { url }),
+        })
+    }
+}
+
+/// `KEY=http://…` of a command line.
+impl std::str::FromStr for WitnessConfig {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, url) = text.split_once("=http").ok_or("expected KEY=http://…")?;
+        Ok(Self { key: key.to_owned(), url: format!("http{url}") })
+    }
 }
 
 /// The issuer of signing certificates.

@@ -36,6 +36,9 @@ pub enum ServiceError {
     /// The ledger's nodes.
     #[error(transparent)]
     Ledger(#[from] ClientError),
+    /// Witnesses or the timestamp authority. Nothing takes their place.
+    #[error("the proof is not anchored yet: {0}")]
+    Anchor(#[source] Box<qz_client::AnchorError>),
     /// The relay key does not sign (a PKCS#11 token that is away).
     #[error("relay key: {0}")]
     RelayKey(#[source] KeyError),
@@ -77,6 +80,7 @@ impl ServiceError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Ledger(error) => error.is_temporary(),
+            Self::Anchor(error) => error.is_temporary(),
             Self::NotYet(_) | Self::RefusedOnce(_) | Self::Proof(_) | Self::Blob(_) | Self::RelayKey(_) => true,
             Self::Storage(error) => matches!(
                 error,

@@ -72,6 +72,15 @@ impl Ledger {
         &self.client
     }
 
+    /// Anchors a bundle and verifies the outcome.
+    pub async fn anchored(
+        &self, verified: VerifiedBundle, anchoring: &qz_client::Anchoring,
+    ) -> Result<VerifiedBundle, ServiceError> {
+        let anchored = anchoring.anchor(&self.client, &verified.bytes).await;
+        let bytes = anchored.map_err(|error| ServiceError::Anchor(Box::new(error)))?;
+        self.verified(decode_strict(&bytes).map_err(|error| ServiceError::Proof(error.to_string()))?)
+    }
+
     /// The pinned genesis.
     pub fn genesis(&self) -> &Genesis {
         self.client.genesis()

@@ -4,6 +4,7 @@
 //! VALID-UNANCHORED although both were; 1 INVALID; 2 the command itself could not be carried out.
 
 mod commands;
+mod online;
 mod package_text;
 mod seal_ledger_text;
 
@@ -14,6 +15,7 @@ use qz_evidence::verify::{Report, StepStatus, Verdict};
 use qz_evidence::{Hash32, SubjectId};
 use qz_verify::Input;
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -93,6 +95,20 @@ enum Command {
     },
     Redact(commands::Redact),
     SealLedger(commands::SealLedger),
+    /// 联盟以外的见证人（由 qz-client 执行）· an outside witness of the ledger; done by qz-client.
+    #[command(disable_help_flag = true)]
+    Witness {
+        /// See `qz-client witness --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// 证明续期（由 qz-client 执行）· renews a proof under the newest block; done by qz-client.
+    #[command(disable_help_flag = true)]
+    Renew {
+        /// See `qz-client renew --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -120,6 +136,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Redact(redact)) => return redact.run(),
         Some(Command::SealLedger(ledger)) => return ledger.run(),
+        Some(Command::Witness { arguments }) => return Err(online::hand_over("witness", &arguments)),
+        Some(Command::Renew { arguments }) => return Err(online::hand_over("renew", &arguments)),
         None => {}
     }
     let (Some(file), Some(genesis)) = (&cli.file, &cli.genesis) else {

@@ -185,6 +185,19 @@ impl From<ServiceError> for Problem {
                     "no node of the consortium can be reached; try again later",
                 )
             }
+            ServiceError::Anchor(error) => {
+                tracing::warn!(%error, "the proof is not anchored");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "anchor.unavailable",
+                    format!(
+                        "外部见证人或时间戳服务暂不可用，签署证明尚未出具，请稍后重试（不会以本机时间代替）：{error}"
+                    ),
+                    format!(
+                        "witnesses or the timestamp authority are not available; nothing was issued and no local clock takes their place; try again later: {error}"
+                    ),
+                )
+            }
             ServiceError::RelayKey(error) => {
                 tracing::error!(%error, "the relay key does not sign");
                 Self::new(
