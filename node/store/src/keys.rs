@@ -214,7 +214,7 @@ mod tests {
         all.iter().for_each(|stale| list.push(stale));
         assert_eq!(StaleList::read(&list.0), Some(all));
         assert_eq!(StaleList::read(&[]), Some(vec![]));
-        for wrong in [&list.0[..4], &[b'n', 0, 1], &[b'x', 0, 0], &[b'n']] {
+        for wrong in [&list.0[..4], &[b'n', 0, 1], &[b'x', 0, 0], b"n"] {
             assert_eq!(StaleList::read(wrong), None);
         }
         let subject = SubjectId(Hash32([1; 32]));
