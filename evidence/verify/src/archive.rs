@@ -157,7 +157,7 @@ impl Header {
 /// Writes an archive; entries come in any order and stand in it by name.
 ///
 /// # Errors
-/// If a name or a size is not allowed: [`read`] would refuse the result.
+/// If a name or a size is not allowed: [`read()`] would refuse the result.
 pub fn write(mut entries: Vec<Entry>) -> Result<Vec<u8>, ArchiveError> {
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     if entries.is_empty() || entries.len() > MAX_ENTRIES {
