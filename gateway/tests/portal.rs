@@ -104,7 +104,7 @@ async fn state_proofs(world: &World, public: &Api, contract: &str) {
     assert_eq!(headers["cache-control"], "no-store");
     let known = |records| Known { subject: subject(contract), records, height: Height(1), block_id: Hash32::ZERO };
     let found = later(&proof, &trust, &known(0));
-    assert_eq!((found.outcome, found.status), (Outcome::Later, "completed"), "{found:?}");
+    assert_eq!((found.outcome, found.status), (Outcome::Later, "completed, in force"), "{found:?}");
     let records = found.records.unwrap();
     assert_eq!(later(&proof, &trust, &known(records)).outcome, Outcome::NothingLater);
     assert_eq!(later(&proof, &trust, &known(records + 1)).outcome, Outcome::Conflict);
