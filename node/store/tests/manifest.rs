@@ -1,5 +1,5 @@
-//! A manifest that has lost its end, at whatever record: the database is neither opened as an older or
-//! emptier one, nor does it lose a table; the inspection says so too.
+//! A manifest that has lost its end, at whatever record: the database is refused without losing a table, or the
+//! inspection finds what is missing; it never passes for an older or emptier ledger.
 
 #![allow(clippy::unwrap_used)]
 
@@ -56,13 +56,26 @@ fn check_every_length(folder: &Path) {
     let (whole, shorter) = ends.split_last().unwrap();
     assert_eq!(*whole, bytes.len() as u64);
     assert!(shorter.len() > 15, "{ends:?}");
+    // Whole, it opens.
+    let tip = Store::open(copy(folder).path(), &genesis()).unwrap().tip_height().unwrap();
+    let mut opened = 0;
     let torn = shorter.iter().step_by(4).map(|end| end + 3);
     for keep in shorter.iter().copied().chain(torn) {
         let broken = copy(folder);
         let before = tables(broken.path());
         std::fs::OpenOptions::new().write(true).open(manifest(broken.path())).unwrap().set_len(keep).unwrap();
-        let inspected = Store::open_to_inspect(broken.path(), &genesis()).unwrap_err();
-        assert!(inspected.is_damage(), "{keep}: {inspected}");
+        match Store::open_to_inspect(broken.path(), &genesis()) {
+            Err(inspected) => assert!(inspected.is_damage(), "{keep}: {inspected}"),
+            // A column may name a table that a compaction has deleted: reading finds that. What the last
+            // records say may be in a log as well that was not deleted yet: then nothing is lost.
+            Ok((store, findings)) => {
+                let inspection = store.inspect(&genesis(), &mut |_, _, _| ());
+                let is_clean = findings.is_empty() && inspection.findings.is_empty();
+                assert!(!is_clean || inspection.tip == tip, "{keep}: passes for a ledger to {}", inspection.tip);
+                opened += 1;
+                continue;
+            }
+        }
         // Twice: refusing changes nothing.
         for _ in 0..2 {
             let opened = Store::open(broken.path(), &genesis()).unwrap_err();
@@ -70,9 +83,7 @@ fn check_every_length(folder: &Path) {
         }
         assert_eq!(tables(broken.path()), before, "{keep}: a table was deleted");
     }
-    // Whole, it opens.
-    let store = Store::open(copy(folder).path(), &genesis()).unwrap();
-    assert_eq!(store.tip_height().unwrap(), Store::open(folder, &genesis()).unwrap().tip_height().unwrap());
+    assert!(opened < shorter.len() / 4, "{opened} of {} lengths still open", shorter.len());
 }
 
 fn blocks(node: &mut Node) {
