@@ -3,6 +3,7 @@
 use crate::binaries::{Binaries, run};
 use crate::ceremony::{MEMBERS, text};
 use crate::folder::Folder;
+use crate::outside;
 use crate::ports::Ports;
 use anyhow::{Context, Result};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,6 +20,8 @@ pub fn set_up(binaries: &Binaries, folder: &Folder, ports: &Ports) -> Result<()>
     for member in &MEMBERS {
         arguments.extend(["--node", member.id]);
     }
+    let anchoring = outside::set_up(binaries, folder, ports)?;
+    arguments.extend(anchoring.iter().map(String::as_str));
     run(&binaries.gateway, &arguments)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod load;
 pub mod member;
 pub mod network;
+pub mod outside;
 pub mod party;
 pub mod ports;
 pub mod process;

@@ -7,6 +7,7 @@ use crate::custody;
 use crate::folder::{Description, Folder};
 use crate::gateway;
 use crate::member::MemberClient;
+use crate::outside::Outside;
 use crate::ports::Ports;
 use crate::process::Process;
 use anyhow::{Context, Result, bail, ensure};
@@ -46,6 +47,7 @@ pub struct Network {
     pub ports: Ports,
     nodes: Vec<Node>,
     gateway: Option<Process>,
+    outside: Option<Outside>,
 }
 
 impl Network {
@@ -71,7 +73,7 @@ impl Network {
             Ok(Node { id: member.id, name_zh: member.name_zh, member: client, process: None })
         };
         let nodes = MEMBERS.iter().map(node).collect::<Result<_>>()?;
-        Ok(Self { folder, binaries, ports, nodes, gateway: None })
+        Ok(Self { folder, binaries, ports, nodes, gateway: None, outside: None })
     }
 
     /// The network in this folder that another process supervises; only to be asked.
@@ -187,6 +189,9 @@ impl Network {
     pub fn spawn_gateway(&mut self, environment: &[(&str, &str)]) -> Result<()> {
         ensure!(self.gateway.is_none(), "the gateway runs already");
         self.set_up_gateway()?;
+        if self.outside.is_none() {
+            self.outside = Some(Outside::spawn(&self.binaries, &self.folder, &self.ports)?);
+        }
         let home = self.folder.gateway();
         let log = self.folder.logs().join("gateway.log");
         let arguments = ["serve", "--home", text(&home)?];
@@ -265,6 +270,9 @@ impl Network {
         if let Some(mut gateway) = self.gateway.take() {
             gateway.stop();
         }
+        if let Some(mut outside) = self.outside.take() {
+            outside.stop();
+        }
         let mut nodes: Vec<_> = self.nodes.iter_mut().filter_map(|node| node.process.take()).collect();
         for process in &mut nodes {
             process.ask_to_stop();
@@ -277,7 +285,8 @@ impl Network {
     fn describe(&self) -> Result<()> {
         let nodes = self.nodes.iter().filter_map(|node| Some((format!("node-{}", node.id), node.pid()?)));
         let gateway = self.gateway.as_ref().map(|process| ("gateway".to_owned(), process.pid()));
-        let processes = nodes.chain(gateway).collect();
+        let outside = self.outside.iter().flat_map(Outside::pids);
+        let processes = nodes.chain(gateway).chain(outside).collect();
         self.folder.describe(&Description::new(self.ports.base(), self.portal_url(), processes))
     }
 }

@@ -8,8 +8,8 @@ use std::net::{Ipv4Addr, TcpListener};
 
 /// Nodes of the network.
 pub const NODES: u16 = 4;
-/// Ports in a row: three per node and one for the gateway.
-const COUNT: u16 = 3 * NODES + 1;
+/// Ports in a row: three per node, one each for the gateway, the timestamp authority and the witness.
+const COUNT: u16 = 3 * NODES + 3;
 /// Where automatic ports may lie.
 const RANGE: (u16, u16) = (20_000, 32_000);
 /// Where the search starts unless told otherwise.
@@ -87,6 +87,16 @@ impl Ports {
         self.base + 3 * NODES
     }
 
+    /// The timestamp authority's port.
+    pub fn tsa(&self) -> u16 {
+        self.gateway() + 1
+    }
+
+    /// The outside witness' port.
+    pub fn witness(&self) -> u16 {
+        self.gateway() + 2
+    }
+
     fn busy(&self) -> Vec<u16> {
         (self.base..self.base + COUNT).filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err()).collect()
     }
@@ -112,7 +122,7 @@ mod tests {
         let ports = Ports { base: 20_000 };
         let mut all: Vec<u16> =
             (0..NODES).map(|i| ports.node(i)).flat_map(|n| [n.consensus, n.mempool, n.rpc]).collect();
-        all.push(ports.gateway());
+        all.extend([ports.gateway(), ports.tsa(), ports.witness()]);
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), usize::from(COUNT));

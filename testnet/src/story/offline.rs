@@ -3,6 +3,7 @@
 use super::Outputs;
 use crate::binaries::Binaries;
 use crate::folder::{Folder, make};
+use crate::outside;
 use crate::screen::Screen;
 use crate::{tamper, verifier};
 use anyhow::{Context, Result};
@@ -21,15 +22,30 @@ pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, 
     let certificate = verifier::read(&outputs.certificate)?;
     let genesis = verifier::read(&outputs.genesis)?;
 
-    let files = [("certificate.pdf", &certificate[..]), ("genesis.qz", &genesis)];
-    screen.note("$ qz-verify certificate.pdf --genesis genesis.qz");
-    let verdict = verifier::verify(&binaries.verify, &place, &files, &["certificate.pdf", "--genesis", "genesis.qz"])?;
+    let (policy, root) = (verifier::read(&outside::policy(folder))?, verifier::read(&outside::tsa_root(folder))?);
+    let files = [
+        ("certificate.pdf", &certificate[..]),
+        ("genesis.qz", &genesis),
+        ("witness-policy.txt", &policy),
+        ("tsa-root.pem", &root),
+    ];
+    let without = ["certificate.pdf", "--genesis", "genesis.qz"];
+    let trust = ["--witness-policy", "witness-policy.txt", "--tsa-root", "tsa-root.pem"];
+    let arguments = [&without[..], &trust].concat();
+    screen.note(&format!("$ qz-verify {}", arguments.join(" ")));
+    let verdict = verifier::verify(&binaries.verify, &place, &files, &arguments)?;
     quote(screen, &verdict.text, &folder.out().join("certificate.verification.txt"))?;
     let finalisers = verdict.json["finalised_by"].as_array().map_or(0, Vec::len);
     screen.check(
-        "签署证明：VALID-UNANCHORED，列出共识确认的机构 · the signing certificate is valid; finalisers are named",
-        verdict.word == ACCEPTED && finalisers >= 3,
-        || format!("{} with {finalisers} finalisers", verdict.word),
+        "签署证明：VALID，列出共识确认的机构、外部见证人与时间戳 · the signing certificate is valid, witnessed and stamped",
+        verdict.word == "VALID" && finalisers >= 3,
+        || format!("{} with {finalisers} finalisers: {}", verdict.word, verdict.text),
+    )?;
+    let verdict = verifier::verify(&binaries.verify, &place, &files, &without)?;
+    screen.check(
+        "不提供见证策略与时间戳根证书：VALID-UNANCHORED · without these trust inputs it is not anchored",
+        verdict.word == ACCEPTED,
+        || verdict.text.clone(),
     )?;
 
     let check = |contract: &[u8], proof: &[u8], genesis: &[u8]| {
