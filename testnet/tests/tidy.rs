@@ -26,7 +26,7 @@ const EDGES: [(&str, &[&str]); 16] = [
         "qz-gateway",
         &["qz-evidence", "qz-evidence-pdf", "qz-client", "qz-domain", "qz-document", "qz-storage", "qz-verify"],
     ),
-    ("qz-testnet", &["qz-evidence", "qz-chain", "qz-client", "qz-genesis"]),
+    ("qz-testnet", &["qz-evidence", "qz-chain", "qz-client", "qz-genesis", "qz-store"]),
     ("qz-byzantine", &["qz-evidence", "qz-chain", "qz-genesis", "qz-node"]),
 ];
 
