@@ -35,7 +35,7 @@ function Node({ overview }: { overview: Overview }) {
   const facts: [string, string][] = [
     [t('organisation.state'), node.healthy ? (node.syncing ? t('organisation.syncing') : t('organisation.healthy')) : t('organisation.unhealthy')],
     [t('organisation.height'), String(node.height)],
-    [t('organisation.time'), node.time.replace('T', ' ')],
+    [t('organisation.time'), node.time.replace('T', ' ').replace(/\.\d+/, ' ')],
     [t('organisation.peers'), String(node.peers)],
     [t('organisation.waiting'), String(node.mempool)],
     [t('organisation.readTo'), String(read.height)],
