@@ -73,15 +73,15 @@ async fn a_stream_outlives_its_node_without_gap_or_duplicate() {
     // From the genesis on, at one of two nodes: the first, unless it hesitates.
     let mut events = client_of(&network, "platform", &["notary", "court"]).events(EventsFrom::Height(0));
     let mut told = until(&mut events, &expected[0]).await;
-    let first = events.node().unwrap().to_string();
-    let second = if first == "notary" { "court" } else { "notary" };
+    let (first, second) =
+        if events.node().unwrap().as_str() == "notary" { ("notary", "court") } else { ("court", "notary") };
     assert!(matches!(&told[0], Event::Block(block) if block.height == 0 && block.records == 0));
     let Some(Event::Record(record)) = told.last() else { panic!("{told:?}") };
     assert!(record.own && record.kind == "evidence.deposited" && record.subjects.len() == 1);
 
     // The node dies with records still to be told; the stream goes on at another one.
     expected.push(submit(1).await);
-    network.kill(&first);
+    network.kill(first);
     for number in 2..6 {
         expected.push(submit(number).await);
     }
@@ -90,9 +90,9 @@ async fn a_stream_outlives_its_node_without_gap_or_duplicate() {
     assert_eq!(digests(&told), expected);
 
     // Back to the first, which has caught up, when the second dies.
-    network.start_node(&first);
+    network.start_node(first);
     let height = platform.status().await.unwrap().height;
-    network.wait_for_height(&first, height, PATIENCE).await;
+    network.wait_for_height(first, height, PATIENCE).await;
     network.kill(second);
     expected.push(submit(6).await);
     told.extend(until(&mut events, expected.last().unwrap()).await);
@@ -126,7 +126,7 @@ async fn a_stream_outlives_its_node_without_gap_or_duplicate() {
     let again = platform.checkpoint(Some(beginning.height)).await.unwrap().unwrap();
     assert_eq!((&again.header, again.root, &again.path), (&beginning.header, beginning.root, &beginning.path));
     // Every member that runs signs for the log and as a witness.
-    let everybody = client_of(&network, "platform", &["platform", &first, "arbitration"]);
+    let everybody = client_of(&network, "platform", &["platform", first, "arbitration"]);
     let (signed, note) = everybody.signed_checkpoint(Some(beginning.height)).await.unwrap().unwrap();
     assert_eq!(signed.root, beginning.root);
     assert!(note.signatures.len() == 6, "{note}");

@@ -363,13 +363,7 @@ fn gossip(
         .validate_messages()
         // Twice, so that what is too large is seen and counted; beyond this the stream is closed unread.
         .max_transmit_size(2 * MAX_MESSAGE_BYTES)
-        // Whoever has something new tells all whom it is connected to, in general everybody. So passing on is
-        // only for those whom the author does not reach: to few, and to others by saying what there is.
         .flood_publish(true)
-        .mesh_n(2)
-        .mesh_n_low(1)
-        .mesh_n_high(3)
-        .mesh_outbound_min(1)
         .message_id_fn(move |message| {
             if message.topic == content_addressed {
                 MessageId::from(blake3::hash(&message.data).as_bytes().as_slice())
