@@ -385,15 +385,17 @@ struct Ports {
     monitor: Option<tokio::net::TcpListener>,
 }
 
-/// Tries all ports, so that a busy one gives one clear line; keeps those of the RPC and the monitor.
+/// Tries all ports, so that a busy one, or one that is given twice, gives one clear line; keeps those of the
+/// RPC and the monitor.
 fn bind(listen: &Listen) -> anyhow::Result<Ports> {
     let try_bind = |address: SocketAddr, purpose| match TcpListener::bind(address) {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(PortBusy { address, purpose }.into()),
         Err(error) => Err(error).with_context(|| format!("cannot listen on {address} for {purpose}")),
     };
-    try_bind(listen.consensus, "consensus")?;
-    try_bind(listen.mempool, "submissions")?;
+    // Held until all are tried: the engine would only log that it cannot listen, and go on alone.
+    let _consensus = try_bind(listen.consensus, "consensus")?;
+    let _submissions = try_bind(listen.mempool, "submissions")?;
     let keep = |address: SocketAddr, purpose| match rpc_socket(address) {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

@@ -52,7 +52,7 @@ impl Arena {
         let byzantine = binaries.node.with_file_name("qz-byzantine");
         ensure!(byzantine.is_file(), "{} is missing: cargo build --workspace", byzantine.display());
         let ports = Ports::find_apart()?;
-        let monitor = format!("127.0.0.1:{}", Ports::find(ports.gateway() + 1)?.base());
+        let monitor = format!("127.0.0.1:{}", Ports::find(ports.witness() + 1)?.base());
         let mut network = Network::found(binaries, folder, ports, &mut |_| {})?;
         let pace =
             format!(r#"{{"heartbeat_ms": {heartbeat_ms}, "propose_ms": 400, "prevote_ms": 200, "precommit_ms": 200}}"#);
