@@ -43,7 +43,7 @@ impl Consortium {
         let ports = Ports::find_apart().unwrap();
         ceremony::hold(&binaries, &folder, &ceremony::on_loopback(&ports), |_| {}).unwrap();
         let this = Self { folder, binaries, nodes: BTreeMap::new(), next_id: 0 };
-        this.join(&Ports::find(ports.gateway() + 1).unwrap());
+        this.join(&Ports::find(ports.witness() + 1).unwrap());
         for id in FOUNDERS.iter().chain([&NEWCOMER]) {
             // An idle chain has a block every half second here, not every five.
             std::fs::write(this.home(id).join("node.json"), r#"{"heartbeat_ms": 500}"#).unwrap();
