@@ -35,6 +35,7 @@ pub mod submission;
 pub mod timestamp;
 pub mod validators;
 pub mod verify;
+pub mod x509;
 
 pub use codec::{CodecError, decode_strict, encode};
 pub use hash::Hash32;

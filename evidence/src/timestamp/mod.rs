@@ -1,11 +1,10 @@
 //! Time-stamp tokens (RFC 3161, RFC 5816): does this authority say that this hash existed at that time?
 //!
 //! Pure: roots come from the verifier, certificates and revocation lists from the anchor, and the time of
-//! reliance is the caller's. Algorithms: SHA-256/384/512 with ECDSA on P-256 or RSA (PKCS #1 v1.5, 2048 bits
-//! and more); others are named as unsupported. OCSP answers are not read.
+//! reliance is the caller's. Algorithms: SHA-256/384/512 with ECDSA on P-256 or P-384, RSA (PKCS #1 v1.5
+//! or PSS, 2048 bits and more) and Ed25519; others are named as unsupported. OCSP answers are not read.
 
 mod protocol;
-mod x509;
 
 pub use protocol::{
     Accuracy, MessageImprint, NewToken, PkiStatusInfo, TimeStampReq, TimeStampResp, TstInfo, gen_time_ms,
@@ -13,12 +12,12 @@ pub use protocol::{
 
 use crate::checkpoint::{Anchor, MAX_KEPT};
 use crate::hash::Hash32;
+use crate::x509::{self, HashFunction, Revocation, SignatureFailure};
 use cms::cert::CertificateChoices;
 use cms::signed_data::{SignedData, SignerIdentifier, SignerInfo};
 use der::asn1::{Any, ObjectIdentifier, OctetString};
 use der::{Decode, Encode, Sequence};
 use thiserror::Error;
-use x509::{HashFunction, Revocation, SignatureFailure};
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::spki::AlgorithmIdentifierOwned;
@@ -155,6 +154,22 @@ pub fn verify(anchor: &Anchor, imprint: &Hash32, roots: &Roots) -> Result<Timest
     if token.info.message_imprint.as_sha256() != Some(*imprint) {
         return Err(TimestampError::OtherImprint);
     }
+    judged(&token, anchor, roots)
+}
+
+/// The same for a token over the bytes themselves, in parts, by whichever hash function it names.
+pub fn verify_over(anchor: &Anchor, parts: &[&[u8]], roots: &Roots) -> Result<Timestamp, TimestampError> {
+    let token = Token::read(&anchor.token, &anchor.certificates)?;
+    let imprint = &token.info.message_imprint;
+    let hash = HashFunction::of(&imprint.hash_algorithm.oid)
+        .ok_or_else(|| TimestampError::Unsupported(imprint.hash_algorithm.oid.to_string()))?;
+    if hash.digest_parts(parts) != imprint.hashed_message.as_bytes() {
+        return Err(TimestampError::OtherImprint);
+    }
+    judged(&token, anchor, roots)
+}
+
+fn judged(token: &Token, anchor: &Anchor, roots: &Roots) -> Result<Timestamp, TimestampError> {
     let lists = revocation_lists(anchor)?;
     let leaf = token.certificate();
     let mut trusted = Err(None);

@@ -1,5 +1,6 @@
-//! X.509 as far as timestamps need it: signatures, a path to a given root, and kept revocation lists.
-//! Certificates are those of the token and the anchor; nothing is fetched.
+//! X.509 as far as timestamps and PDF signatures need it: signatures, a path to a given root, and kept
+//! revocation lists. Certificates are those that came with the signature; nothing is fetched. Policies and
+//! name constraints are not read: a critical extension other than those known here ends a path.
 
 use cms::content_info::ContentInfo;
 use der::asn1::{ObjectIdentifier, UintRef};
@@ -7,7 +8,7 @@ use der::pem::PemLabel as _;
 use der::{Decode, DecodePem as _, Encode, Sequence};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::pkcs8::DecodePublicKey;
-use rsa::{BoxedUint, Pkcs1v15Sign, RsaPublicKey};
+use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
@@ -21,6 +22,7 @@ const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
 const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
+const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
 const ID_KP_TIME_STAMPING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.8");
 const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
 const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
@@ -29,19 +31,23 @@ const CERTIFICATE_POLICIES: ObjectIdentifier = oid("2.5.29.32");
 const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = oid("2.5.29.31");
 const REASON_CODE: ObjectIdentifier = oid("2.5.29.21");
 
-/// Most certificates between a timestamp authority and its root.
+/// Most certificates between a signer and its root.
 const MAX_INTERMEDIATES: usize = 4;
 
 /// Hash functions of signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HashFunction {
+pub enum HashFunction {
+    /// SHA-256.
     Sha256,
+    /// SHA-384.
     Sha384,
+    /// SHA-512.
     Sha512,
 }
 
 impl HashFunction {
-    pub(super) fn of(algorithm: &ObjectIdentifier) -> Option<Self> {
+    /// By its identifier; SHA-1 and MD5 are not accepted.
+    pub fn of(algorithm: &ObjectIdentifier) -> Option<Self> {
         match algorithm.to_string().as_str() {
             "2.16.840.1.101.3.4.2.1" => Some(Self::Sha256),
             "2.16.840.1.101.3.4.2.2" => Some(Self::Sha384),
@@ -50,11 +56,22 @@ impl HashFunction {
         }
     }
 
-    pub(super) fn digest(self, bytes: &[u8]) -> Vec<u8> {
+    /// Of these bytes.
+    pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
+        self.digest_parts(&[bytes])
+    }
+
+    /// Of several parts, one after the other.
+    pub fn digest_parts(self, parts: &[&[u8]]) -> Vec<u8> {
+        fn of<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
+            let mut hash = D::new();
+            parts.iter().for_each(|part| hash.update(part));
+            hash.finalize().to_vec()
+        }
         match self {
-            Self::Sha256 => Sha256::digest(bytes).to_vec(),
-            Self::Sha384 => Sha384::digest(bytes).to_vec(),
-            Self::Sha512 => Sha512::digest(bytes).to_vec(),
+            Self::Sha256 => of::<Sha256>(parts),
+            Self::Sha384 => of::<Sha384>(parts),
+            Self::Sha512 => of::<Sha512>(parts),
         }
     }
 }
@@ -63,28 +80,38 @@ impl HashFunction {
 enum Scheme {
     Ecdsa,
     Rsa,
+    /// With this many bytes of salt.
+    RsaPss(usize),
+    Ed25519,
 }
 
 /// Why a signature does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum SignatureFailure {
+pub enum SignatureFailure {
+    /// This algorithm or key is not known here, or too weak.
     Unsupported(String),
+    /// The signature does not verify.
     Bad,
 }
 
 /// Of a signature algorithm; `digest` is that of the CMS signer, for which RSA may leave it out.
 fn scheme(
-    algorithm: &ObjectIdentifier, digest: Option<HashFunction>,
+    algorithm: &AlgorithmIdentifierOwned, digest: Option<HashFunction>,
 ) -> Result<(Scheme, HashFunction), SignatureFailure> {
     use HashFunction::{Sha256, Sha384, Sha512};
-    let (scheme, hash) = match algorithm.to_string().as_str() {
+    let (scheme, hash) = match algorithm.oid.to_string().as_str() {
+        // RFC 8419 §3: the digest is the signer's business, the signature is over the message itself.
+        "1.3.101.112" => return Ok((Scheme::Ed25519, digest.unwrap_or(Sha512))),
+        "1.2.840.113549.1.1.10" => pss(algorithm)?,
         "1.2.840.10045.4.3.2" => (Scheme::Ecdsa, Sha256),
         "1.2.840.10045.4.3.3" => (Scheme::Ecdsa, Sha384),
         "1.2.840.10045.4.3.4" => (Scheme::Ecdsa, Sha512),
         "1.2.840.113549.1.1.11" => (Scheme::Rsa, Sha256),
         "1.2.840.113549.1.1.12" => (Scheme::Rsa, Sha384),
         "1.2.840.113549.1.1.13" => (Scheme::Rsa, Sha512),
-        other => match (*algorithm == RSA_ENCRYPTION, digest) {
+        // RFC 5753 names only the curve's algorithm in some signers.
+        "1.2.840.10045.2.1" if digest.is_some() => (Scheme::Ecdsa, digest.unwrap_or(Sha256)),
+        other => match (algorithm.oid == RSA_ENCRYPTION, digest) {
             (true, Some(digest)) => (Scheme::Rsa, digest),
             _ => return Err(SignatureFailure::Unsupported(other.to_owned())),
         },
@@ -102,49 +129,108 @@ struct RsaKey<'a> {
     exponent: UintRef<'a>,
 }
 
+/// RFC 4055 §3.1, as far as a verifier needs it.
+#[derive(Sequence)]
+struct PssParameters {
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    hash: Option<AlgorithmIdentifierOwned>,
+    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
+    mask: Option<AlgorithmIdentifierOwned>,
+    #[asn1(context_specific = "2", tag_mode = "EXPLICIT", optional = "true")]
+    salt_length: Option<u16>,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
+    trailer: Option<u8>,
+}
+
+/// Scheme and hash function of PSS parameters; the mask must use the same function.
+fn pss(algorithm: &AlgorithmIdentifierOwned) -> Result<(Scheme, HashFunction), SignatureFailure> {
+    let unsupported = || SignatureFailure::Unsupported("these RSA-PSS parameters".to_owned());
+    let parameters = algorithm.parameters.as_ref().ok_or_else(unsupported)?;
+    let parameters = parameters.decode_as::<PssParameters>().map_err(|_| unsupported())?;
+    if parameters.trailer.is_some_and(|trailer| trailer != 1) {
+        return Err(unsupported());
+    }
+    let hash = parameters.hash.and_then(|hash| HashFunction::of(&hash.oid)).ok_or_else(unsupported)?;
+    let mask = parameters.mask.and_then(|mask| mask.parameters).ok_or_else(unsupported)?;
+    let mask = mask.decode_as::<AlgorithmIdentifierOwned>().map_err(|_| unsupported())?;
+    match HashFunction::of(&mask.oid) {
+        // Without a length it is 20.
+        Some(mask) if mask == hash => Ok((Scheme::RsaPss(parameters.salt_length.map_or(20, usize::from)), hash)),
+        _ => Err(unsupported()),
+    }
+}
+
 /// Does `signature` by this key cover `message`?
-pub(super) fn check_signature(
+pub fn check_signature(
     key: &SubjectPublicKeyInfoOwned, algorithm: &AlgorithmIdentifierOwned, digest: Option<HashFunction>,
     message: &[u8], signature: &[u8],
 ) -> Result<(), SignatureFailure> {
-    let (scheme, hash) = scheme(&algorithm.oid, digest)?;
-    let unsupported = |what: &str| SignatureFailure::Unsupported(what.to_owned());
-    let hashed = hash.digest(message);
+    let (scheme, hash) = scheme(algorithm, digest)?;
     match scheme {
-        Scheme::Ecdsa => {
-            let key = key.to_der().map_err(|_| SignatureFailure::Bad)?;
-            let key = p256::ecdsa::VerifyingKey::from_public_key_der(&key)
-                .map_err(|_| unsupported("an elliptic curve other than P-256"))?;
-            let signature = p256::ecdsa::Signature::from_der(signature).map_err(|_| SignatureFailure::Bad)?;
-            key.verify_prehash(&hashed, &signature).map_err(|_| SignatureFailure::Bad)
-        }
+        Scheme::Ecdsa => check_ecdsa(key, &hash.digest(message), signature),
         Scheme::Rsa => {
-            if key.algorithm.oid != RSA_ENCRYPTION {
-                return Err(unsupported("a key that is not RSA"));
-            }
-            let bytes = key.subject_public_key.as_bytes().ok_or(SignatureFailure::Bad)?;
-            let RsaKey { modulus, exponent } = RsaKey::from_der(bytes).map_err(|_| SignatureFailure::Bad)?;
-            if !(256..=1024).contains(&modulus.as_bytes().len()) || exponent.as_bytes().len() > 4 {
-                return Err(unsupported("an RSA key outside 2048–8192 bits"));
-            }
-            let number = |n: UintRef<'_>| BoxedUint::from_be_slice_vartime(n.as_bytes());
-            let key = RsaPublicKey::new(number(modulus), number(exponent)).map_err(|_| unsupported("this RSA key"))?;
             let padding = match hash {
                 HashFunction::Sha256 => Pkcs1v15Sign::new::<Sha256>(),
                 HashFunction::Sha384 => Pkcs1v15Sign::new::<Sha384>(),
                 HashFunction::Sha512 => Pkcs1v15Sign::new::<Sha512>(),
             };
-            key.verify(padding, &hashed, signature).map_err(|_| SignatureFailure::Bad)
+            rsa_key(key)?.verify(padding, &hash.digest(message), signature).map_err(|_| SignatureFailure::Bad)
+        }
+        Scheme::RsaPss(salt) => {
+            let (key, hashed) = (rsa_key(key)?, hash.digest(message));
+            match hash {
+                HashFunction::Sha256 => key.verify(Pss::<Sha256>::new_with_salt(salt), &hashed, signature),
+                HashFunction::Sha384 => key.verify(Pss::<Sha384>::new_with_salt(salt), &hashed, signature),
+                HashFunction::Sha512 => key.verify(Pss::<Sha512>::new_with_salt(salt), &hashed, signature),
+            }
+            .map_err(|_| SignatureFailure::Bad)
+        }
+        Scheme::Ed25519 => {
+            let bytes = key.subject_public_key.as_bytes().and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok());
+            let (Some(bytes), Ok(signature)) = (bytes, signature.try_into()) else {
+                return Err(SignatureFailure::Bad);
+            };
+            match crate::keys::verify_ed25519(bytes, message, signature) {
+                true if key.algorithm.oid == algorithm.oid => Ok(()),
+                _ => Err(SignatureFailure::Bad),
+            }
         }
     }
 }
 
+fn check_ecdsa(key: &SubjectPublicKeyInfoOwned, hashed: &[u8], signature: &[u8]) -> Result<(), SignatureFailure> {
+    let der = key.to_der().map_err(|_| SignatureFailure::Bad)?;
+    if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(&der) {
+        let signature = p256::ecdsa::Signature::from_der(signature).map_err(|_| SignatureFailure::Bad)?;
+        return key.verify_prehash(hashed, &signature).map_err(|_| SignatureFailure::Bad);
+    }
+    let key = p384::ecdsa::VerifyingKey::from_public_key_der(&der)
+        .map_err(|_| SignatureFailure::Unsupported("an elliptic curve other than P-256 and P-384".to_owned()))?;
+    let signature = p384::ecdsa::Signature::from_der(signature).map_err(|_| SignatureFailure::Bad)?;
+    key.verify_prehash(hashed, &signature).map_err(|_| SignatureFailure::Bad)
+}
+
+fn rsa_key(key: &SubjectPublicKeyInfoOwned) -> Result<RsaPublicKey, SignatureFailure> {
+    let unsupported = |what: &str| SignatureFailure::Unsupported(what.to_owned());
+    if key.algorithm.oid != RSA_ENCRYPTION && key.algorithm.oid != RSASSA_PSS {
+        return Err(unsupported("a key that is not RSA"));
+    }
+    let bytes = key.subject_public_key.as_bytes().ok_or(SignatureFailure::Bad)?;
+    let RsaKey { modulus, exponent } = RsaKey::from_der(bytes).map_err(|_| SignatureFailure::Bad)?;
+    if !(256..=1024).contains(&modulus.as_bytes().len()) || exponent.as_bytes().len() > 4 {
+        return Err(unsupported("an RSA key outside 2048–8192 bits"));
+    }
+    let number = |n: UintRef<'_>| BoxedUint::from_be_slice_vartime(n.as_bytes());
+    RsaPublicKey::new(number(modulus), number(exponent)).map_err(|_| unsupported("this RSA key"))
+}
+
 /// Milliseconds since 1970.
-pub(super) fn time_ms(time: Time) -> u64 {
+pub fn time_ms(time: Time) -> u64 {
     u64::try_from(time.to_unix_duration().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn is_in_force(certificate: &Certificate, at_ms: u64) -> bool {
+/// Is this moment within its validity?
+pub fn is_in_force(certificate: &Certificate, at_ms: u64) -> bool {
     let validity = certificate.tbs_certificate().validity();
     (time_ms(validity.not_before)..=time_ms(validity.not_after)).contains(&at_ms)
 }
@@ -170,7 +256,7 @@ fn has_other_critical(extensions: Option<&Extensions>) -> bool {
 }
 
 /// RFC 3161 §2.3: the certificate is for timestamps and for nothing else, and says so critically.
-pub(super) fn check_authority(certificate: &Certificate) -> Result<(), &'static str> {
+pub fn check_authority(certificate: &Certificate) -> Result<(), &'static str> {
     match extension::<ExtendedKeyUsage>(certificate, EXTENDED_KEY_USAGE)? {
         None => return Err("has no extended key usage"),
         Some((false, _)) => return Err("has an extended key usage that is not critical"),
@@ -199,7 +285,8 @@ fn is_issuer(certificate: &Certificate, below: usize) -> bool {
     }
 }
 
-fn issued(issuer: &Certificate, certificate: &Certificate) -> bool {
+/// Did this issuer sign this certificate? Says nothing of the issuer's right to.
+pub fn issued(issuer: &Certificate, certificate: &Certificate) -> bool {
     let (issuer, tbs) = (issuer.tbs_certificate(), certificate.tbs_certificate());
     issuer.subject() == tbs.issuer()
         && tbs.signature() == certificate.signature_algorithm()
@@ -211,10 +298,10 @@ fn issued(issuer: &Certificate, certificate: &Certificate) -> bool {
 }
 
 /// A path: the authority's certificate first, the root last.
-pub(super) type Path<'a> = Vec<&'a Certificate>;
+pub type Path<'a> = Vec<&'a Certificate>;
 
 /// Paths from `leaf` over `pool` to one of `roots`, by names, signatures and the right to issue.
-pub(super) fn paths<'a>(leaf: &'a Certificate, pool: &'a [Certificate], roots: &'a [Certificate]) -> Vec<Path<'a>> {
+pub fn paths<'a>(leaf: &'a Certificate, pool: &'a [Certificate], roots: &'a [Certificate]) -> Vec<Path<'a>> {
     let mut found = vec![];
     let mut open: Vec<Path<'a>> = vec![vec![leaf]];
     // Each certificate stands once in a path and the pool is small, but names can be chosen to multiply paths.
@@ -240,17 +327,18 @@ pub(super) fn paths<'a>(leaf: &'a Certificate, pool: &'a [Certificate], roots: &
 }
 
 /// Are all certificates of a path valid at this time? Gives the first that is not.
-pub(super) fn not_in_force<'a>(path: &Path<'a>, at_ms: u64) -> Option<&'a Certificate> {
+pub fn not_in_force<'a>(path: &Path<'a>, at_ms: u64) -> Option<&'a Certificate> {
     path.iter().copied().find(|certificate| !is_in_force(certificate, at_ms))
 }
 
 /// When the first certificate of a path expires.
-pub(super) fn expires_ms(path: &Path<'_>) -> u64 {
+pub fn expires_ms(path: &Path<'_>) -> u64 {
     path.iter().map(|certificate| time_ms(certificate.tbs_certificate().validity().not_after)).min().unwrap_or(0)
 }
 
 /// What the kept lists say of a certificate.
-pub(super) enum Revocation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
     /// No list that counts.
     Unknown,
     /// It was not revoked when it signed, or later for a reason that leaves earlier signatures good.
@@ -260,7 +348,7 @@ pub(super) enum Revocation {
 }
 
 /// Of a certificate at a time, by its issuer's lists.
-pub(super) fn revocation(
+pub fn revocation(
     certificate: &Certificate, issuer: &Certificate, lists: &[CertificateList], at_ms: u64,
 ) -> Revocation {
     let mut outcome = Revocation::Unknown;
@@ -304,7 +392,7 @@ fn counts(list: &CertificateList, issuer: &Certificate, at_ms: u64) -> bool {
 }
 
 /// Where a certificate's revocation lists are, over `http`.
-pub(super) fn list_urls(certificate: &Certificate) -> Vec<String> {
+pub fn list_urls(certificate: &Certificate) -> Vec<String> {
     let points = extension::<CrlDistributionPoints>(certificate, CRL_DISTRIBUTION_POINTS);
     let points = points.ok().flatten().map(|(_, points)| points.0).unwrap_or_default();
     let names = points.into_iter().filter_map(|point| match point.distribution_point {
@@ -319,7 +407,7 @@ pub(super) fn list_urls(certificate: &Certificate) -> Vec<String> {
 }
 
 /// Certificates of a file: one in DER, or any number in PEM.
-pub(super) fn read_roots(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
+pub fn read_roots(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
     if bytes.first() == Some(&0x30) {
         return Certificate::from_der(bytes).map(|one| vec![one]).map_err(|error| error.to_string());
     }
@@ -338,6 +426,6 @@ pub(super) fn read_roots(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
 }
 
 /// A CMS object whose bytes are its one DER encoding.
-pub(super) fn content_info(bytes: &[u8]) -> Result<ContentInfo, String> {
+pub fn content_info(bytes: &[u8]) -> Result<ContentInfo, String> {
     ContentInfo::from_der(bytes).map_err(|error| error.to_string())
 }
