@@ -6,6 +6,8 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/debug
 TOOLS := $(or $(QZ_TOOLS),$(HOME)/.cache/qizheng/tools)
+# A workspace of its own, without any of our crates.
+C2SP_MANIFEST := --manifest-path evidence/c2sp/Cargo.toml
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
 .PHONY: help demo test setup setup-test wasm web build fmt lint doc tidy unit vectors e2e deny chaos load bench growth catchup
@@ -52,10 +54,12 @@ build: web
 fmt:
 	$(call say,cargo fmt)
 	@cargo fmt --all --check
+	@cargo fmt $(C2SP_MANIFEST) --check
 
 lint: build
 	$(call say,clippy and tsc)
 	@cargo clippy --workspace --all-targets -- -D warnings
+	@cargo clippy --quiet --locked --target-dir $(TARGET)/c2sp $(C2SP_MANIFEST) -- -D warnings
 	@cd gateway/web && npm run --silent lint
 
 doc: build
@@ -65,17 +69,20 @@ doc: build
 deny:
 	$(call say,licences and bans and sources of dependencies (advisories are NOT RUN: they need a network))
 	@$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
+	@$(TOOLS)/bin/cargo-deny --log-level error --config .deny.toml $(C2SP_MANIFEST) check bans licenses sources
 
 unit: build
 	$(call say,tests)
 	@cargo test --workspace
 	@cd gateway/web && npm run --silent test
 
-# The Rust and the Python verifier over every vector; the latter's libraries in an environment of its own.
+# The Rust and the Python verifier over every vector, the latter's libraries in an environment of its own; then
+# notes and proofs in C2SP formats by an implementation that is not ours.
 vectors: build
 	$(call say,vectors: two verifiers over everything that must be accepted or refused)
 	@$(MAKE) --no-print-directory $(TOOLS)/verifier/.ready
 	@$(BIN)/qz-conformance run $(TARGET)/vectors --python $(TOOLS)/verifier/bin/python --verifier evidence/python
+	@cargo run --quiet --locked --target-dir $(TARGET)/c2sp $(C2SP_MANIFEST) -- $(TARGET)/vectors/c2sp.json
 
 $(TOOLS)/verifier/.ready: evidence/python/requirements.txt
 	@rm -rf $(TOOLS)/verifier && python3 -m venv $(TOOLS)/verifier

@@ -313,6 +313,47 @@ mod tests {
         assert_eq!(note.signatures[1].bytes.len(), 72);
     }
 
+    /// A checkpoint of Sigsum's public test log of 2025-12-12 and the cosignatures of two of its public witnesses:
+    /// made by other implementations, with keys that they publish.
+    #[test]
+    fn lines_that_other_implementations_signed_hold() {
+        let key = |text: &str| <[u8; 32]>::try_from(hex::decode(text).unwrap()).unwrap();
+        let signature = |text: &str| <[u8; 64]>::try_from(hex::decode(text).unwrap()).unwrap();
+        let log = key("4644af2abd40f4895a003bca350f9d5912ab301a49c77f13e5b6d905c20a5fe6");
+        let origin = format!("sigsum.org/v1/tree/{}", sha256(&[&log]));
+        let root = BASE64.encode(key("86c07a3959a75a8640dd01c33a62cf4222ef88ace47f706a06905d915e705a3d"));
+        let mut note = SignedNote { text: format!("{origin}\n17157\n{root}\n"), signatures: vec![] };
+        let lines = [
+            (
+                &origin[..],
+                KeyType::Log,
+                log,
+                "fb48647e55d12145b6e3169d33cd167f0c24ce6c002ce794d82edd9e055ad535d94f4f0e142792194e713561d9040e94a744a73b4afa34b6697fdd8a32a0d509",
+            ),
+            (
+                "poc.sigsum.org/nisse",
+                KeyType::Cosigner,
+                key("1c25f8a44c635457e2e391d1efbca7d4c2951a0aef06225a881e46b98962ac6c"),
+                "b67271161de5010cae38a210c55e10b89ea07cb233ebba4802b34133d38de14933d81b40793a4a041bf428a632e48bd7f532f556485bc31580367df4fdae6a08",
+            ),
+            (
+                "witness.navigli.sunlight.geomys.org",
+                KeyType::Cosigner,
+                key("dcbf728e02d479f5a7e20dc09adf525833ed6e797526517aeb07fc6854849fc6"),
+                "0bd36c6f510e36939758d6b4df06bb90ad332ef2a590ef82a831d50876748387540891d0e4f77253b396ec57c20f07a33a2dfa644b7b44383000a62924c7e20d",
+            ),
+        ];
+        for (name, key_type, public, bytes) in lines {
+            let time = (key_type == KeyType::Cosigner).then_some(1_765_558_886);
+            let verifier = VerifierKey::new(name, key_type, public).unwrap();
+            let line = NoteSignature::new(&verifier, time, &signature(bytes));
+            assert_eq!(verifier.verify(&note.text, &line), Some(time), "{name}");
+            assert_eq!(verifier.verify(&note.text.replace("17157", "17158"), &line), None, "{name}");
+            note.add(line).unwrap();
+        }
+        assert_eq!(SignedNote::parse(note.to_string().as_bytes()).unwrap(), note);
+    }
+
     #[test]
     fn what_is_no_note_is_refused() {
         let good = note().to_string();

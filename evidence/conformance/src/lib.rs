@@ -10,6 +10,7 @@ mod ledger;
 
 mod anchors;
 mod bundles;
+pub mod c2sp;
 mod documents;
 mod encoding;
 mod epochs;

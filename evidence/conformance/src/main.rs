@@ -19,7 +19,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Write all vectors and `manifest.json` to a folder.
+    /// Write all vectors with `manifest.json`, and `c2sp.json` for `evidence/c2sp`, to a folder.
     Write {
         /// Made if missing.
         folder: PathBuf,
@@ -57,6 +57,7 @@ fn write(folder: &Path, vectors: &[Vector]) -> anyhow::Result<()> {
     let lines: Result<Vec<_>, _> = vectors.iter().map(|vector| vector.write(folder)).collect();
     let lines = lines.with_context(|| format!("cannot write to {}", folder.display()))?;
     std::fs::write(folder.join("manifest.json"), serde_json::to_vec_pretty(&lines)?)?;
+    std::fs::write(folder.join("c2sp.json"), serde_json::to_vec(&qz_conformance::c2sp::cases())?)?;
     Ok(())
 }
 
