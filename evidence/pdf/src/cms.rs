@@ -1,25 +1,31 @@
-//! The CMS object of a PAdES signature: one signer, ECDSA P-256 with SHA-256, detached
-//! (RFC 5652, ETSI EN 319 122-1). Other algorithms are named as unsupported, not as broken.
+//! The CMS object of a PDF signature: one signer, detached (RFC 5652, ETSI EN 319 122-1). What is unsupported
+//! is named so, not as broken. Whether the signer's certificate is trusted is not judged here.
 
 use ::cms::cert::CertificateChoices;
-use ::cms::content_info::ContentInfo;
+use ::cms::revocation::RevocationInfoChoice;
 use ::cms::signed_data::{SignedData, SignerIdentifier, SignerInfo};
 use der::asn1::{ObjectIdentifier, OctetString};
-use der::{Decode, Encode, Sequence};
-use p256::ecdsa::signature::Verifier;
-use p256::ecdsa::{Signature, VerifyingKey};
-use p256::pkcs8::DecodePublicKey;
-use sha2::{Digest, Sha256};
+use der::{Encode, Sequence};
+use qz_evidence::x509::{HashFunction, SignatureFailure, check_signature, content_info};
 use x509_cert::Certificate;
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-const ID_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
-const ID_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
-const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
-const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
-const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
-const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
-pub(crate) const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+const fn oid(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
+const ID_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
+const ID_SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
+const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
+const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
+const SIGNING_CERTIFICATE_V2: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.47");
+const SIGNATURE_TIME_STAMP: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.14");
+const ADOBE_REVOCATION: ObjectIdentifier = oid("1.2.840.113583.1.1.8");
+const SHA_256: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.1");
+pub(crate) const ECDSA_WITH_SHA256: ObjectIdentifier = oid("1.2.840.10045.4.3.2");
+
+/// Most certificates and revocation lists that are read from one object.
+const MAX_KEPT: usize = 64;
 
 /// Why a signature does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +33,7 @@ pub enum CmsError {
     /// Not one DER object followed by zeros, or not signed data.
     #[error("签名数据无法解析 / the CMS object cannot be parsed: {0}")]
     Malformed(String),
-    /// Another algorithm than ECDSA P-256 with SHA-256.
+    /// An algorithm or form that is not known here.
     #[error("不支持的签名算法 / unsupported algorithm {0}")]
     Unsupported(String),
     /// There is not exactly one signer, or its certificate is not included.
@@ -42,15 +48,41 @@ pub enum CmsError {
     /// The signature over the signed attributes does not verify.
     #[error("签名值校验失败 / the signature does not verify with the signer's certificate")]
     BadSignature,
+    /// A document timestamp does not hold.
+    #[error("{0}")]
+    Timestamp(#[from] qz_evidence::timestamp::TimestampError),
+}
+
+/// What `/SubFilter` promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// ETSI.CAdES.detached: the signed attributes name the certificate.
+    Cades,
+    /// adbe.pkcs7.detached: they may.
+    Pkcs7,
 }
 
 /// What was found in a CMS object.
+#[derive(Default)]
 pub(crate) struct Outcome {
-    pub(crate) result: Result<(), CmsError>,
     pub(crate) subject: String,
     pub(crate) certificate: Vec<u8>,
+    /// The other certificates, as sent.
     pub(crate) chain: Vec<Vec<u8>>,
+    /// Revocation lists, DER.
+    pub(crate) lists: Vec<Vec<u8>>,
+    /// Number of OCSP answers.
+    pub(crate) ocsp: usize,
+    /// The signature-time-stamp token, DER.
+    pub(crate) timestamp: Option<Vec<u8>>,
+    /// What such a token is over.
+    pub(crate) signature: Vec<u8>,
+    /// In words.
+    pub(crate) algorithm: String,
 }
+
+/// What could be read, and whether the signature holds.
+pub(crate) type Judged = (Outcome, Result<(), CmsError>);
 
 /// RFC 5035 §4: the algorithm is left out when it is SHA-256.
 #[derive(Sequence)]
@@ -66,21 +98,31 @@ struct SigningCertificateV2 {
     policies: Option<der::Any>,
 }
 
-/// Verifies `contents` (padded with zeros) against the digest of the covered bytes.
-pub(crate) fn verify(contents: &[u8], digest: &[u8; 32]) -> Outcome {
-    let mut outcome = Outcome { result: Ok(()), subject: String::new(), certificate: Vec::new(), chain: Vec::new() };
-    outcome.result = check(contents, digest, &mut outcome.subject, &mut outcome.certificate, &mut outcome.chain);
-    outcome
+/// Adobe's `RevocationInfoArchival` (PDF reference, 12.8.3.3.2), DER of lists and answers.
+#[derive(Sequence)]
+struct RevocationInfoArchival {
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    lists: Option<Vec<der::Any>>,
+    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
+    answers: Option<Vec<der::Any>>,
+    #[asn1(context_specific = "2", tag_mode = "EXPLICIT", optional = "true")]
+    others: Option<der::Any>,
+}
+
+/// Verifies `contents` (padded with zeros) against the covered bytes. The outcome holds what could be read,
+/// also when the signature does not hold.
+pub(crate) fn verify(contents: &[u8], covered: &[&[u8]], profile: Profile) -> Judged {
+    let mut outcome = Outcome::default();
+    let result = check(contents, covered, profile, &mut outcome);
+    (outcome, result)
 }
 
 fn malformed(error: impl ToString) -> CmsError {
     CmsError::Malformed(error.to_string())
 }
 
-fn check(
-    contents: &[u8], digest: &[u8; 32], subject: &mut String, certificate: &mut Vec<u8>, chain: &mut Vec<Vec<u8>>,
-) -> Result<(), CmsError> {
-    let info = ContentInfo::from_der(unpadded(contents)?).map_err(malformed)?;
+fn check(contents: &[u8], covered: &[&[u8]], profile: Profile, outcome: &mut Outcome) -> Result<(), CmsError> {
+    let info = content_info(unpadded(contents)?).map_err(malformed)?;
     if info.content_type != ID_SIGNED_DATA {
         return Err(malformed("not signed data"));
     }
@@ -91,70 +133,133 @@ fn check(
     let [signer] = signed.signer_infos.0.as_slice() else {
         return Err(CmsError::Signer("not exactly one signer"));
     };
-    let certificates = signed.certificates.iter().flat_map(|set| set.0.iter()).filter_map(|choice| match choice {
-        CertificateChoices::Certificate(found) => Some(found),
-        CertificateChoices::Other(_) => None,
-    });
+    let own = sort_certificates(&signed, signer, outcome)?;
+    collect_revocation(&signed, signer, outcome);
+    outcome.signature = signer.signature.as_bytes().to_vec();
+    outcome.timestamp = timestamp_token(signer);
+    let own = own.ok_or(CmsError::Signer("the signer's certificate is not included"))?;
+    outcome.certificate = own.to_der().map_err(malformed)?;
+    outcome.subject = own.tbs_certificate().subject().to_string();
+    outcome.algorithm = algorithm(signer, &own);
+    check_signer(signer, &own, &outcome.certificate, covered, profile)
+}
+
+/// The signer's certificate; the others go into the outcome.
+fn sort_certificates(
+    signed: &SignedData, signer: &SignerInfo, outcome: &mut Outcome,
+) -> Result<Option<Certificate>, CmsError> {
     let mut own = None;
-    for candidate in certificates {
+    for choice in signed.certificates.iter().flat_map(|set| set.0.iter()).take(MAX_KEPT) {
+        let CertificateChoices::Certificate(candidate) = choice else { continue };
         if own.is_none() && names(&signer.sid, candidate) {
-            own = Some(candidate);
+            own = Some(candidate.clone());
         } else {
-            chain.push(candidate.to_der().map_err(malformed)?);
+            outcome.chain.push(candidate.to_der().map_err(malformed)?);
         }
     }
-    let own = own.ok_or(CmsError::Signer("the signer's certificate is not included"))?;
-    *certificate = own.to_der().map_err(malformed)?;
-    *subject = own.tbs_certificate().subject().to_string();
-    check_signer(signer, own, certificate, digest)
+    Ok(own)
+}
+
+fn collect_revocation(signed: &SignedData, signer: &SignerInfo, outcome: &mut Outcome) {
+    for choice in signed.crls.iter().flat_map(|set| set.0.iter()).take(MAX_KEPT) {
+        match choice {
+            RevocationInfoChoice::Crl(list) => outcome.lists.extend(list.to_der()),
+            RevocationInfoChoice::Other(_) => outcome.ocsp += 1,
+        }
+    }
+    if let Ok(archive) = attribute(signer, ADOBE_REVOCATION, "")
+        && let Ok(archive) = archive.decode_as::<RevocationInfoArchival>()
+    {
+        let lists = archive.lists.iter().flatten().take(MAX_KEPT).filter_map(|list| list.to_der().ok());
+        outcome.lists.extend(lists);
+        outcome.ocsp += archive.answers.iter().flatten().count();
+    }
+}
+
+fn timestamp_token(signer: &SignerInfo) -> Option<Vec<u8>> {
+    let mut found = signer.unsigned_attrs.iter().flat_map(|set| set.iter());
+    let attribute = found.find(|attribute| attribute.oid == SIGNATURE_TIME_STAMP)?;
+    attribute.values.get(0)?.to_der().ok()
+}
+
+/// Names an algorithm as people know it, such as `ECDSA P-256, SHA-256`.
+fn algorithm(signer: &SignerInfo, certificate: &Certificate) -> String {
+    let key = certificate.tbs_certificate().subject_public_key_info();
+    let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok());
+    let is_pss = signer.signature_algorithm.oid == oid("1.2.840.113549.1.1.10");
+    let scheme = match (key.algorithm.oid.to_string().as_str(), curve.map(|oid| oid.to_string()).as_deref()) {
+        ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) => "ECDSA P-256".to_owned(),
+        ("1.2.840.10045.2.1", Some("1.3.132.0.34")) => "ECDSA P-384".to_owned(),
+        ("1.2.840.10045.2.1", Some("1.2.156.10197.1.301")) => "SM2".to_owned(),
+        ("1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.10", _) => {
+            let modulus = key.subject_public_key.as_bytes().map_or(0, <[u8]>::len);
+            // The DER of modulus and exponent is little longer than the modulus.
+            let bits = modulus.saturating_sub(10) / 64 * 512;
+            format!("RSA{} {bits}", if is_pss { "-PSS" } else { "" })
+        }
+        ("1.3.101.112", _) => "Ed25519".to_owned(),
+        (other, _) => other.to_owned(),
+    };
+    match HashFunction::of(&signer.digest_alg.oid) {
+        Some(HashFunction::Sha256) => format!("{scheme}, SHA-256"),
+        Some(HashFunction::Sha384) => format!("{scheme}, SHA-384"),
+        Some(HashFunction::Sha512) => format!("{scheme}, SHA-512"),
+        None => format!("{scheme}, {}", signer.digest_alg.oid),
+    }
 }
 
 fn names(signer: &SignerIdentifier, certificate: &Certificate) -> bool {
+    let tbs = certificate.tbs_certificate();
     match signer {
         SignerIdentifier::IssuerAndSerialNumber(id) => {
-            id.issuer == *certificate.tbs_certificate().issuer()
-                && id.serial_number == *certificate.tbs_certificate().serial_number()
+            id.issuer == *tbs.issuer() && id.serial_number == *tbs.serial_number()
         }
-        SignerIdentifier::SubjectKeyIdentifier(_) => false,
+        SignerIdentifier::SubjectKeyIdentifier(id) => {
+            tbs.get_extension::<SubjectKeyIdentifier>().is_ok_and(|found| found.is_some_and(|(_, own)| own == *id))
+        }
     }
 }
 
 fn check_signer(
-    signer: &SignerInfo, certificate: &Certificate, certificate_der: &[u8], digest: &[u8; 32],
+    signer: &SignerInfo, certificate: &Certificate, certificate_der: &[u8], covered: &[&[u8]], profile: Profile,
 ) -> Result<(), CmsError> {
-    if signer.digest_alg.oid != SHA_256 {
-        return Err(CmsError::Unsupported(signer.digest_alg.oid.to_string()));
-    }
-    if signer.signature_algorithm.oid != ECDSA_WITH_SHA256 {
-        return Err(CmsError::Unsupported(signer.signature_algorithm.oid.to_string()));
-    }
+    let hash = HashFunction::of(&signer.digest_alg.oid)
+        .ok_or_else(|| CmsError::Unsupported(signer.digest_alg.oid.to_string()))?;
     let content_type = attribute(signer, CONTENT_TYPE, "contentType")?;
     if content_type.decode_as::<ObjectIdentifier>().map_err(malformed)? != ID_DATA {
         return Err(CmsError::Attribute("contentType"));
     }
-    let hash: [u8; 32] = Sha256::digest(certificate_der).into();
-    let named = attribute(signer, SIGNING_CERTIFICATE_V2, "signingCertificateV2")?
-        .decode_as::<SigningCertificateV2>()
-        .map_err(|_| CmsError::Attribute("signingCertificateV2"))?;
-    let names_own = |id: &EssCertIdV2| {
-        id.hash_algorithm.as_ref().is_none_or(|algorithm| algorithm.oid == SHA_256) && id.cert_hash.as_bytes() == hash
-    };
-    if !named.certs.first().is_some_and(names_own) {
-        return Err(CmsError::Attribute("signingCertificateV2"));
+    let is_named = signer.signed_attrs.iter().flat_map(|set| set.iter()).any(|a| a.oid == SIGNING_CERTIFICATE_V2);
+    if profile == Profile::Cades || is_named {
+        check_named(signer, certificate_der)?;
     }
     let message_digest =
         attribute(signer, MESSAGE_DIGEST, "messageDigest")?.decode_as::<OctetString>().map_err(malformed)?;
-    if message_digest.as_bytes() != digest {
+    if message_digest.as_bytes() != hash.digest_parts(covered) {
         return Err(CmsError::DigestMismatch);
     }
     // RFC 5652 §5.4: the signature is over the attributes as an explicit SET OF.
     let attributes = signer.signed_attrs.as_ref().ok_or(CmsError::Attribute("signedAttrs"))?;
     let signed_bytes = attributes.to_der().map_err(malformed)?;
-    let key = certificate.tbs_certificate().subject_public_key_info().to_der().map_err(malformed)?;
-    let key = VerifyingKey::from_public_key_der(&key)
-        .map_err(|_| CmsError::Unsupported("public key other than P-256".into()))?;
-    let signature = Signature::from_der(signer.signature.as_bytes()).map_err(|_| CmsError::BadSignature)?;
-    key.verify(&signed_bytes, &signature).map_err(|_| CmsError::BadSignature)
+    let key = certificate.tbs_certificate().subject_public_key_info();
+    check_signature(key, &signer.signature_algorithm, Some(hash), &signed_bytes, signer.signature.as_bytes()).map_err(
+        |failure| match failure {
+            SignatureFailure::Unsupported(what) => CmsError::Unsupported(what),
+            SignatureFailure::Bad => CmsError::BadSignature,
+        },
+    )
+}
+
+/// RFC 5035: the signed attributes name the certificate by its hash.
+fn check_named(signer: &SignerInfo, certificate_der: &[u8]) -> Result<(), CmsError> {
+    const NAME: &str = "signingCertificateV2";
+    let wrong = || CmsError::Attribute(NAME);
+    let named = attribute(signer, SIGNING_CERTIFICATE_V2, NAME)?;
+    let named = named.decode_as::<SigningCertificateV2>().map_err(|_| wrong())?;
+    let first = named.certs.first().ok_or_else(wrong)?;
+    let hash = first.hash_algorithm.as_ref().map_or(SHA_256, |algorithm| algorithm.oid);
+    let hash = HashFunction::of(&hash).ok_or_else(wrong)?;
+    if hash.digest(certificate_der) == first.cert_hash.as_bytes() { Ok(()) } else { Err(wrong()) }
 }
 
 /// The one value of the signed attribute `oid`.
@@ -169,7 +274,7 @@ fn attribute<'a>(signer: &'a SignerInfo, oid: ObjectIdentifier, name: &'static s
 }
 
 /// The DER object at the front of `contents`; what follows must be zeros.
-fn unpadded(contents: &[u8]) -> Result<&[u8], CmsError> {
+pub(crate) fn unpadded(contents: &[u8]) -> Result<&[u8], CmsError> {
     let truncated = || malformed("truncated");
     let length = match *contents.get(1).ok_or_else(truncated)? {
         short @ 0..=0x7f => 2 + usize::from(short),

@@ -14,7 +14,7 @@ mod signatures;
 pub use attachments::{Attachment, attachments};
 pub use certificate::{CertificateFacts, ChainError, certificate_facts, check_issued_by};
 pub use cms::CmsError;
-pub use signatures::{PdfSignature, signatures};
+pub use signatures::{PdfSignature, SignatureKind, signatures};
 
 /// Largest PDF that is read, in bytes.
 pub const MAX_PDF_BYTES: usize = 64 << 20;

@@ -6,17 +6,32 @@
 use std::collections::HashSet;
 
 use lopdf::{Dictionary, Document, Object, ObjectId};
+use qz_evidence::timestamp::{Roots, verify_over};
 use sha2::{Digest, Sha256};
 
-use crate::cms::{CmsError, verify};
+use crate::cms::{CmsError, Judged, Outcome, Profile, unpadded, verify};
 use crate::document::{catalog, deref, open, resolve, resolve_dictionary, text};
 use crate::{MAX_CMS_BYTES, MAX_DEPTH, MAX_FIELDS, PdfReadError};
+
+/// What a signature field's value is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureKind {
+    /// A signer approves what stands before.
+    Approval,
+    /// The author's signature that says which changes may follow (`DocMDP`).
+    Certification,
+    /// A timestamp over the file as it was (ETSI EN 319 142-1 §5.4.3).
+    DocumentTimestamp,
+}
 
 /// One signature found in the form fields.
 #[derive(Debug, Clone)]
 pub struct PdfSignature {
     /// Fully qualified field name.
     pub field: String,
+    /// What it is for.
+    pub kind: SignatureKind,
     /// `/ByteRange`: offset and length of the part before and of the part after `/Contents`.
     pub byte_range: [usize; 4],
     /// SHA-256 over both parts.
@@ -25,8 +40,8 @@ pub struct PdfSignature {
     pub covers_to: usize,
     /// Nothing follows the signed revision.
     pub covers_whole_file: bool,
-    /// The CMS object's message digest equals `byte_range_digest` and its ECDSA P-256 signature
-    /// verifies with the embedded certificate, which it names in signing-certificate-v2.
+    /// The CMS object's message digest is that of both parts and its signature verifies with the embedded
+    /// certificate; a timestamp's token is over both parts and holds.
     pub cms_ok: Result<(), CmsError>,
     /// Subject of the signer's certificate (RFC 4514 text); empty when there is none.
     pub signer_subject: String,
@@ -125,7 +140,8 @@ impl<'a> Walk<'a> {
         hash.update(&self.pdf[..first]);
         hash.update(&self.pdf[second..covers_to]);
         let digest: [u8; 32] = hash.finalize().into();
-        let outcome = verify(contents, &digest);
+        let parts = [&self.pdf[..first], &self.pdf[second..covers_to]];
+        let (kind, (outcome, cms_ok)) = self.judged(value, contents, &parts)?;
         let string = |key: &[u8]| resolve(self.document, value, key).map(|found| found.and_then(text));
         Ok(PdfSignature {
             field: field.to_owned(),
@@ -133,13 +149,54 @@ impl<'a> Walk<'a> {
             byte_range_digest: digest,
             covers_to,
             covers_whole_file: covers_to == self.pdf.len(),
-            cms_ok: outcome.result,
+            kind,
+            cms_ok,
             signer_subject: outcome.subject,
             signer_cert_der: outcome.certificate,
             chain_ders: outcome.chain,
             signing_time_m: string(b"M")?,
             reason: string(b"Reason")?,
         })
+    }
+
+    /// Kind and validity, by `/SubFilter`.
+    fn judged(
+        &self, value: &Dictionary, contents: &[u8], covered: &[&[u8]; 2],
+    ) -> Result<(SignatureKind, Judged), PdfReadError> {
+        let form =
+            resolve(self.document, value, b"SubFilter")?.and_then(|name| name.as_name().ok()).unwrap_or_default();
+        let kind = match form {
+            b"ETSI.RFC3161" => SignatureKind::DocumentTimestamp,
+            _ if self.certifies(value)? => SignatureKind::Certification,
+            _ => SignatureKind::Approval,
+        };
+        let outcome = match form {
+            b"ETSI.RFC3161" => timestamp(contents, covered),
+            b"adbe.pkcs7.detached" => verify(contents, covered, Profile::Pkcs7),
+            b"ETSI.CAdES.detached" => verify(contents, covered, Profile::Cades),
+            other => {
+                let error = CmsError::Unsupported(String::from_utf8_lossy(other).into_owned());
+                (Outcome::default(), Err(error))
+            }
+        };
+        Ok((kind, outcome))
+    }
+
+    /// Has it a signature reference with the transform method `DocMDP`?
+    fn certifies(&self, value: &Dictionary) -> Result<bool, PdfReadError> {
+        let Some(references) = resolve(self.document, value, b"Reference")? else { return Ok(false) };
+        let references = references.as_array().map_err(|error| PdfReadError::unresolvable("/Reference", error))?;
+        for reference in references {
+            let reference = deref(self.document, reference, "Reference")?
+                .as_dict()
+                .map_err(|error| PdfReadError::unresolvable("/Reference", error))?;
+            if resolve(self.document, reference, b"TransformMethod")?
+                .is_some_and(|m| m.as_name().is_ok_and(|name| name == b"DocMDP"))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The byte range, checked: it starts at 0, leaves out one hexadecimal string which is the
@@ -181,6 +238,17 @@ impl<'a> Walk<'a> {
         }
         Ok(range)
     }
+}
+
+/// A document timestamp: its token is over the covered bytes. Whether its authority is trusted is not judged.
+fn timestamp(contents: &[u8], covered: &[&[u8]; 2]) -> Judged {
+    let mut outcome = Outcome::default();
+    let result = unpadded(contents).and_then(|token| {
+        let found = verify_over(token, covered, &[], &[], &Roots::default())?;
+        outcome.subject = found.authority;
+        Ok(())
+    });
+    (outcome, result)
 }
 
 /// `hex` is exactly the hexadecimal digits of `bytes`, without white space.

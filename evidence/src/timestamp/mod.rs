@@ -11,6 +11,7 @@ pub use protocol::{
 };
 
 use crate::checkpoint::{Anchor, MAX_KEPT};
+use crate::codec::Bytes;
 use crate::hash::Hash32;
 use crate::x509::{self, HashFunction, Revocation, SignatureFailure};
 use cms::cert::CertificateChoices;
@@ -154,23 +155,27 @@ pub fn verify(anchor: &Anchor, imprint: &Hash32, roots: &Roots) -> Result<Timest
     if token.info.message_imprint.as_sha256() != Some(*imprint) {
         return Err(TimestampError::OtherImprint);
     }
-    judged(&token, anchor, roots)
+    judged(&token, &anchor.revocations, roots)
 }
 
 /// The same for a token over the bytes themselves, in parts, by whichever hash function it names.
-pub fn verify_over(anchor: &Anchor, parts: &[&[u8]], roots: &Roots) -> Result<Timestamp, TimestampError> {
-    let token = Token::read(&anchor.token, &anchor.certificates)?;
+/// `certificates` and `lists` are further certificates and revocation lists (DER); at most eight of each are read.
+pub fn verify_over(
+    token: &[u8], parts: &[&[u8]], certificates: &[Vec<u8>], lists: &[Vec<u8>], roots: &Roots,
+) -> Result<Timestamp, TimestampError> {
+    let kept = |all: &[Vec<u8>]| all.iter().take(MAX_KEPT).cloned().map(Bytes).collect::<Vec<_>>();
+    let token = Token::read(token, &kept(certificates))?;
     let imprint = &token.info.message_imprint;
     let hash = HashFunction::of(&imprint.hash_algorithm.oid)
         .ok_or_else(|| TimestampError::Unsupported(imprint.hash_algorithm.oid.to_string()))?;
     if hash.digest_parts(parts) != imprint.hashed_message.as_bytes() {
         return Err(TimestampError::OtherImprint);
     }
-    judged(&token, anchor, roots)
+    judged(&token, &kept(lists), roots)
 }
 
-fn judged(token: &Token, anchor: &Anchor, roots: &Roots) -> Result<Timestamp, TimestampError> {
-    let lists = revocation_lists(anchor)?;
+fn judged(token: &Token, lists: &[Bytes], roots: &Roots) -> Result<Timestamp, TimestampError> {
+    let lists = revocation_lists(lists)?;
     let leaf = token.certificate();
     let mut trusted = Err(None);
     for path in x509::paths(leaf, &token.pool, &roots.0) {
@@ -214,11 +219,11 @@ fn check_path(path: &x509::Path<'_>, lists: &[CertificateList], at_ms: u64) -> R
     Ok(Trusted { root, expires_ms: x509::expires_ms(path), unchecked })
 }
 
-fn revocation_lists(anchor: &Anchor) -> Result<Vec<CertificateList>, TimestampError> {
-    if anchor.revocations.len() > MAX_KEPT {
+fn revocation_lists(lists: &[Bytes]) -> Result<Vec<CertificateList>, TimestampError> {
+    if lists.len() > MAX_KEPT {
         return Err(malformed("too many revocation lists"));
     }
-    anchor.revocations.iter().map(|list| CertificateList::from_der(list).map_err(malformed)).collect()
+    lists.iter().map(|list| CertificateList::from_der(list).map_err(malformed)).collect()
 }
 
 fn malformed(error: impl ToString) -> TimestampError {
@@ -256,7 +261,7 @@ impl Token {
         self.pool.first().expect("Token::read puts the signer's certificate first")
     }
 
-    fn read(bytes: &[u8], further: &[crate::codec::Bytes]) -> Result<Self, TimestampError> {
+    fn read(bytes: &[u8], further: &[Bytes]) -> Result<Self, TimestampError> {
         let info = x509::content_info(bytes).map_err(malformed)?;
         if info.content_type != protocol::ID_SIGNED_DATA {
             return Err(malformed("not signed data"));
@@ -286,7 +291,7 @@ impl Token {
     }
 }
 
-fn certificates(signed: &SignedData, further: &[crate::codec::Bytes]) -> Result<Vec<Certificate>, TimestampError> {
+fn certificates(signed: &SignedData, further: &[Bytes]) -> Result<Vec<Certificate>, TimestampError> {
     if further.len() > MAX_KEPT {
         return Err(malformed("too many certificates"));
     }

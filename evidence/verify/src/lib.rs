@@ -23,7 +23,7 @@ use qz_evidence::genesis::Role;
 use qz_evidence::hash::sha256;
 pub use qz_evidence::verify::TrustInputs;
 use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, Verdict, unreadable, verify};
-use qz_evidence_pdf::{Attachment, PdfSignature, attachments, signatures};
+use qz_evidence_pdf::{Attachment, PdfSignature, SignatureKind, attachments, signatures};
 
 /// What a person gives.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +105,7 @@ fn given(file: &[u8], found: &[PdfSignature]) -> GivenDocument {
     GivenDocument {
         name: "document".into(),
         sha256: sha256(&[file]),
-        signatures: found.iter().map(signature).collect(),
+        signatures: found.iter().filter(|s| s.kind != SignatureKind::DocumentTimestamp).map(signature).collect(),
         earlier_revisions: revisions::digests(file),
         covered: found.last().is_some_and(|last| last.covers_whole_file),
     }
