@@ -4,8 +4,11 @@ use crate::app::open_storage;
 use crate::authority::{Authority, random};
 use crate::clock::{now_ms, rfc3339};
 use crate::config::{AnchoringConfig, Config, IssuerConfig, WitnessConfig};
+use crate::portal::config::PortalSettings;
 use crate::portal::init::{PortalInit, portal_init};
+use crate::portal::trust::TrustFiles;
 use crate::server::token_digest;
+use crate::settings::Settings;
 use crate::worker::FOLLOW_UP;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -71,6 +74,8 @@ pub struct Init {
     /// 外部见证人：公钥=地址 / an outside witness of proofs; may be repeated
     #[arg(long, value_name = "KEY=URL")]
     witness: Vec<WitnessConfig>,
+    #[command(flatten)]
+    trust: TrustFiles,
 }
 
 /// API tokens.
@@ -146,11 +151,12 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         nodes: flags.nodes.iter().map(org).collect::<anyhow::Result<_>>()?,
         attestor: flags.attestor.as_ref().map(org).transpose()?,
         issuer: IssuerConfig { name: flags.issuer_name, id_code: flags.issuer_id_code },
-        portal: Default::default(),
+        portal: PortalSettings { trust: flags.trust.settings(), ..PortalSettings::default() },
         anchoring: (flags.tsa.is_some() || !flags.witness.is_empty())
             .then(|| AnchoringConfig { tsa: flags.tsa.clone(), witnesses: flags.witness.clone() }),
     };
-    // A wrong organisation folder or witness key is refused before anything is made.
+    // A wrong organisation folder, witness key or trust file is refused before anything is made.
+    let trust = flags.trust.read()?;
     config.anchoring.as_ref().map(AnchoringConfig::open).transpose()?;
     qz_client::Home::open(&config.organisation).with_context(|| config.organisation.display().to_string())?;
     std::fs::DirBuilder::new()
@@ -158,7 +164,7 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         .mode(0o700)
         .create(home)
         .with_context(|| format!("{}: 无法创建 / cannot be made", home.display()))?;
-    if home.join(crate::config::FILE).exists() {
+    if home.join(Config::FILE).exists() {
         bail!("{}: 已初始化 / is initialised already", home.display());
     }
     let encryption = KeyEncryption::create(&master_key_path(home))?;
@@ -169,6 +175,7 @@ async fn init(flags: Init) -> anyhow::Result<()> {
     audit::append(&tx, &line("gateway.initialised", None)).await?;
     tx.commit().await?;
     storage.close().await?;
+    trust.write(home)?;
     // Last: its presence says that everything else is there.
     config.create(home)?;
     println!("已初始化 / initialised: {}", home.display());

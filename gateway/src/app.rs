@@ -3,17 +3,17 @@
 use crate::authority::Authority;
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::portal::trust::Trust;
+use crate::settings::Settings;
 use anyhow::Context;
 use qz_client::{Client, ClientConfig, Home, Relay};
 use qz_storage::{BlobStore, KeyEncryption, Storage, master_key_path};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::sync::Notify;
 
 /// The running gateway.
 #[derive(Debug)]
 pub struct App {
-    /// The home folder.
-    pub home: PathBuf,
     /// Settings.
     pub config: Config,
     /// Rows.
@@ -26,6 +26,8 @@ pub struct App {
     pub ledger: Ledger,
     /// Outside witnesses and the timestamp authority.
     pub anchoring: qz_client::Anchoring,
+    /// Trust inputs of the portal's visitors and of the reports for courts.
+    pub trust: Trust,
     /// Demonstration CA and issuer.
     pub authority: Authority,
     /// Rings when an operation has moved on.
@@ -59,15 +61,15 @@ impl App {
         let relay = Relay::from_home(&organisation_home)?;
         let anchoring = config.anchoring.as_ref().map(|anchoring| anchoring.open()).transpose()?.unwrap_or_default();
         let ledger = Ledger::new(Client::new(&client)?, relay, config.attestor.clone())?;
-        let home = home.to_owned();
+        let trust = Trust::load(home, &config.portal.trust)?;
         Ok(Self {
-            home,
             config,
             storage,
             blobs,
             encryption,
             ledger,
             anchoring,
+            trust,
             authority,
             progress: Notify::new(),
             work: Notify::new(),

@@ -30,6 +30,9 @@ use serde::Deserialize;
 /// Letters and digits of certificate numbers, without those that look alike.
 const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 
+/// Further heads that are tried while witnesses move on or the authority is away.
+const ANCHOR_ATTEMPTS: u32 = 5;
+
 /// Makes a certificate for a completed contract: the rows to be written, its number and digest.
 pub async fn issue(app: &App, row: &Contract) -> Result<(Change, String, [u8; 32]), ServiceError> {
     let contract = crate::contracts::domain(row)?;
@@ -37,7 +40,18 @@ pub async fn issue(app: &App, row: &Contract) -> Result<(Change, String, [u8; 32
     let final_id = row.final_document.clone().ok_or_else(|| ServiceError::Damaged("no final document".into()))?;
     let final_file = documents::get(app, &final_id).await?;
     let deposit = issuer::deposit(app).await?;
-    let verified = proofs::anchored(app, row, &[deposit]).await?;
+    let mut attempt = 0;
+    let verified = loop {
+        let verified = proofs::of_contract(app, row, &[deposit]).await?;
+        attempt += 1;
+        match proofs::anchored(app, verified).await {
+            Err(ServiceError::Anchor(error)) if error.is_temporary() && attempt < ANCHOR_ATTEMPTS => {
+                tracing::warn!(%error, attempt, "not anchored yet");
+                tokio::time::sleep(std::time::Duration::from_millis(200 << attempt)).await;
+            }
+            other => break other?,
+        }
+    };
     let shown = verified.report.subjects.iter().find(|report| report.subject == contract.subject);
     if !shown.is_some_and(|report| report.complete) {
         return Err(ServiceError::NotYet(format!("every record of contract {}", contract.subject)));

@@ -1,14 +1,12 @@
 //! `gateway.json` in the gateway's home folder: where it listens, for whom it relays, who issues.
 
 use crate::portal::config::PortalSettings;
-use anyhow::{Context, bail};
+use crate::settings::{Settings, check_address};
+use anyhow::Context;
 use qz_evidence::OrgId;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-
-/// Name of the file in the home folder.
-pub const FILE: &str = "gateway.json";
+use std::path::PathBuf;
 
 /// The settings of a gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,40 +89,11 @@ pub struct IssuerConfig {
     pub id_code: String,
 }
 
-impl Config {
-    /// Reads and checks `home/gateway.json`.
-    pub fn load(home: &Path) -> anyhow::Result<Self> {
-        let path = home.join(FILE);
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!(
-                "{}: 读取失败，请先运行 qz-gateway admin init / cannot be read; run `qz-gateway admin init` first",
-                path.display()
-            )
-        })?;
-        let config: Self =
-            serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
-        config.check()?;
-        Ok(config)
-    }
-
-    /// Writes the file; an existing one is not overwritten.
-    pub fn create(&self, home: &Path) -> anyhow::Result<()> {
-        use std::io::Write;
-        self.check()?;
-        let path = home.join(FILE);
-        let mut file = std::fs::File::create_new(&path)
-            .with_context(|| format!("{}: 已存在或无法创建 / exists already or cannot be made", path.display()))?;
-        let text = serde_json::to_string_pretty(self).expect("settings have string keys");
-        writeln!(file, "{text}").and_then(|()| file.sync_all()).with_context(|| path.display().to_string())
-    }
+impl Settings for Config {
+    const FILE: &'static str = "gateway.json";
+    const MADE_BY: &'static str = "qz-gateway admin init";
 
     fn check(&self) -> anyhow::Result<()> {
-        let url = &self.portal_url;
-        if !(url.starts_with("http://") || url.starts_with("https://")) || url.ends_with('/') {
-            bail!(
-                "portal_url `{url}` 须以 http:// 或 https:// 开头且不以 / 结尾 / must start with http:// or https:// and not end with /"
-            );
-        }
-        Ok(())
+        check_address("portal_url", &self.portal_url)
     }
 }

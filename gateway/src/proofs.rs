@@ -29,27 +29,10 @@ pub async fn of_contract(app: &App, row: &Contract, further: &[Hash32]) -> Resul
     app.ledger.verified(bundle)
 }
 
-/// Further heads that are tried while witnesses move on or the authority is away.
-const ANCHOR_ATTEMPTS: u32 = 5;
-
-/// The same with checkpoint, cosignatures and timestamp, if this gateway is to anchor. Each attempt proves
-/// under a new head, since a witness may have seen a later one already.
-pub async fn anchored(app: &App, row: &Contract, further: &[Hash32]) -> Result<VerifiedBundle, ServiceError> {
-    let mut attempt = 0;
-    loop {
-        let verified = of_contract(app, row, further).await?;
-        if app.anchoring.is_empty() {
-            return Ok(verified);
-        }
-        attempt += 1;
-        match app.ledger.anchored(verified, &app.anchoring).await {
-            Err(ServiceError::Anchor(error)) if error.is_temporary() && attempt < ANCHOR_ATTEMPTS => {
-                tracing::warn!(%error, attempt, "not anchored yet");
-                tokio::time::sleep(std::time::Duration::from_millis(200 << attempt)).await;
-            }
-            other => return other,
-        }
-    }
+/// The same bundle with checkpoint, cosignatures and timestamp, if this gateway is to anchor. Whoever tries
+/// again after a temporary error gathers the proof anew: a witness may have seen a later head already.
+pub async fn anchored(app: &App, verified: VerifiedBundle) -> Result<VerifiedBundle, ServiceError> {
+    if app.anchoring.is_empty() { Ok(verified) } else { app.ledger.anchored(verified, &app.anchoring).await }
 }
 
 /// Records that made the keys and seals of this contract.

@@ -1,11 +1,12 @@
-//! The portal's browser tests against a network that has just played the story: at the issuer's gateway,
-//! and at a portal that the court runs beside its own node.
+//! The browser tests against a network that has just played the story: at the portal of the issuer's gateway,
+//! at one that the court runs beside its own node, and at the court's operators' page.
 
 use crate::{Place, begin};
 use anyhow::{Context, Result, bail, ensure};
 use qz_testnet::ceremony::text;
 use qz_testnet::custody;
 use qz_testnet::network::Network;
+use qz_testnet::outside;
 use qz_testnet::process::Process;
 use qz_testnet::story::{Options, STEPS};
 use qz_testnet::tamper;
@@ -38,12 +39,15 @@ pub(crate) async fn run(place: &Place, web: &Path, out: Option<PathBuf>) -> Resu
     let screenshots = out.unwrap_or_else(|| folder.join("screenshots"));
     let number = story.number.as_deref().context("the story issued no certificate")?;
     let (mut portal, portal_url) = courts_portal(&story.network)?;
+    let (mut operators, operators_url, token) = courts_operators(&story.network)?;
 
     let status = tokio::process::Command::new("npm")
         .args(["run", "--silent", "e2e"])
         .current_dir(web)
         .env("PORTAL_URL", story.network.portal_url())
         .env("COURT_PORTAL_URL", portal_url)
+        .env("ORGANISATION_URL", operators_url)
+        .env("ORGANISATION_TOKEN", token.trim())
         .env("CERT", &outputs.certificate)
         .env("NUMBER", number)
         .env("CONTRACT", &outputs.contract)
@@ -51,6 +55,8 @@ pub(crate) async fn run(place: &Place, web: &Path, out: Option<PathBuf>) -> Resu
         .env("EARLY_PROOF", &outputs.early_proof)
         .env("GENESIS", &outputs.genesis)
         .env("PACKAGE", &outputs.package)
+        .env("WITNESS_POLICY", outside::policy(&story.network.folder))
+        .env("TSA_ROOT", outside::tsa_root(&story.network.folder))
         .env("TAMPERED", format!("{}:{}", altered.display(), altered_proof.display()))
         .env("OUT", std::path::absolute(&screenshots)?)
         .stdin(Stdio::null())
@@ -60,6 +66,7 @@ pub(crate) async fn run(place: &Place, web: &Path, out: Option<PathBuf>) -> Resu
         .context("无法运行 npm · npm cannot be run")?;
     println!("  截图 screenshots: {}", screenshots.display());
     portal.check_running()?;
+    operators.check_running()?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
 }
@@ -68,8 +75,7 @@ pub(crate) async fn run(place: &Place, web: &Path, out: Option<PathBuf>) -> Resu
 fn courts_portal(network: &Network) -> Result<(Process, String)> {
     let home = network.folder.root().join("court-portal");
     let organisation = network.folder.organisation(COURT);
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).context("a free port")?.port();
+    let port = free_port()?;
     let listen = format!("127.0.0.1:{port}");
     // The organisation's passphrase is needed once, to issue the portal's TLS certificate.
     let (of_organisation, of_portal) = (custody::passphrase_file(&organisation), custody::choose(&home)?);
@@ -100,11 +106,37 @@ fn courts_portal(network: &Network) -> Result<(Process, String)> {
     let arguments = ["portal", "--home", text(&home)?];
     let environment = [(custody::VARIABLE, text(&of_portal)?)];
     let mut portal = Process::spawn("court's portal", &network.binaries.gateway, &arguments, &environment, &log)?;
+    answers(&mut portal, &listen)?;
+    Ok((portal, format!("http://localhost:{port}")))
+}
+
+/// Starts the page of the court's operators; gives its address and their token.
+fn courts_operators(network: &Network) -> Result<(Process, String, String)> {
+    let organisation = network.folder.organisation(COURT);
+    let listen = format!("127.0.0.1:{}", free_port()?);
+    let token = network.folder.root().join("court-operators.token");
+    let arguments = ["organisation", "--organisation", text(&organisation)?, "--listen", &listen];
+    let arguments = [&arguments[..], &["--token-file", text(&token)?]].concat();
+    let passphrase = custody::passphrase_file(&organisation);
+    let environment = [(custody::VARIABLE, text(&passphrase)?)];
+    let log = network.folder.logs().join("court-operators.log");
+    let mut page = Process::spawn("court's operators", &network.binaries.gateway, &arguments, &environment, &log)?;
+    answers(&mut page, &listen)?;
+    let token = std::fs::read_to_string(&token).context("the operators' token")?;
+    Ok((page, format!("http://{listen}"), token))
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).context("a free port")?.port())
+}
+
+/// Waits until somebody listens there.
+fn answers(process: &mut Process, listen: &str) -> Result<()> {
     let start = Instant::now();
-    while TcpStream::connect(&listen).is_err() {
-        portal.check_running()?;
-        ensure!(start.elapsed() < PATIENCE, "the court's portal does not answer");
+    while TcpStream::connect(listen).is_err() {
+        process.check_running()?;
+        ensure!(start.elapsed() < PATIENCE, "nobody answers at {listen}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok((portal, format!("http://localhost:{port}")))
+    Ok(())
 }

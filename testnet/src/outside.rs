@@ -37,7 +37,8 @@ pub fn policy(folder: &Folder) -> PathBuf {
     folder.out().join("witness-policy.txt")
 }
 
-/// Makes both folders; gives what the gateway's set-up is told: `--tsa`, `--witness`.
+/// Makes both folders; gives what the gateway's set-up is told: whom it asks (`--tsa`, `--witness`), and whose
+/// word its portal's visitors and the courts are told to count (`--witness-policy`, `--tsa-root`).
 pub fn set_up(binaries: &Binaries, folder: &Folder, ports: &Ports) -> Result<Vec<String>> {
     let (tsa, witness) = (tsa_home(folder), witness_home(folder));
     let listen = format!("127.0.0.1:{}", ports.tsa());
@@ -52,7 +53,12 @@ pub fn set_up(binaries: &Binaries, folder: &Folder, ports: &Ports) -> Result<Vec
         format!("# 演示：一个联盟以外的见证人 · one witness outside the consortium\nwitness demo {key}\nquorum demo\n");
     std::fs::write(policy(folder), policy_text).context("the witness policy")?;
     let witness_url = format!("http://127.0.0.1:{}", ports.witness());
-    Ok(vec!["--tsa".into(), format!("http://{listen}"), "--witness".into(), format!("{key}={witness_url}")])
+    let mut arguments =
+        vec!["--tsa".into(), format!("http://{listen}"), "--witness".into(), format!("{key}={witness_url}")];
+    for (flag, path) in [("--witness-policy", policy(folder)), ("--tsa-root", tsa_root(folder))] {
+        arguments.extend([flag.to_owned(), text(&path)?.to_owned()]);
+    }
+    Ok(arguments)
 }
 
 impl Outside {

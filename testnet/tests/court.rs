@@ -5,6 +5,7 @@
 use qz_evidence::hash::sha256;
 use qz_testnet::binaries::Binaries;
 use qz_testnet::folder::{Folder, make};
+use qz_testnet::outside;
 use qz_testnet::ports::Ports;
 use qz_testnet::screen::Screen;
 use qz_testnet::story::{CASE, Contract, People, Story};
@@ -35,9 +36,11 @@ async fn from_dispute_to_ruling() {
     ruled(&mut story, &people, &contract).await;
 
     let genesis = story.outputs.genesis.clone();
+    let policy = std::fs::read(outside::policy(&story.network.folder)).unwrap();
     let verify = story.network.binaries.verify.clone();
     story.network.stop();
     let (package, genesis) = (std::fs::read(package).unwrap(), std::fs::read(genesis).unwrap());
+    report_says_whose_witnesses_count(&package, &policy);
     verifies_in_an_empty_folder(&verify, place.path(), &package, &genesis);
     whatever_is_altered_is_refused(&package, &genesis);
 }
@@ -212,6 +215,20 @@ fn verifies_in_an_empty_folder(program: &Path, place: &Path, package: &[u8], gen
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
     assert_eq!(verify(&flipped).failed_step.map(|(n, _)| n), Some(1), "one byte of the archive");
+}
+
+/// The platform's own verification inside the package ran all eleven steps, and says with whose trust inputs.
+fn report_says_whose_witnesses_count(package: &[u8], policy: &[u8]) {
+    let entries = archive::read(package).unwrap();
+    let report = entries.iter().find(|entry| entry.name == "report.json").unwrap();
+    let report: Value = serde_json::from_slice(&report.bytes).unwrap();
+    assert_eq!(report["trust"]["policy_sha256"], sha256(&[policy]).to_string());
+    assert_eq!(report["trust"]["witnesses"], json!(["demo"]));
+    assert!(report["trust"]["roots"][0]["name"].as_str().unwrap().contains("演示时间戳"));
+    for part in report["parts"].as_array().unwrap() {
+        let steps = part["report"]["steps"].as_array().unwrap();
+        assert!(steps.len() == 11 && steps.iter().all(|step| step["status"] == "pass"), "{}: {steps:?}", part["path"]);
+    }
 }
 
 fn check(package: &[u8], genesis: &[u8]) -> PackageReport {

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::clock::{now_ms, rfc3339};
 use crate::error::{ServiceError, blocking};
 use crate::ledger::VerifiedBundle;
+use crate::portal::trust::Trust;
 use crate::{documents, issuer, key_service, operations, proofs};
 use qz_document::render::evidence_report;
 use qz_domain::Refusal;
@@ -77,7 +78,7 @@ async fn assemble(app: &App, retrieval: &Retrieval) -> Result<Vec<u8>, ServiceEr
     let request = RetrievalRequest::parse(&retrieval.request)
         .map_err(|error| ServiceError::Damaged(format!("a stored request: {error}")))?;
     let record = Hash32(retrieval.record);
-    let proof = opened(app, app.ledger.bundle(vec![record]).await?, &request)?;
+    let proof = proofs::anchored(app, opened(app, app.ledger.bundle(vec![record]).await?, &request)?).await?;
     let mut files = vec![
         file("README.txt", FileRole::Readme, None, README.as_bytes().to_vec()),
         file("genesis.qz", FileRole::Genesis, None, app.ledger.genesis().bytes().to_vec()),
@@ -131,9 +132,9 @@ async fn assemble(app: &App, retrieval: &Retrieval) -> Result<Vec<u8>, ServiceEr
     let (found, mut files) = {
         let mut manifest = manifest.clone();
         list(&mut manifest, &mut files);
-        let genesis = genesis.clone();
+        let (genesis, trust) = (genesis.clone(), app.trust.clone());
         blocking(move || {
-            let found = verified(&manifest, &files, &[], &genesis)?;
+            let found = verified(&manifest, &files, &[], &genesis, &trust)?;
             Ok::<_, ServiceError>((found, files))
         })
         .await?
@@ -141,14 +142,15 @@ async fn assemble(app: &App, retrieval: &Retrieval) -> Result<Vec<u8>, ServiceEr
     if found.failure.as_ref().is_none_or(|failure| failure.check != 7) {
         return Err(unfit(&found));
     }
-    files.push(file("report.json", FileRole::Report, None, report::json(&found)));
+    files.push(file("report.json", FileRole::Report, None, report::json(app, &found)?));
     list(&mut manifest, &mut files);
     let data = report::data(app, &manifest, &found)?;
     let listed = manifest.to_json();
     let rendered = blocking(move || evidence_report(&data, &listed)).await?;
     let pdf = key_service::sign_report(app, rendered, made_ms).await?;
+    let trust = app.trust.clone();
     blocking(move || {
-        let found = verified(&manifest, &files, &pdf, &genesis)?;
+        let found = verified(&manifest, &files, &pdf, &genesis, &trust)?;
         if found.verdict == Verdict::Invalid {
             return Err(unfit(&found));
         }
@@ -195,9 +197,13 @@ fn archive_of(manifest: &Manifest, files: &[File], report: &[u8]) -> Result<Vec<
     })
 }
 
-fn verified(manifest: &Manifest, files: &[File], report: &[u8], genesis: &[u8]) -> Result<PackageReport, ServiceError> {
+/// Verifies with the trust inputs of this gateway's settings; the report says that they are the platform's.
+fn verified(
+    manifest: &Manifest, files: &[File], report: &[u8], genesis: &[u8], trust: &Trust,
+) -> Result<PackageReport, ServiceError> {
     let archive = archive_of(manifest, files, report)?;
-    let (witness_policy, tsa_roots) = (None, &[][..]);
+    let witness_policy = trust.witness_policy.as_deref().map(str::as_bytes);
+    let tsa_roots = trust.tsa_roots.as_deref().unwrap_or_default().as_bytes();
     Ok(verify_package(
         &Input { file: &archive, genesis, proof: None, now_ms: now_ms(), witness_policy, tsa_roots },
         None,
@@ -231,6 +237,7 @@ async fn contract_files(
         |name: String, role: FileRole, bytes: Vec<u8>| file(&format!("{folder}/{name}"), role, Some(number), bytes);
     let deposit = issuer::deposit(app).await?;
     let proof = opened(app, proofs::of_contract(app, row, &[deposit]).await?.bundle, request)?;
+    let proof = proofs::anchored(app, proof).await?;
     let complete = proof.report.subjects.iter().any(|found| found.subject == *subject && found.complete);
     if !complete || !proof.report.events.iter().any(|event| event.record_hash == *record) {
         return Err(ServiceError::NotYet(format!("contract {subject} with this retrieval")));

@@ -6,6 +6,7 @@ use crate::clock::signed;
 use crate::error::ServiceError;
 use qz_document::render::{
     Issuer, RecordFacts, ReportCheck, ReportContract, ReportData, ReportFile, ReportMember, ReportNote, ReportPerson,
+    ReportRoot, ReportTrust,
 };
 use qz_evidence::commitment::name;
 use qz_evidence::genesis::Role;
@@ -16,18 +17,21 @@ use qz_verify::package::manifest::{ContractIn, FileRole, Manifest};
 use serde_json::{Value, json};
 
 /// `report.json`: the platform's own verification, before the seal (check 7).
-pub fn json(found: &PackageReport) -> Vec<u8> {
+pub fn json(app: &App, found: &PackageReport) -> Result<Vec<u8>, ServiceError> {
     let value = json!({
         "format": "qz/court-report/v1",
         "note_zh": "平台在出具前的自行校验；请以您自己的校验为准。",
         "note_en": "The platform's own verification before issue; rely on your own.",
         "software": super::process::SOFTWARE,
+        "trust_note_zh": "第 10、11 步所用的见证策略与时间戳根证书由平台选定。",
+        "trust_note_en": "The witness policy and the timestamp roots of steps 10 and 11 are the platform's choice.",
+        "trust": trust(app)?,
         "checks": found.checks.iter().filter(|check| check.n < 7).collect::<Vec<_>>(),
         "parts": found.parts,
     });
     let mut bytes = serde_json::to_vec_pretty(&value).expect("a JSON value can be written");
     bytes.push(b'\n');
-    bytes
+    Ok(bytes)
 }
 
 /// What the PDF shows.
@@ -70,6 +74,7 @@ pub fn data(app: &App, manifest: &Manifest, found: &PackageReport) -> Result<Rep
                 is_platform: member.has(Role::Platform),
             })
             .collect(),
+        trust: trust(app)?,
         contracts: contracts.collect::<Result<_, _>>()?,
         checks: found
             .checks
@@ -96,6 +101,17 @@ pub fn data(app: &App, manifest: &Manifest, found: &PackageReport) -> Result<Rep
             .collect(),
         not_checked: notes(found, |report| &report.not_checked),
         assumptions: notes(found, |report| &report.assumptions),
+    })
+}
+
+/// Whose witnesses and timestamps were relied on: this gateway's settings, as its portal's visitors get them.
+fn trust(app: &App) -> Result<ReportTrust, ServiceError> {
+    let damaged = |error: anyhow::Error| ServiceError::Damaged(format!("the trust inputs: {error:#}"));
+    let roots = app.trust.roots().map_err(damaged)?.into_iter().map(|(name, sha256)| ReportRoot { name, sha256 });
+    Ok(ReportTrust {
+        witnesses: app.trust.witnesses().map_err(damaged)?,
+        policy_sha256: app.trust.witness_policy.as_ref().map(|policy| sha256(&[policy.as_bytes()]).to_string()),
+        roots: roots.collect(),
     })
 }
 

@@ -1,13 +1,10 @@
 //! `portal.json` in the folder of a portal of its own, and the portal's part of `gateway.json`.
 
-use anyhow::{Context, bail};
+use crate::settings::{Settings, check_address};
 use qz_evidence::OrgId;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-
-/// Name of the file.
-pub const FILE: &str = "portal.json";
+use std::path::PathBuf;
 
 /// The trust inputs that a portal gives to its visitors besides the genesis; paths relative to its folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,40 +52,11 @@ pub struct PortalConfig {
     pub trusted_proxies: Vec<IpAddr>,
 }
 
-impl PortalConfig {
-    /// Reads and checks `home/portal.json`.
-    pub fn load(home: &Path) -> anyhow::Result<Self> {
-        let path = home.join(FILE);
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!(
-                "{}: 读取失败，请先运行 qz-gateway admin portal-init / cannot be read; run `qz-gateway admin portal-init` first",
-                path.display()
-            )
-        })?;
-        let config: Self =
-            serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
-        config.check()?;
-        Ok(config)
-    }
+impl Settings for PortalConfig {
+    const FILE: &'static str = "portal.json";
+    const MADE_BY: &'static str = "qz-gateway admin portal-init";
 
-    /// Is the register's address one that a page can link to?
-    pub fn check(&self) -> anyhow::Result<()> {
-        match &self.register_url {
-            Some(url) if !(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/') => bail!(
-                "register_url `{url}` 须以 http:// 或 https:// 开头且不以 / 结尾 / must start with http:// or https:// and not end with /"
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes the file; an existing one is not overwritten.
-    pub fn create(&self, home: &Path) -> anyhow::Result<()> {
-        use std::io::Write;
-        self.check()?;
-        let path = home.join(FILE);
-        let mut file = std::fs::File::create_new(&path)
-            .with_context(|| format!("{}: 已存在或无法创建 / exists already or cannot be made", path.display()))?;
-        let text = serde_json::to_string_pretty(self).expect("settings have string keys");
-        writeln!(file, "{text}").and_then(|()| file.sync_all()).with_context(|| path.display().to_string())
+    fn check(&self) -> anyhow::Result<()> {
+        self.register_url.as_ref().map_or(Ok(()), |url| check_address("register_url", url))
     }
 }

@@ -3,6 +3,8 @@
 
 use super::config::PortalConfig;
 use super::organisation_home;
+use super::trust::TrustFiles;
+use crate::settings::Settings;
 use anyhow::Context;
 use clap::Args;
 use qz_client::ClientFolder;
@@ -31,11 +33,13 @@ pub struct PortalInit {
     /// 口令文件；给出则加密 TLS 私钥 / file with a passphrase that encrypts the TLS key
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustFiles,
 }
 
 /// Makes the folder.
 pub fn portal_init(flags: PortalInit) -> anyhow::Result<()> {
-    let PortalInit { home, organisation, listen, nodes, register_url, passphrase_file } = flags;
+    let PortalInit { home, organisation, listen, nodes, register_url, passphrase_file, trust } = flags;
     let organisation = organisation_home(&organisation)?;
     let node = |name: String| OrgId::new(&name).with_context(|| format!("{name}: 不是机构编号 / no organisation's id"));
     let config = PortalConfig {
@@ -43,13 +47,15 @@ pub fn portal_init(flags: PortalInit) -> anyhow::Result<()> {
         organisation: organisation.organisation().id.clone(),
         nodes: nodes.into_iter().map(node).collect::<Result<_, _>>()?,
         register_url,
-        trust: Default::default(),
+        trust: trust.settings(),
         trusted_proxies: vec![],
     };
     config.check()?;
+    let trust = trust.read()?;
     let passphrase = passphrase_file.as_deref().map(qz_client::passphrase_from_file).transpose()?;
     let today = jiff::Zoned::now().date();
     let folder = ClientFolder::create(&home, &organisation, "portal", passphrase, today)?;
+    trust.write(&home)?;
     config.create(&home)?;
     println!("门户目录已建立 / made: {}", home.display());
     println!("链 chain {}", folder.genesis()?.chain_id());

@@ -9,13 +9,14 @@ pub mod config;
 pub mod init;
 pub mod limits;
 pub mod lookup;
+pub mod trust;
 pub mod verifier;
 
 use crate::app::App;
 use crate::clock::now_ms;
 use crate::error::ServiceError;
-use anyhow::{Context, bail};
-use config::{PortalConfig, TrustConfig};
+use anyhow::Context;
+use config::PortalConfig;
 use limits::Limits;
 use qz_client::{Client, ClientConfig, ClientFolder, Home, ProofRequest};
 use qz_evidence::genesis::{Genesis, Organisation};
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use trust::Trust;
 
 /// Proofs that a node is asked for at the same time; further visitors wait their turn.
 const PROOFS_AT_ONCE: usize = 8;
@@ -42,16 +44,6 @@ pub struct Portal {
     pub limits: Limits,
 }
 
-/// The trust inputs that the operator gives its visitors along with the genesis. Each visitor sees which
-/// were used, and can bring others.
-#[derive(Clone, Debug, Default)]
-pub struct Trust {
-    /// C2SP witness policy.
-    pub witness_policy: Option<String>,
-    /// PEM certificates of timestamping authorities.
-    pub tsa_roots: Option<String>,
-}
-
 /// Who knows certificate numbers.
 #[derive(Debug)]
 enum Register {
@@ -61,28 +53,6 @@ enum Register {
     Elsewhere(Option<String>),
 }
 
-/// Most bytes of a trust file.
-const MAX_TRUST_BYTES: u64 = 256 * 1024;
-
-impl Trust {
-    /// Reads the files that the configuration names, relative to `home`.
-    pub fn load(home: &Path, config: &TrustConfig) -> anyhow::Result<Self> {
-        let read = |path: &Path| -> anyhow::Result<String> {
-            let path = home.join(path);
-            let size = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
-            if size > MAX_TRUST_BYTES {
-                bail!("{}: 超过 {MAX_TRUST_BYTES} 字节 / larger than that", path.display());
-            }
-            std::fs::read_to_string(&path).with_context(|| path.display().to_string())
-        };
-        let roots = config.tsa_roots.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Self {
-            witness_policy: config.witness_policy.as_deref().map(read).transpose()?,
-            tsa_roots: (!roots.is_empty()).then(|| roots.join("\n")),
-        })
-    }
-}
-
 impl Portal {
     /// The portal of a serving gateway: same nodes, own register.
     pub fn of_gateway(app: &Arc<App>) -> anyhow::Result<Self> {
@@ -90,7 +60,7 @@ impl Portal {
         let client = app.ledger.client().clone();
         let operator = client.genesis().organisation(app.ledger.organisation()).cloned();
         Ok(Self {
-            trust: Trust::load(&app.home, &settings.trust)?,
+            trust: app.trust.clone(),
             limits: Limits::new(&settings.trusted_proxies),
             register: Register::Own(app.clone()),
             places: Semaphore::new(PROOFS_AT_ONCE),

@@ -26,9 +26,14 @@ export function inputs() {
   if (tampered.length === 0) throw new Error('TAMPERED names no file')
   const out = required('OUT')
   mkdirSync(out, { recursive: true })
+  const [portal, courtPortal, organisation] = ['PORTAL_URL', 'COURT_PORTAL_URL', 'ORGANISATION_URL'].map(required)
   return {
-    portal: required('PORTAL_URL'),
-    courtPortal: required('COURT_PORTAL_URL'),
+    portal,
+    courtPortal,
+    organisation,
+    /** Whom a page may speak with. */
+    hosts: [portal, courtPortal, organisation],
+    organisationToken: required('ORGANISATION_TOKEN'),
     cert: readable(required('CERT')),
     number: required('NUMBER'),
     contract: readable(required('CONTRACT')),
@@ -36,6 +41,8 @@ export function inputs() {
     earlyProof: readable(required('EARLY_PROOF')),
     genesis: readable(required('GENESIS')),
     package: readable(required('PACKAGE')),
+    witnessPolicy: readable(required('WITNESS_POLICY')),
+    tsaRoot: readable(required('TSA_ROOT')),
     tampered,
     out,
     browser: process.env.CHROMIUM || execFileSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).trim(),
@@ -49,6 +56,15 @@ export async function open(t, address = '', portal = t.portal) {
 }
 
 export const choose = (t, ...files) => t.page.getByTestId('file-input').setInputFiles(files)
+
+/** Brings the reader's own trust inputs, as a court does. */
+export async function giveTrust(t) {
+  const panel = t.page.getByTestId('trust')
+  await panel.locator('summary').click()
+  await t.page.getByTestId('policy-input').setInputFiles(t.witnessPolicy)
+  await t.page.getByTestId('roots-input').setInputFiles(t.tsaRoot)
+  for (const kind of ['trust-witnesses', 'trust-tsa']) await panel.getByTestId(kind).getByText('您选择的文件').waitFor()
+}
 
 export const again = (t) => t.page.getByRole('button', { name: '核验其他文件' }).click()
 
@@ -109,7 +125,7 @@ export async function runOne(browser, given, wire, test) {
   try {
     await test({ ...given, page, context, wire })
     assert.deepEqual(troubles, [])
-    if (!test.expectUploads) assert.equal(uploadIn(wire.seen, [given.portal, given.courtPortal]), null)
+    if (!test.expectUploads) assert.equal(uploadIn(wire.seen, given.hosts), null)
   } catch (error) {
     await page.screenshot({ path: path.join(given.out, 'failure.png'), fullPage: true }).catch(() => {})
     error.message += troubles.map((trouble) => `\n  ${trouble}`).join('')

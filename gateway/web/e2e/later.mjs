@@ -57,7 +57,7 @@ export const laterTests = {
   'a state proof can be kept, is verified when brought back, and refused when altered or of something else': async (t) => {
     await open(t)
     await choose(t, t.cert)
-    const sheet = await verdict(t, 'VALID-UNANCHORED')
+    const sheet = await verdict(t, 'VALID')
     await ask(t, sheet)
     const file = await saveStateProof(t, sheet)
     const bring = (...files) => sheet.getByTestId('later-input').setInputFiles(files)
@@ -77,7 +77,7 @@ export const laterTests = {
   'a node’s answer that was altered on its way is not believed': withSettings({ quiet: true }, async (t) => {
     await open(t)
     await choose(t, t.cert)
-    const sheet = await verdict(t, 'VALID-UNANCHORED')
+    const sheet = await verdict(t, 'VALID')
     t.wire.alter = (_, body) => {
       body[body.length >> 1] ^= 1
       return { body }
@@ -91,7 +91,7 @@ export const laterTests = {
     t.wire.down = true
     await sheet.getByTestId('later-ask').click()
     await sheet.getByText('无法连接本站').waitFor()
-    await verdict(t, 'VALID-UNANCHORED')
+    await verdict(t, 'VALID')
     await accessible(t)
     await shot(t, 'later-unreachable')
   }),

@@ -4,15 +4,15 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { accessible, again, choose, controlled, fits, open, PHONE, shot, verdict, withSettings } from './harness.mjs'
+import { accessible, again, choose, controlled, fits, giveTrust, open, PHONE, shot, verdict, withSettings } from './harness.mjs'
 import { saveStateProof } from './later.mjs'
 
 const sha256 = (file) => createHash('sha256').update(readFileSync(file)).digest('hex')
 const grouped = (hex) => hex.replace(/(.{8})(?=.)/g, '$1 ')
 
 /** Downloads the single file as a person does. */
-async function keepVerifier(t) {
-  await open(t)
+async function keepVerifier(t, portal = t.portal) {
+  await open(t, '', portal)
   const download = t.page.waitForEvent('download')
   await t.page.getByTestId('download-verifier').click()
   const file = path.join(t.out, 'verifier.html')
@@ -30,7 +30,7 @@ async function openFile(t, file) {
 
 async function verifiesEverything(t) {
   await choose(t, t.cert)
-  const sheet = await verdict(t, 'VALID-UNANCHORED')
+  const sheet = await verdict(t, 'VALID')
   assert.ok((await sheet.getByTestId('organisation').count()) >= 3)
   await again(t)
   await choose(t, t.contract, t.proof)
@@ -56,7 +56,7 @@ export const offlineTests = {
     await page.goto(new URL(`verify?no=${t.number}`, t.portal).href)
     await page.getByTestId('qr-notice').waitFor()
     await page.getByTestId('file-input').setInputFiles(t.cert)
-    await page.locator('[data-verdict=VALID-UNANCHORED]').waitFor()
+    await page.locator('[data-verdict=VALID]').waitFor()
     await page.close()
   }),
 
@@ -74,7 +74,7 @@ export const offlineTests = {
     const file = await keepVerifier(t)
     console.log(`      verifier.html: ${readFileSync(file).length} bytes`)
     await choose(t, t.cert)
-    const sheet = await verdict(t, 'VALID-UNANCHORED')
+    const sheet = await verdict(t, 'VALID')
     await sheet.getByTestId('later-ask').click()
     const state = await saveStateProof(t, sheet)
     await openFile(t, file)
@@ -86,7 +86,8 @@ export const offlineTests = {
     await verifiesEverything(t)
     await again(t)
     await choose(t, t.cert)
-    const kept = await verdict(t, 'VALID-UNANCHORED')
+    const kept = await verdict(t, 'VALID')
+    assert.match(await kept.getByTestId('trust-witnesses').innerText(), /随本文件保存/)
     assert.equal(await kept.getByTestId('later-ask').count(), 0)
     await kept.getByTestId('later-input').setInputFiles(state)
     await kept.locator('[data-testid=later-summary][data-outcome=nothing-later]').waitFor()
@@ -107,9 +108,25 @@ export const offlineTests = {
     await t.page.getByTestId('genesis-input').setInputFiles(t.genesis)
     await t.page.getByText('您选择的创世文件：').waitFor()
     await choose(t, t.cert)
-    await verdict(t, 'VALID-UNANCHORED')
+    await verdict(t, 'VALID')
     await fits(t)
     await accessible(t)
     await shot(t, 'phone-file')
+  }),
+
+  'a single file served without trust inputs takes the reader’s, with the network off': withSettings({ viewport: PHONE, quiet: true }, async (t) => {
+    const file = await keepVerifier(t, t.courtPortal)
+    await openFile(t, file)
+    await choose(t, t.cert)
+    await verdict(t, 'VALID-UNANCHORED')
+    await fits(t)
+    await again(t)
+    await giveTrust(t)
+    await fits(t)
+    await accessible(t)
+    await shot(t, 'phone-file-trust')
+    await choose(t, t.cert)
+    await verdict(t, 'VALID')
+    assert.deepEqual(t.wire.seen, [])
   }),
 }

@@ -7,7 +7,11 @@
  *   CONTRACT    a signed contract (PDF)            PROOF             its .qzproof
  *   EARLY_PROOF an older .qzproof of the contract  GENESIS           the genesis document
  *   PACKAGE     a court package                    OUT               folder for screenshots
+ *   WITNESS_POLICY  the policy of its witness      TSA_ROOT          the root of its timestamps
+ *   ORGANISATION_URL  the court's operators' page     ORGANISATION_TOKEN  its token
  *   TAMPERED    altered copies, separated by ':'
+ *
+ * The issuer's portal gives its visitors these two trust inputs, the other organisation's portal none.
  *
  * All are required, and so is `chromium` on the path (or in $CHROMIUM): what is missing fails the run.
  * ONLY=text runs the tests whose name contains it.
@@ -17,6 +21,7 @@ import { chromium } from 'playwright-core'
 import { inputs, runOne } from './harness.mjs'
 import { laterTests } from './later.mjs'
 import { offlineTests } from './offline.mjs'
+import { organisationTests } from './organisation.mjs'
 import { portalTests } from './portal.mjs'
 import { wireTests } from './wireTests.mjs'
 import { startProxy } from './wire.mjs'
@@ -26,7 +31,7 @@ const FLAGS =
 
 async function main() {
   const given = inputs()
-  const wire = await startProxy([given.portal, given.courtPortal])
+  const wire = await startProxy(given.hosts)
   const browser = await chromium.launch({
     executablePath: given.browser,
     args: FLAGS.split(' '),
@@ -34,7 +39,7 @@ async function main() {
     // Loopback too: by itself the browser asks no proxy for it.
     proxy: { server: wire.address, bypass: '<-loopback>' },
   })
-  const tests = { ...portalTests, ...laterTests, ...offlineTests, ...wireTests }
+  const tests = { ...portalTests, ...laterTests, ...offlineTests, ...organisationTests, ...wireTests }
   let passed = 0
   let failed = 0
   try {

@@ -80,6 +80,7 @@ const ADDRESSES = [
   /^\/(icon\.svg|icon-(192|512|maskable-512)\.png|manifest\.webmanifest|qz_verify\.wasm|sw\.js|verifier\.html)$/,
   /^\/portal\/(genesis\.qz|site\.json)$/,
   /^\/api\/subjects\/[0-9a-f]{64}\/proof$/,
+  /^\/v1\/organisation$/,
   /^\/api\/certificates\/[^/?]{1,100}$/,
 ]
 

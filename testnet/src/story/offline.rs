@@ -101,6 +101,19 @@ pub(super) fn verify(screen: &mut Screen, binaries: &Binaries, folder: &Folder, 
         };
         screen.check(words, verdict.word == expected, || verdict.text.clone())?;
     }
+    let files = [
+        ("package.zip", &package[..]),
+        ("genesis.qz", &genesis),
+        ("witness-policy.txt", &policy),
+        ("tsa-root.pem", &root),
+    ];
+    let arguments = [&["package.zip", "--genesis", "genesis.qz"][..], &trust].concat();
+    let verdict = verifier::verify(&binaries.verify, &place, &files, &arguments)?;
+    screen.check(
+        "法院调取包：给出见证策略与时间戳根证书，VALID · with both trust inputs the court package is anchored",
+        verdict.word == "VALID",
+        || verdict.text.clone(),
+    )?;
     let flipped = tamper::file(&certificate);
     let files = [("certificate.pdf", &flipped[..]), ("genesis.qz", &genesis)];
     let verdict = verifier::verify(&binaries.verify, &place, &files, &["certificate.pdf", "--genesis", "genesis.qz"])?;

@@ -26,7 +26,7 @@ pub(crate) use engine::{Job, Purpose, render};
 pub use receipt::{ReceiptText, payment_receipt};
 pub use report::{
     MANIFEST_FILE, ReportCheck, ReportContract, ReportData, ReportFile, ReportMember, ReportNote, ReportPerson,
-    evidence_report,
+    ReportRoot, ReportTrust, evidence_report,
 };
 
 use crate::seal::Imprint;

@@ -38,6 +38,8 @@ pub struct ReportData {
     pub genesis_hash: String,
     /// Members of the consortium.
     pub members: Vec<ReportMember>,
+    /// Whose outside witnesses and timestamps the verification relied on.
+    pub trust: ReportTrust,
     /// The contracts.
     pub contracts: Vec<ReportContract>,
     /// Checks of the package.
@@ -48,6 +50,26 @@ pub struct ReportData {
     pub not_checked: Vec<ReportNote>,
     /// What is assumed.
     pub assumptions: Vec<ReportNote>,
+}
+
+/// The trust inputs besides the genesis: the platform's choice, not the court's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportTrust {
+    /// Names of the witnesses in the policy.
+    pub witnesses: Vec<String>,
+    /// SHA-256 of the policy file, if there is one.
+    pub policy_sha256: Option<String>,
+    /// Roots of timestamp authorities.
+    pub roots: Vec<ReportRoot>,
+}
+
+/// A timestamp authority's root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRoot {
+    /// Its common name.
+    pub name: String,
+    /// SHA-256 of the certificate (DER).
+    pub sha256: String,
 }
 
 /// A member of the consortium.

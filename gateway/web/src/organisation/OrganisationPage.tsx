@@ -18,6 +18,7 @@ function TokenForm({ wrong, onToken }: { wrong: boolean; onToken: (token: string
   }
   return (
     <form onSubmit={submit}>
+      <h1>{t('organisation.tagline')}</h1>
       <label htmlFor={id}>
         {t('organisation.token')}
         <input id={id} type="password" autoComplete="off" value={value} onChange={(event) => setValue(event.target.value)} />
@@ -58,8 +59,8 @@ function Pending({ overview }: { overview: Overview }) {
   return (
     <ul>
       {overview.pending.map(({ contract, since, height, index }) => (
-        <li key={contract}>
-          {t('organisation.pendingSince', { since: since.replace('T', ' '), block: `${height}.${index}` })}
+        <li key={contract} data-testid="pending">
+          {t('organisation.pendingSince', { since: since.slice(0, 19).replace('T', ' '), block: `${height}.${index}` })}
           <br />
           <code>{contract}</code>
           <code className="command">{command(overview, 'rule', contract)}</code>

@@ -1,21 +1,19 @@
 /** What verification starts from: the genesis document in use, its fingerprint, and a way to change it. */
 import { Button } from 'antd'
 import { useTranslation } from 'react-i18next'
-import { type Site, useEnvironment } from '../environment'
+import { useEnvironment } from '../environment'
 import { groupHex, shortHex } from '../format'
 import { FilePicker } from './FilePicker'
 import type { GenesisState } from './genesis'
-import { TrustFacts } from './TrustPanel'
 
 interface Props {
   genesis: GenesisState
-  site: Site
   /** The chain id that the last verification found in it. */
   chainId: string | null
   onChoose: (file: File | null) => void
 }
 
-export function GenesisPanel({ genesis, site, chainId, onChoose }: Props) {
+export function GenesisPanel({ genesis, chainId, onChoose }: Props) {
   const { t } = useTranslation()
   const { standalone } = useEnvironment()
   const known = typeof genesis === 'object'
@@ -43,7 +41,6 @@ export function GenesisPanel({ genesis, site, chainId, onChoose }: Props) {
             <dt>{t('genesis.chainId')}</dt>
             <dd className={chainId ? 'hex' : ''}>{chainId ? groupHex(chainId) : t('genesis.chainIdLater')}</dd>
           </div>
-          <TrustFacts site={site} />
         </dl>
       )}
       <div className="actions">

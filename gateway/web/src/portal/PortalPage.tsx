@@ -15,6 +15,8 @@ import { GenesisPanel } from './GenesisPanel'
 import { KeepPanel } from './KeepPanel'
 import { Lookup, scannedNumber } from './Lookup'
 import { isSelection, select } from './selection'
+import { useTrust } from './trust'
+import { TrustPanel } from './TrustPanel'
 
 type Problem = { key: string; values?: Record<string, string | number> }
 
@@ -48,6 +50,7 @@ export function PortalPage() {
   const environment = useEnvironment()
   const site = useSite()
   const [genesis, chooseGenesis] = useGenesis()
+  const [trust, chooseTrust] = useTrust(site)
   const [loading, setLoading] = useState<Loading>('loading')
   const [verifying, setVerifying] = useState(false)
   const [problem, setProblem] = useState<Problem | null>(null)
@@ -81,7 +84,7 @@ export function PortalPage() {
         return setProblem({ key, values })
       }
       if (typeof genesis !== 'object') return setProblem({ key: 'error.noGenesis' })
-      if (verifier === null || site === null) return
+      if (verifier === null || site === null || trust === null) return
       setVerifying(true)
       try {
         const file = await read(selection.file)
@@ -92,8 +95,8 @@ export function PortalPage() {
           genesis: genesis.bytes,
           proof: proof && proof.bytes,
           nowMs,
-          witnessPolicy: bytesOf(site.witnessPolicy),
-          tsaRoots: bytesOf(site.tsaRoots),
+          witnessPolicy: bytesOf(trust.witnessPolicy?.text ?? null),
+          tsaRoots: bytesOf(trust.tsaRoots?.text ?? null),
         })
         setChainId(report.chainId || null)
         setVerification({
@@ -101,6 +104,7 @@ export function PortalPage() {
           files: proof ? [file.shown, proof.shown] : [file.shown],
           genesis,
           site,
+          trust,
           verifiedAtMs: nowMs,
           elapsedMs,
         })
@@ -114,7 +118,7 @@ export function PortalPage() {
         setVerifying(false)
       }
     },
-    [genesis, site, verifier],
+    [genesis, site, trust, verifier],
   )
 
   const again = () => {
@@ -153,7 +157,7 @@ export function PortalPage() {
     )
   }
 
-  const busy = verifying ? 'verifying' : loading === 'loading' || genesis === 'loading' || site === null ? 'loading' : null
+  const busy = verifying ? 'verifying' : loading === 'loading' || genesis === 'loading' || trust === null ? 'loading' : null
   const trouble = loading === 'unavailable' ? { key: 'error.unavailable' } : problem
   return (
     <>
@@ -199,7 +203,6 @@ export function PortalPage() {
       {site !== null && <Lookup site={site} />}
       <GenesisPanel
         genesis={genesis}
-        site={site ?? NO_SITE}
         chainId={chainId}
         onChoose={(file) => {
           setChainId(null)
@@ -207,6 +210,7 @@ export function PortalPage() {
           chooseGenesis(file).catch(() => setProblem({ key: 'error.unreadable' }))
         }}
       />
+      {trust !== null && <TrustPanel trust={trust} onChoose={chooseTrust} />}
       {!environment.standalone && (
         <KeepPanel fingerprint={typeof genesis === 'object' && genesis.name === null ? genesis.fingerprint : null} />
       )}

@@ -81,7 +81,7 @@ export function Facts({ verification, report, names }: { verification: Verificat
 export function Provenance({ verification }: { verification: Verification }) {
   const { t } = useTranslation()
   const { standalone } = useEnvironment()
-  const { files, genesis, site, verifiedAtMs, elapsedMs } = verification
+  const { files, genesis, trust, verifiedAtMs, elapsedMs } = verification
   return (
     <>
       {files.map((file) => (
@@ -94,7 +94,7 @@ export function Provenance({ verification }: { verification: Verification }) {
         {genesis.name ?? t(standalone ? 'genesis.embedded' : 'genesis.pinned')}
         {genesis.fingerprint && <span className="hex block">SHA-256 {groupHex(genesis.fingerprint)}</span>}
       </Fact>
-      <TrustFacts site={site} />
+      <TrustFacts trust={trust} />
       <Fact title={t('verdict.verifiedAt')}>
         {formatTime(verifiedAtMs)}{' '}
         <span className="quiet" data-testid="elapsed" data-ms={elapsedMs}>

@@ -7,13 +7,13 @@ import { usePick } from './language'
 import { download } from './download'
 import type { Verification } from './VerdictView'
 
-function save({ report, files, genesis, site, verifiedAtMs }: Verification): void {
+function save({ report, files, genesis, trust, verifiedAtMs }: Verification): void {
   const content = {
     verified_at_ms: verifiedAtMs,
     files,
     genesis_sha256: genesis.fingerprint,
-    witness_policy: site.witnessPolicy,
-    tsa_roots: site.tsaRoots,
+    witness_policy: trust.witnessPolicy?.text ?? null,
+    tsa_roots: trust.tsaRoots?.text ?? null,
     report,
   }
   download(JSON.stringify(content, null, 2), `${files[0]?.name ?? 'report'}.verification.json`, 'application/json')

@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next'
 import type { Site } from '../environment'
 import { FilePicker } from '../portal/FilePicker'
 import type { Genesis } from '../portal/genesis'
+import type { Trust } from '../portal/trust'
 import type { AnyReport } from '../verifier/packageReport'
 import type { Report } from '../verifier/report'
 import type { Verifier } from '../verifier/verifier'
@@ -36,6 +37,7 @@ export interface Verification {
   files: VerifiedFile[]
   genesis: Genesis
   site: Site
+  trust: Trust
   verifiedAtMs: number
   elapsedMs: number
 }
@@ -53,7 +55,7 @@ interface Props {
 export function VerdictView({ verification, report, verifier, onAgain, onProof }: Props) {
   const { t, i18n } = useTranslation()
   const pick = usePick()
-  const { files, genesis } = verification
+  const { files, genesis, trust } = verification
   // The language is what `pick` depends on.
   const names = useMemo(() => new Names(report, pick), [report, i18n.language])
   const valid = report.verdict !== 'INVALID'
@@ -73,6 +75,9 @@ export function VerdictView({ verification, report, verifier, onAgain, onProof }
           )
         }
       >
+        {report.verdict === 'VALID-UNANCHORED' && report.anchors.length > 0 && (trust.witnessPolicy === null || trust.tsaRoots === null) && (
+          <p className="quiet" data-testid="trust-hint">{t('verdict.trustHint')}</p>
+        )}
         {failed?.n === 1 && files.length === 1 && (
           <div className="hint">
             <p>{t('verdict.needsProof')}</p>
