@@ -30,6 +30,7 @@ pub mod policy;
 pub mod record;
 pub mod records_tree;
 pub mod retrieval;
+pub mod signed_data;
 pub mod state_proof;
 pub mod submission;
 pub mod timestamp;

@@ -58,6 +58,9 @@ pub enum ServiceError {
     /// A key or X.509 certificate.
     #[error(transparent)]
     Ca(#[from] CaError),
+    /// The private key of a seal.
+    #[error(transparent)]
+    SealKey(#[from] qz_document::ca::KeyError),
     /// A CMS object.
     #[error(transparent)]
     Cms(#[from] CmsError),

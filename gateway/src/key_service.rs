@@ -12,7 +12,7 @@ use crate::{contracts, failpoint, operations};
 use qz_document::ca::SealKey;
 use qz_document::cms;
 use qz_document::render::Rendered;
-use qz_document::sign::{self, FieldRequest, Prepared};
+use qz_document::sign::{self, FieldRequest, Policy, Prepared};
 use qz_domain::proven::ProvenRecord;
 use qz_evidence::Hash32;
 use qz_evidence::commitment::{Opening, name};
@@ -153,6 +153,7 @@ async fn sign_issued(
             signer_name: &signer_name,
             reason,
             time_ms: signed(now_ms),
+            policy: Policy::Approval,
         };
         let prepared = sign::prepare(&rendered.pdf, &request)?;
         let cms = cms::sign(&prepared.digest, &key, &certificate, &[root])?;

@@ -10,7 +10,7 @@ use crate::server::{Caller, Outcome};
 use crate::{authority, clock, documents, keys, operations, seals};
 use qz_document::inspect::MAX_BYTES;
 use qz_document::seal::Imprint;
-use qz_document::sign::{self, FieldRequest, Prepared};
+use qz_document::sign::{self, FieldRequest, Policy, Prepared};
 use qz_domain::compose::{self, Intent};
 use qz_domain::contract::{Field, Request, Slot};
 use qz_domain::refusal;
@@ -190,6 +190,7 @@ async fn prepare_revision(
                 signer_name: &signer_name,
                 reason: &reason,
                 time_ms,
+                policy: Policy::Approval,
             },
         )
     })

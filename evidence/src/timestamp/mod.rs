@@ -13,6 +13,7 @@ pub use protocol::{
 use crate::checkpoint::{Anchor, MAX_KEPT};
 use crate::codec::Bytes;
 use crate::hash::Hash32;
+use crate::signed_data;
 use crate::x509::{self, HashFunction, Revocation, SignatureFailure};
 use cms::cert::CertificateChoices;
 use cms::signed_data::{SignedData, SignerIdentifier, SignerInfo};
@@ -263,7 +264,7 @@ impl Token {
 
     fn read(bytes: &[u8], further: &[Bytes]) -> Result<Self, TimestampError> {
         let info = x509::content_info(bytes).map_err(malformed)?;
-        if info.content_type != protocol::ID_SIGNED_DATA {
+        if info.content_type != signed_data::ID_SIGNED_DATA {
             return Err(malformed("not signed data"));
         }
         let signed = info.content.decode_as::<SignedData>().map_err(malformed)?;
@@ -326,12 +327,12 @@ fn names(signer: &SignerIdentifier, certificate: &Certificate) -> bool {
 fn check_signer(signer: &SignerInfo, certificate: &Certificate, content: &[u8]) -> Result<(), TimestampError> {
     let unsupported = |oid: &ObjectIdentifier| TimestampError::Unsupported(oid.to_string());
     let hash = HashFunction::of(&signer.digest_alg.oid).ok_or_else(|| unsupported(&signer.digest_alg.oid))?;
-    let content_type = attribute(signer, protocol::CONTENT_TYPE, "contentType")?;
+    let content_type = attribute(signer, signed_data::CONTENT_TYPE, "contentType")?;
     if content_type.decode_as::<ObjectIdentifier>().map_err(malformed)? != protocol::ID_TST_INFO {
         return Err(TimestampError::Attribute("contentType"));
     }
     check_named(signer, certificate)?;
-    let digest = attribute(signer, protocol::MESSAGE_DIGEST, "messageDigest")?;
+    let digest = attribute(signer, signed_data::MESSAGE_DIGEST, "messageDigest")?;
     if digest.decode_as::<OctetString>().map_err(malformed)?.as_bytes() != hash.digest(content) {
         return Err(TimestampError::Attribute("messageDigest"));
     }
@@ -351,7 +352,7 @@ fn check_signer(signer: &SignerInfo, certificate: &Certificate, content: &[u8]) 
 fn check_named(signer: &SignerInfo, certificate: &Certificate) -> Result<(), TimestampError> {
     const NAME: &str = "signingCertificateV2";
     let wrong = || TimestampError::Attribute(NAME);
-    let value = attribute(signer, protocol::SIGNING_CERTIFICATE_V2, NAME)?;
+    let value = attribute(signer, signed_data::SIGNING_CERTIFICATE_V2, NAME)?;
     let named = value.decode_as::<SigningCertificateV2>().map_err(|_| wrong())?;
     let first = named.certs.first().ok_or_else(wrong)?;
     let hash = first.hash_algorithm.as_ref().map_or(Some(HashFunction::Sha256), |a| HashFunction::of(&a.oid));

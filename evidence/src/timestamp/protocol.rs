@@ -3,25 +3,15 @@
 //! keys are the caller's.
 
 use crate::hash::Hash32;
-use cms::cert::{CertificateChoices, IssuerAndSerialNumber};
-use cms::content_info::{CmsVersion, ContentInfo};
-use cms::signed_data::{
-    CertificateSet, EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos,
-};
-use der::asn1::{Any, Int, ObjectIdentifier, OctetString, SetOfVec};
-use der::{DateTime, Decode, Encode, Sequence, Tag, Tagged};
+use crate::signed_data::NewSignedData;
+use der::asn1::{Any, Int, ObjectIdentifier, OctetString};
+use der::{DateTime, Encode, Sequence, Tag, Tagged};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-use x509_cert::Certificate;
-use x509_cert::attr::Attribute;
 use x509_cert::ext::Extensions;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-pub(super) const ID_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 pub(super) const ID_TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
-pub(super) const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
-pub(super) const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
-pub(super) const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 pub(super) const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
@@ -216,17 +206,6 @@ fn gen_time(ms: u64) -> der::Result<Any> {
     Any::new(Tag::GeneralizedTime, text.into_bytes())
 }
 
-/// RFC 5035 §4, with the hash function left out: SHA-256.
-#[derive(Sequence)]
-struct EssCertIdV2 {
-    cert_hash: OctetString,
-}
-
-#[derive(Sequence)]
-struct SigningCertificateV2 {
-    certs: Vec<EssCertIdV2>,
-}
-
 /// What an authority puts into a token.
 #[derive(Clone, Debug)]
 pub struct NewToken<'a> {
@@ -252,7 +231,7 @@ pub struct NewToken<'a> {
 
 impl NewToken<'_> {
     /// The token; `sign` gives the ECDSA P-256 SHA-256 signature (DER) over the bytes that it gets.
-    pub fn signed(&self, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> der::Result<Vec<u8>> {
+    pub fn signed<E: From<der::Error>>(&self, sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
         let info = TstInfo {
             version: 1,
             policy: self.policy,
@@ -266,62 +245,27 @@ impl NewToken<'_> {
             extensions: None,
         };
         let info = info.to_der()?;
-        let certificate = Certificate::from_der(self.certificate)?;
-        let sha256 = AlgorithmIdentifierOwned { oid: SHA_256, parameters: None };
-        let named = SigningCertificateV2 {
-            certs: vec![EssCertIdV2 { cert_hash: OctetString::new(Sha256::digest(self.certificate).to_vec())? }],
-        };
-        let attributes = SetOfVec::try_from(vec![
-            attribute(CONTENT_TYPE, Any::encode_from(&ID_TST_INFO)?)?,
-            attribute(MESSAGE_DIGEST, Any::new(Tag::OctetString, Sha256::digest(&info).to_vec())?)?,
-            attribute(SIGNING_CERTIFICATE_V2, Any::encode_from(&named)?)?,
-        ])?;
-        let signature = sign(&attributes.to_der()?);
-        let signer = SignerInfo {
-            version: CmsVersion::V1,
-            sid: SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
-                issuer: certificate.tbs_certificate().issuer().clone(),
-                serial_number: certificate.tbs_certificate().serial_number().clone(),
-            }),
-            digest_alg: sha256.clone(),
-            signed_attrs: Some(attributes),
+        let digest = Sha256::digest(&info);
+        let signed = NewSignedData {
+            content_type: ID_TST_INFO,
+            content: Some(&info),
+            digest: &digest,
+            digest_algorithm: AlgorithmIdentifierOwned { oid: SHA_256, parameters: None },
             signature_algorithm: AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
-            signature: OctetString::new(signature)?,
-            unsigned_attrs: None,
+            certificate: self.certificate,
+            issuers: self.issuers,
+            with_certificates: self.with_certificates,
         };
-        let certificates = match self.with_certificates {
-            false => None,
-            true => {
-                let mut set = vec![CertificateChoices::Certificate(certificate)];
-                for issuer in self.issuers {
-                    set.push(CertificateChoices::Certificate(Certificate::from_der(issuer)?));
-                }
-                Some(CertificateSet::try_from(set)?)
-            }
-        };
-        let signed = SignedData {
-            version: CmsVersion::V3,
-            digest_algorithms: SetOfVec::try_from(vec![sha256])?,
-            encap_content_info: EncapsulatedContentInfo {
-                econtent_type: ID_TST_INFO,
-                econtent: Some(Any::new(Tag::OctetString, info)?),
-            },
-            certificates,
-            crls: None,
-            signer_infos: SignerInfos::try_from(vec![signer])?,
-        };
-        ContentInfo { content_type: ID_SIGNED_DATA, content: Any::encode_from(&signed)? }.to_der()
+        let signature = sign(&signed.to_be_signed()?)?;
+        Ok(signed.assemble(&signature)?)
     }
-}
-
-fn attribute(oid: ObjectIdentifier, value: Any) -> der::Result<Attribute> {
-    Ok(Attribute { oid, values: SetOfVec::try_from(vec![value])? })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use der::Decode;
 
     #[test]
     fn times_are_read_and_written_with_and_without_a_fraction() {

@@ -126,7 +126,7 @@ impl Authority {
         token
             .signed(|message| {
                 let signature: DerSignature = p256::ecdsa::signature::Signer::sign(&self.key, message);
-                signature.as_bytes().to_vec()
+                Ok::<_, der::Error>(signature.as_bytes().to_vec())
             })
             .unwrap()
     }

@@ -1,5 +1,5 @@
-//! Documents of the gateway: inspect and sign PDFs, draw seals, issue demo X.509 certificates, render
-//! contracts and signing certificates.
+//! Documents of the gateway: inspect, sign and archive PDFs (PAdES), draw seals, issue X.509 certificates,
+//! render contracts and signing certificates.
 //!
 //! Bytes in, bytes out: no network, no database, no clock, no async. Typst and the PDF writer stay
 //! inside this crate. Whether a signature *may* be made is decided elsewhere; `sign` is split into
@@ -9,6 +9,8 @@ mod appearance;
 pub mod ca;
 pub mod cms;
 pub mod inspect;
+pub mod key;
+pub mod ltv;
 mod page;
 pub mod render;
 pub mod seal;

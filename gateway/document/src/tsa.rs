@@ -3,29 +3,27 @@
 //!
 //! Demonstration: the names say 演示. A real authority's certificate comes from a licensed CA.
 
-use der::asn1::{BitString, Ia5String, ObjectIdentifier};
+use der::asn1::{Ia5String, ObjectIdentifier};
 use der::{Decode, Encode};
-use p256::ecdsa::DerSignature;
-use p256::ecdsa::signature::Signer;
 use x509_cert::Certificate;
 use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{Builder, CertificateBuilder};
-use x509_cert::certificate::{TbsCertificate, Version};
-use x509_cert::crl::{CertificateList, TbsCertList};
+use x509_cert::certificate::TbsCertificate;
 use x509_cert::ext::pkix::crl::dp::DistributionPoint;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{CrlDistributionPoints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
-use x509_cert::spki::{AlgorithmIdentifier, SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
+use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 
+use crate::ca::revocation::RevocationList;
 use crate::ca::{
     COMMON_NAME, COUNTRY, CaError, DEMO_CA_ORGANISATION, ORGANISATION, RootProfile, SealKey, distinguished_name,
-    serial_number, time, validity,
+    serial_number, validity,
 };
+use crate::key::SignatureBytes;
 
 const TIME_STAMPING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8");
-const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 /// Common name of the demonstration root.
 pub const DEMO_TSA_ROOT_NAME: &str = "契证演示时间戳根证书 Qizheng Demo TSA Root";
 
@@ -42,7 +40,7 @@ pub fn root(key: &SealKey, not_before_ms: i64, not_after_ms: i64, serial: [u8; 1
     let public = SubjectPublicKeyInfo::from_der(&key.public_key_der()?)?;
     let validity = validity(not_before_ms, not_after_ms)?;
     let builder = CertificateBuilder::new(RootProfile { name }, serial_number(serial)?, validity, public)?;
-    Ok(builder.build::<_, DerSignature>(key.signing_key())?.to_der()?)
+    Ok(builder.build::<_, SignatureBytes>(key)?.to_der()?)
 }
 
 /// What the authority's certificate says.
@@ -80,7 +78,7 @@ pub fn authority(root_key: &SealKey, root_der: &[u8], request: &AuthorityRequest
     let validity = validity(request.not_before_ms, request.not_after_ms)?;
     let public = SubjectPublicKeyInfo::from_der(request.public_key_der)?;
     let builder = CertificateBuilder::new(profile, serial_number(request.serial)?, validity, public)?;
-    Ok(builder.build::<_, DerSignature>(root_key.signing_key())?.to_der()?)
+    Ok(builder.build::<_, SignatureBytes>(root_key)?.to_der()?)
 }
 
 /// The root's list, empty, valid between these moments; DER.
@@ -90,20 +88,8 @@ pub fn authority(root_key: &SealKey, root_der: &[u8], request: &AuthorityRequest
 pub fn revocation_list(
     root_key: &SealKey, root_der: &[u8], this_update_ms: i64, next_update_ms: i64,
 ) -> Result<Vec<u8>, CaError> {
-    let root = Certificate::from_der(root_der)?;
-    let algorithm = AlgorithmIdentifier { oid: ECDSA_WITH_SHA256, parameters: None };
-    let tbs: TbsCertList = TbsCertList {
-        version: Version::V2,
-        signature: algorithm.clone(),
-        issuer: root.tbs_certificate().subject().clone(),
-        this_update: time(this_update_ms)?,
-        next_update: Some(time(next_update_ms)?),
-        revoked_certificates: None,
-        crl_extensions: None,
-    };
-    let signature: DerSignature = root_key.signing_key().sign(&tbs.to_der()?);
-    let signature = BitString::from_bytes(signature.as_bytes())?;
-    Ok(CertificateList { tbs_cert_list: tbs, signature_algorithm: algorithm, signature }.to_der()?)
+    let number = u64::try_from(this_update_ms).unwrap_or_default();
+    RevocationList { number, this_update_ms, next_update_ms, revoked: &[] }.sign(root_key, root_der)
 }
 
 struct AuthorityProfile {

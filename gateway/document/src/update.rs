@@ -95,6 +95,18 @@ impl<'a> Update<'a> {
         }
     }
 
+    /// The dictionary `key` of `dictionary`, direct or indirect, copied; nothing if it is absent.
+    pub(crate) fn sub_dictionary(
+        &self, dictionary: &Dictionary, key: &'static str,
+    ) -> Result<Option<Dictionary>, UpdateError> {
+        match dictionary.get(key.as_bytes()) {
+            Err(_) | Ok(Object::Null) => Ok(None),
+            Ok(Object::Reference(id)) => self.get_dictionary(*id).map(Some),
+            Ok(Object::Dictionary(found)) => Ok(Some(found.clone())),
+            Ok(_) => Err(UpdateError::WrongType(key)),
+        }
+    }
+
     /// Appends `member` to the array `key` of `dictionary`, which may be absent, direct or indirect.
     /// Returns whether `dictionary` itself changed.
     pub(crate) fn push(

@@ -1,7 +1,7 @@
 //! Keys and X.509 certificates of the demonstration CA.
 #![allow(clippy::unwrap_used)]
 
-use qz_document::ca::{self, CaError, CertificateAuthority, LeafRequest, SealKey, Subject};
+use qz_document::ca::{self, CaError, CertificateAuthority, KeyError, LeafRequest, SealKey, Subject};
 
 const START: i64 = 1_795_312_800_000;
 const END: i64 = START + 1_000_000_000;
@@ -13,7 +13,7 @@ fn keys_are_restored_and_never_printed() {
     let again = SealKey::from_pkcs8_der(&der).unwrap();
     assert_eq!(key.public_key_der().unwrap(), again.public_key_der().unwrap());
     assert_eq!(format!("{key:?}"), "SealKey(..)");
-    assert!(matches!(SealKey::from_pkcs8_der(&der[..20]), Err(CaError::PrivateKey)));
+    assert!(matches!(SealKey::from_pkcs8_der(&der[..20]), Err(KeyError::PrivateKey)));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn certificates_name_what_was_asked() {
     assert_eq!(restored.issue(&request).unwrap(), der, "issuing is deterministic");
     assert!(matches!(CertificateAuthority::load(key, authority.certificate_der()), Err(CaError::OtherKey)));
     let bad = LeafRequest { public_key_der: &public[..40], ..request.clone() };
-    assert!(matches!(authority.issue(&bad), Err(CaError::PublicKey)));
+    assert!(matches!(authority.issue(&bad), Err(CaError::Key(KeyError::PublicKey))));
     let bad = LeafRequest { not_after_ms: START, ..request };
     assert!(matches!(authority.issue(&bad), Err(CaError::Validity)));
 }

@@ -1,6 +1,9 @@
 #!/bin/sh
 # Runs an independent checker on a PDF; used by the tests. Makes pyHanko's environment when missing.
 #   oracles.sh validate CA.pem FILE.pdf   all signatures valid and trusted, by pyHanko
+#   oracles.sh validate-stamped CA.pem TSA.pem FILE.pdf   the same, timestamps trusted too
+#   oracles.sh ades CA.pem TSA.pem FILE.pdf [OPTION…]   verdicts of EN 319 102-1 with what the file itself carries, by pyHanko
+#   oracles.sh token TSA.pem TOKEN.der DATA   the timestamp token is over these data, by OpenSSL
 #   oracles.sh structure FILE.pdf         well-formed, by qpdf
 #   oracles.sh text FILE.pdf              text of all pages, by poppler
 #   oracles.sh attachments FILE.pdf       attachment names, by qpdf
@@ -31,6 +34,9 @@ pyhanko() {
 
 case "$1" in
     validate) pyhanko sign validate --pretty-print --trust "$2" --trust-replace --no-revocation-check "$3" 2>&1 ;;
+    validate-stamped) pyhanko sign validate --pretty-print --trust "$2" --trust "$3" --trust-replace --no-revocation-check "$4" 2>&1 ;;
+    ades) ca=$2 tsa=$3 file=$4; shift 4; pyhanko sign adesverify --pretty-print --trust "$ca" --trust "$tsa" --trust-replace "$@" "$file" 2>&1 ;;
+    token) need openssl openssl; openssl ts -verify -token_in -in "$3" -data "$4" -CAfile "$2" 2>&1 ;;
     structure) need qpdf qpdf; qpdf --check "$2" 2>&1 ;;
     text) need pdftotext poppler-utils; pdftotext -layout "$2" - ;;
     attachments) need qpdf qpdf; qpdf --list-attachments "$2" ;;

@@ -100,7 +100,7 @@ impl Clerk {
             issuers: &[],
             with_certificates: request.cert_req,
         };
-        Ok(Ok(token.signed(|message| self.key.sign(message))?))
+        Ok(Ok(token.signed(|message| self.key.sign(message).map_err(anyhow::Error::from))?))
     }
 }
 

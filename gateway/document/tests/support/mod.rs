@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod classic;
+pub mod ltv;
 
 use std::path::Path;
 use std::process::Command;
@@ -87,6 +88,7 @@ pub fn request<'a>(field_name: &'a str, imprint: &'a Imprint, signer_name: &'a s
         signer_name,
         reason: "同意并签署本合同",
         time_ms: NOW_MS,
+        policy: sign::Policy::Approval,
     }
 }
 

@@ -3,11 +3,11 @@
 //! It is not a licensed electronic certification service (非依法设立的电子认证服务提供者), says so in the
 //! names it writes, and has no revocation. Keys live in zeroizing memory and are never printed.
 
+pub mod revocation;
+
 use der::asn1::{Any, ObjectIdentifier, PrintableStringRef, Utf8StringRef};
 use der::{Decode, DecodePem, Encode, EncodePem};
 use jiff::Timestamp;
-use p256::ecdsa::{DerSignature, SigningKey};
-use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use x509_cert::Certificate;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::builder::profile::BuilderProfile;
@@ -21,7 +21,9 @@ use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 use x509_cert::time::{Time, Validity};
-use zeroize::Zeroizing;
+
+use crate::key::SignatureBytes;
+pub use crate::key::{KeyAlgorithm, KeyError, SealKey};
 
 /// Organisation name in every issuer name of the demonstration CA.
 pub const DEMO_CA_ORGANISATION: &str = "演示 · 非依法设立的电子认证服务提供者";
@@ -41,15 +43,9 @@ const EMAIL_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1
 /// Why a key or certificate could not be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
-    /// The operating system gave no randomness.
-    #[error("系统随机数不可用 / no randomness: {0}")]
-    Randomness(getrandom::Error),
-    /// Not a PKCS#8 P-256 private key.
-    #[error("私钥格式无效 / not a P-256 private key in PKCS#8 DER")]
-    PrivateKey,
-    /// Not a P-256 public key.
-    #[error("公钥格式无效 / not a P-256 public key in SubjectPublicKeyInfo DER")]
-    PublicKey,
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Not an X.509 certificate, or one that cannot be written.
     #[error("数字证书编码无效 / invalid X.509 certificate: {0}")]
     Encoding(#[from] der::Error),
@@ -67,68 +63,6 @@ pub enum CaError {
 impl From<x509_cert::builder::Error> for CaError {
     fn from(error: x509_cert::builder::Error) -> Self {
         Self::Builder(error)
-    }
-}
-
-/// An ECDSA P-256 private key of a seal, person or CA. `Debug` prints nothing of it; it is wiped on drop.
-#[derive(Clone)]
-pub struct SealKey(SigningKey);
-
-impl std::fmt::Debug for SealKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SealKey(..)")
-    }
-}
-
-impl SealKey {
-    /// A new random key.
-    ///
-    /// # Errors
-    /// When the operating system gives no randomness.
-    pub fn generate() -> Result<Self, CaError> {
-        loop {
-            let mut secret = Zeroizing::new([0_u8; 32]);
-            getrandom::fill(secret.as_mut()).map_err(CaError::Randomness)?;
-            // Fails for zero and values above the group order: once in 2³².
-            if let Ok(key) = SigningKey::from_slice(secret.as_ref()) {
-                return Ok(Self(key));
-            }
-        }
-    }
-
-    /// Reads PKCS#8 DER.
-    ///
-    /// # Errors
-    /// When it is not a P-256 key.
-    pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, CaError> {
-        SigningKey::from_pkcs8_der(der).map(Self).map_err(|_| CaError::PrivateKey)
-    }
-
-    /// PKCS#8 DER in memory that is wiped on drop.
-    ///
-    /// # Errors
-    /// Never for a key that this type holds.
-    pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, CaError> {
-        self.0.to_pkcs8_der().map(|der| Zeroizing::new(der.as_bytes().to_vec())).map_err(|_| CaError::PrivateKey)
-    }
-
-    /// The public key, SubjectPublicKeyInfo DER.
-    ///
-    /// # Errors
-    /// Never for a key that this type holds.
-    pub fn public_key_der(&self) -> Result<Vec<u8>, CaError> {
-        let public = self.0.verifying_key().to_public_key_der().map_err(|_| CaError::PublicKey)?;
-        Ok(public.as_bytes().to_vec())
-    }
-
-    /// ECDSA P-256 with SHA-256 over `message`, DER. Deterministic (RFC 6979).
-    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let signature: DerSignature = p256::ecdsa::signature::Signer::sign(&self.0, message);
-        signature.as_bytes().to_vec()
-    }
-
-    pub(crate) fn signing_key(&self) -> &SigningKey {
-        &self.0
     }
 }
 
@@ -194,7 +128,7 @@ impl CertificateAuthority {
             validity(not_before_ms, not_after_ms)?,
             public,
         )?;
-        let certificate = builder.build::<_, DerSignature>(&key.0)?;
+        let certificate = builder.build::<_, SignatureBytes>(&key)?;
         let certificate_der = certificate.to_der()?;
         Ok(Self { key, certificate, certificate_der })
     }
@@ -224,10 +158,10 @@ impl CertificateAuthority {
     /// Issues a leaf certificate for signing documents; DER.
     ///
     /// # Errors
-    /// When the public key is not P-256 or the validity makes no sense.
+    /// When the public key is of no known kind or the validity makes no sense.
     pub fn issue(&self, request: &LeafRequest<'_>) -> Result<Vec<u8>, CaError> {
-        use p256::pkcs8::DecodePublicKey;
-        p256::PublicKey::from_public_key_der(request.public_key_der).map_err(|_| CaError::PublicKey)?;
+        let public = SubjectPublicKeyInfo::from_der(request.public_key_der).map_err(|_| KeyError::PublicKey)?;
+        KeyAlgorithm::of_public_key(&public)?;
         let profile = LeafProfile {
             issuer: self.certificate.tbs_certificate().subject().clone(),
             subject: subject_name(&request.subject)?,
@@ -236,9 +170,9 @@ impl CertificateAuthority {
             profile,
             serial_number(request.serial)?,
             validity(request.not_before_ms, request.not_after_ms)?,
-            SubjectPublicKeyInfo::from_der(request.public_key_der)?,
+            public,
         )?;
-        Ok(builder.build::<_, DerSignature>(&self.key.0)?.to_der()?)
+        Ok(builder.build::<_, SignatureBytes>(&self.key)?.to_der()?)
     }
 }
 
