@@ -141,17 +141,24 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const GOOD: &str = "# nobody is needed\nquorum none\n";
+    fn good() -> String {
+        use ed25519_dalek::SigningKey;
+        use qz_evidence::note::{KeyType, VerifierKey};
+        let public = SigningKey::from_bytes(&[1; 32]).verifying_key().to_bytes();
+        let key = VerifierKey::new("w.example", KeyType::Cosigner, public).unwrap();
+        format!("witness outside {key}\nquorum outside\n")
+    }
 
     #[test]
     fn files_are_checked_copied_and_read_back() {
         let (from, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let path = from.path().join("policy");
-        std::fs::write(&path, GOOD).unwrap();
+        std::fs::write(&path, good()).unwrap();
         let files = TrustFiles { witness_policy: Some(path), tsa_roots: vec![] };
         files.read().unwrap().write(home.path()).unwrap();
         let trust = Trust::load(home.path(), &files.settings()).unwrap();
-        assert_eq!((trust.witness_policy.as_deref(), trust.tsa_roots), (Some(GOOD), None));
+        assert_eq!((trust.witness_policy.as_deref(), &trust.tsa_roots), (Some(good().as_str()), &None));
+        assert_eq!(trust.witnesses().unwrap(), ["outside"]);
     }
 
     #[test]
