@@ -8,12 +8,24 @@
 mod attachments;
 mod certificate;
 mod cms;
+mod difference;
 mod document;
+mod examine;
+mod file;
+mod model;
+mod scan;
 mod signatures;
 
 pub use attachments::{Attachment, attachments};
 pub use certificate::{CertificateFacts, ChainError, certificate_facts, check_issued_by};
 pub use cms::CmsError;
+pub use difference::{Change, ChangeKind};
+pub use examine::{
+    DocumentReport, DocumentVerdict, LaterChange, Placement, RevisionReport, RevocationData, RootsError,
+    SignatureReport, SignatureStatus, TimestampReport, Trust, TrustedRoots, Weight, examine,
+    only_validation_data_follows,
+};
+pub use scan::Warning;
 pub use signatures::{PdfSignature, SignatureKind, signatures};
 
 /// Largest PDF that is read, in bytes.

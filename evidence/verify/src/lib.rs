@@ -23,7 +23,7 @@ use qz_evidence::genesis::Role;
 use qz_evidence::hash::sha256;
 pub use qz_evidence::verify::TrustInputs;
 use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, Verdict, unreadable, verify};
-use qz_evidence_pdf::{Attachment, PdfSignature, SignatureKind, attachments, signatures};
+use qz_evidence_pdf::{Attachment, PdfSignature, SignatureKind, attachments, only_validation_data_follows, signatures};
 
 /// What a person gives.
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +107,18 @@ fn given(file: &[u8], found: &[PdfSignature]) -> GivenDocument {
         sha256: sha256(&[file]),
         signatures: found.iter().filter(|s| s.kind != SignatureKind::DocumentTimestamp).map(signature).collect(),
         earlier_revisions: revisions::digests(file),
-        covered: found.last().is_some_and(|last| last.covers_whole_file),
+        covered: is_covered(file, found),
     }
+}
+
+/// The last of a person or organisation; document timestamps come behind it.
+fn last_signature(found: &[PdfSignature]) -> Option<&PdfSignature> {
+    found.iter().rfind(|signature| signature.kind != SignatureKind::DocumentTimestamp)
+}
+
+/// Does the last signature cover the file, but for validation data and document timestamps behind it?
+fn is_covered(file: &[u8], found: &[PdfSignature]) -> bool {
+    last_signature(found).is_some_and(|last| last.covers_whole_file || only_validation_data_follows(file))
 }
 
 fn contract(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustInputs<'_>) -> Report {
@@ -128,7 +138,7 @@ fn certificate(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustI
     if let Some(note) = broken_signature(found) {
         return report.failing_at(9, note);
     }
-    if !found.last().is_some_and(|last| last.covers_whole_file) || file.is_empty() {
+    if !is_covered(file, found) {
         return report.failing_at(
             9,
             Note::new(
@@ -137,7 +147,7 @@ fn certificate(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustI
             ),
         );
     }
-    let issuer = found.last().map(|last| last.signer_cert_der.as_slice()).unwrap_or_default();
+    let issuer = last_signature(found).map(|last| last.signer_cert_der.as_slice()).unwrap_or_default();
     if !is_deposited_by_a_platform(&report, issuer) {
         return report.failing_at(
             9,

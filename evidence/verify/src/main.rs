@@ -6,6 +6,7 @@
 mod commands;
 mod online;
 mod package_text;
+mod pdf_command;
 mod seal_ledger_text;
 
 use anyhow::{Context, bail};
@@ -93,6 +94,7 @@ enum Command {
         #[arg(short, long)]
         output: PathBuf,
     },
+    Pdf(pdf_command::Pdf),
     Redact(commands::Redact),
     SealLedger(commands::SealLedger),
     /// 联盟以外的见证人（由 qz-client 执行）· an outside witness of the ledger; done by qz-client.
@@ -134,6 +136,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             println!("{} ({} bytes)", output.display(), proof.len());
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Command::Pdf(pdf)) => return pdf.run(),
         Some(Command::Redact(redact)) => return redact.run(),
         Some(Command::SealLedger(ledger)) => return ledger.run(),
         Some(Command::Witness { arguments }) => return Err(online::hand_over("witness", &arguments)),
