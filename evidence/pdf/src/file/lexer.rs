@@ -442,8 +442,8 @@ mod tests {
             indirect(text, 0, &budget, &|_| Some(3)).map_err(|error| error.what)
         };
         let found = read(b"7 0 obj\n<</Length 3>>\nstream\nabc\nendstream\nendobj\n").unwrap();
-        assert_eq!((found.id.number, found.end), (7, 51));
-        assert!(matches!(found.value, Value::Stream(_, data) if data == (30..33)));
+        assert_eq!((found.id.number, found.end), (7, 49));
+        assert!(matches!(found.value, Value::Stream(_, data) if data == (29..32)));
         assert!(read(b"7 0 obj <</Length 1 0 R>> stream\r\nabcendstream endobj").is_ok());
         assert!(read(b"7 0 obj <</Length 2>> stream\nabc\nendstream endobj").is_err());
         assert!(read(b"7 0 obj <</Length 99>> stream\nabc\nendstream endobj").is_err());
