@@ -34,7 +34,7 @@ format_tag!(
 pub const MAX_ANCHORS: usize = 8;
 /// Most former evidence.
 pub const MAX_FORMER: usize = 64;
-/// Most certificates, and most revocation lists, that an anchor keeps.
+/// Most certificates, most revocation lists and most OCSP answers that an anchor keeps.
 pub const MAX_KEPT: usize = 8;
 
 /// The log's name: what stands in the first line of every checkpoint of this ledger.
@@ -232,11 +232,29 @@ pub struct Anchor {
     /// Certificate revocation lists (DER).
     #[n(4)]
     pub revocations: Vec<Bytes>,
+    /// Answers of OCSP responders (DER); the member is absent if there is none.
+    #[n(5)]
+    #[cbor(with = "crate::codec::if_any", has_nil)]
+    pub ocsp: Vec<Bytes>,
 }
 
 impl Format for Anchor {
     const NAME: &'static str = "anchor";
     const MAX_BYTES: usize = 64 * 1024;
+}
+
+impl Anchor {
+    /// A token without anything beside it.
+    pub fn of_token(token: Vec<u8>) -> Self {
+        Self {
+            tag: AnchorTag,
+            kind: AnchorKind::Timestamp,
+            token: Bytes(token),
+            certificates: vec![],
+            revocations: vec![],
+            ocsp: vec![],
+        }
+    }
 }
 
 /// What a renewed bundle keeps of the one before: a former head, its checkpoint and its anchors.

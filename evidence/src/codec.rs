@@ -134,6 +134,33 @@ impl<'b, C> Decode<'b, C> for Bytes {
     }
 }
 
+/// A list that is left out when it is empty (`#[cbor(with = …, has_nil)]`); an empty one in the bytes is not canonical.
+pub mod if_any {
+    use super::{Bytes, Decode, Decoder, Encode, Encoder, Error, Write};
+
+    /// The list.
+    pub fn encode<C, W: Write>(
+        list: &Vec<Bytes>, e: &mut Encoder<W>, ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        list.encode(e, ctx)
+    }
+
+    /// The list.
+    pub fn decode<C>(d: &mut Decoder<'_>, ctx: &mut C) -> Result<Vec<Bytes>, Error> {
+        Vec::decode(d, ctx)
+    }
+
+    /// Is it left out?
+    pub fn is_nil(list: &Vec<Bytes>) -> bool {
+        list.is_empty()
+    }
+
+    /// What stands for a list that was left out.
+    pub fn nil() -> Option<Vec<Bytes>> {
+        Some(vec![])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,15 +18,15 @@ use x509_cert::ext::pkix::{BasicConstraints, CrlDistributionPoints, CrlReason, E
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::time::Time;
 
-const fn oid(text: &str) -> ObjectIdentifier {
+pub(crate) const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
 const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
 const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
 const ID_KP_TIME_STAMPING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.8");
 const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
-const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
-const EXTENDED_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
+pub(crate) const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
+pub(crate) const EXTENDED_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
 const CERTIFICATE_POLICIES: ObjectIdentifier = oid("2.5.29.32");
 const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = oid("2.5.29.31");
 const REASON_CODE: ObjectIdentifier = oid("2.5.29.21");
@@ -235,7 +235,7 @@ pub fn is_in_force(certificate: &Certificate, at_ms: u64) -> bool {
     (time_ms(validity.not_before)..=time_ms(validity.not_after)).contains(&at_ms)
 }
 
-fn extension<T: for<'a> Decode<'a, Error = der::Error>>(
+pub(crate) fn extension<T: for<'a> Decode<'a, Error = der::Error>>(
     certificate: &Certificate, oid: ObjectIdentifier,
 ) -> Result<Option<(bool, T)>, &'static str> {
     let all = certificate.tbs_certificate().extensions();
@@ -250,7 +250,7 @@ fn extension<T: for<'a> Decode<'a, Error = der::Error>>(
     }
 }
 
-fn has_other_critical(extensions: Option<&Extensions>) -> bool {
+pub(crate) fn has_other_critical(extensions: Option<&Extensions>) -> bool {
     let known = [BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, CERTIFICATE_POLICIES];
     extensions.into_iter().flatten().any(|extension| extension.critical && !known.contains(&extension.extn_id))
 }
@@ -336,15 +336,41 @@ pub fn expires_ms(path: &Path<'_>) -> u64 {
     path.iter().map(|certificate| time_ms(certificate.tbs_certificate().validity().not_after)).min().unwrap_or(0)
 }
 
-/// What the kept lists say of a certificate.
+/// What kept revocation data say of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// No list that counts.
+    /// No list and no answer that counts.
     Unknown,
     /// It was not revoked when it signed, or later for a reason that leaves earlier signatures good.
     Good,
     /// Its signatures are not to be believed.
     Revoked,
+}
+
+impl Revocation {
+    /// What two pieces of revocation data say together: the worse, but any is more than none.
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Revoked, _) | (_, Self::Revoked) => Self::Revoked,
+            (Self::Good, _) | (_, Self::Good) => Self::Good,
+            (Self::Unknown, Self::Unknown) => Self::Unknown,
+        }
+    }
+}
+
+/// Of a certificate that signed at `at_ms` and was revoked at `revoked_ms` (RFC 3161 §4): what was signed before stays
+/// good if a reason is given that does not touch the key.
+pub(crate) fn revoked(revoked_ms: u64, reason: Option<CrlReason>, at_ms: u64) -> Revocation {
+    let harmless = matches!(
+        reason,
+        Some(
+            CrlReason::Unspecified
+                | CrlReason::AffiliationChanged
+                | CrlReason::Superseded
+                | CrlReason::CessationOfOperation
+        )
+    );
+    if harmless && revoked_ms > at_ms { Revocation::Good } else { Revocation::Revoked }
 }
 
 /// Of a certificate at a time, by its issuer's lists.
@@ -353,26 +379,15 @@ pub fn revocation(
 ) -> Revocation {
     let mut outcome = Revocation::Unknown;
     for list in lists.iter().filter(|list| counts(list, issuer, at_ms)) {
-        let revoked = list.tbs_cert_list.revoked_certificates.iter().flatten();
+        outcome = outcome.or(Revocation::Good);
+        let entries = list.tbs_cert_list.revoked_certificates.iter().flatten();
         let serial = certificate.tbs_certificate().serial_number();
-        for entry in revoked.filter(|entry| entry.serial_number == *serial) {
+        for entry in entries.filter(|entry| entry.serial_number == *serial) {
             let extensions = entry.crl_entry_extensions.iter().flatten();
             let mut reasons = extensions.filter(|extension| extension.extn_id == REASON_CODE);
             let reason = reasons.next().and_then(|reason| CrlReason::from_der(reason.extn_value.as_bytes()).ok());
-            let harmless = matches!(
-                reason,
-                Some(
-                    CrlReason::Unspecified
-                        | CrlReason::AffiliationChanged
-                        | CrlReason::Superseded
-                        | CrlReason::CessationOfOperation
-                )
-            );
-            if !harmless || time_ms(entry.revocation_date) <= at_ms {
-                return Revocation::Revoked;
-            }
+            outcome = outcome.or(revoked(time_ms(entry.revocation_date), reason, at_ms));
         }
-        outcome = Revocation::Good;
     }
     outcome
 }

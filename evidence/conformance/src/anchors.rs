@@ -13,11 +13,11 @@ use qz_evidence::note::{KeyType, SignedNote, VerifierKey};
 use x509_cert::ext::pkix::CrlReason;
 
 /// Time of the sample's head, and of its verification.
-const HEAD_MS: u64 = START_MS + 5000;
-const NOW_MS: u64 = START_MS + 60_000;
+pub(crate) const HEAD_MS: u64 = START_MS + 5000;
+pub(crate) const NOW_MS: u64 = START_MS + 60_000;
 
 /// A bundle for a verifier who has a policy and a root.
-fn trusting(about: &str, ledger: &Ledger, bundle: &Bundle, authority: &Authority, expect: Expect) -> Vector {
+pub(crate) fn trusting(about: &str, ledger: &Ledger, bundle: &Bundle, authority: &Authority, expect: Expect) -> Vector {
     let group = if expect.is_positive() { "accepted" } else { "anchor" };
     let mut vector = vector(group, about, ledger, encode(bundle), expect);
     vector.witness_policy = Some(policy("all"));
@@ -31,6 +31,7 @@ pub fn vectors() -> Vec<Vector> {
     let mut all = inputs(&ledger, &bundle, &authority);
     all.extend(checkpoints(&ledger, &bundle, &authority));
     all.extend(timestamps(&ledger, &bundle, &authority));
+    all.extend(crate::answers::vectors(&ledger, &bundle, &authority));
     all.extend(renewals());
     all.extend(renewed_twice());
     all
@@ -147,6 +148,8 @@ fn timestamps(ledger: &Ledger, bundle: &Bundle, authority: &Authority) -> Vec<Ve
         anchor
     };
     let revoked = |at_ms, reason| with(&|a| a.revocations = vec![Bytes(authority.revocations(Some((at_ms, reason))))]);
+    let because =
+        |at_ms, reason| with(&|a| a.revocations = vec![Bytes(authority.revocations_because(Some((at_ms, reason))))]);
     let flipped = |from_end: usize| {
         with(&|a| {
             let place = a.token.len() - from_end;
@@ -170,7 +173,9 @@ fn timestamps(ledger: &Ledger, bundle: &Bundle, authority: &Authority) -> Vec<Ve
         ("authority revoked before", revoked(HEAD_MS, CrlReason::Superseded), refused),
         ("key of the authority stolen even later", revoked(HEAD_MS + DAY_MS, CrlReason::KeyCompromise), refused),
         ("authority superseded later", revoked(HEAD_MS + DAY_MS, CrlReason::Superseded), Expect::Valid),
+        ("authority revoked later without a reason", because(HEAD_MS + DAY_MS, None), refused),
         ("no revocation list", with(&|a| a.revocations.clear()), Expect::Valid),
+        ("nine revocation lists", with(&|a| a.revocations = vec![a.revocations[0].clone(); 9]), Expect::Refused(1)),
     ];
     let made = cases.into_iter().map(|(about, anchor, expect)| {
         let mut bundle = bundle.clone();

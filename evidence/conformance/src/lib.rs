@@ -9,6 +9,7 @@
 mod ledger;
 
 mod anchors;
+mod answers;
 mod bundles;
 pub mod c2sp;
 mod documents;

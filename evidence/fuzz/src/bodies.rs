@@ -79,7 +79,7 @@ fn submission(data: &[u8]) {
     }
 }
 
-/// A note, checkpoint, witness policy, anchor or root.
+/// A note, checkpoint, witness policy, anchor, OCSP answer or root.
 pub fn checkpoint(data: &[u8]) {
     if let Ok(note) = SignedNote::parse(data) {
         assert_eq!(note.to_string().as_bytes(), data);
@@ -95,8 +95,11 @@ pub fn checkpoint(data: &[u8]) {
     if let Some(anchor) = one_encoding::<Anchor>(data) {
         let roots = qz_evidence::timestamp::Roots::parse(ROOTS).expect("the committed roots are PEM");
         let _ = qz_evidence::timestamp::verify(&anchor, &Hash32([0; 32]), &roots);
-        let _ = qz_evidence::timestamp::revocation_urls(&anchor);
+        if let Ok(certificates) = qz_evidence::timestamp::certificates_of(&anchor) {
+            let _ = qz_evidence::revocation::Sources::of(&certificates);
+        }
     }
+    let _ = qz_evidence::ocsp::Answer::read(data);
     let _ = qz_evidence::timestamp::Roots::parse(data);
 }
 

@@ -244,7 +244,7 @@ impl<'a> Walk<'a> {
 fn timestamp(contents: &[u8], covered: &[&[u8]; 2]) -> Judged {
     let mut outcome = Outcome::default();
     let result = unpadded(contents).and_then(|token| {
-        let found = verify_over(token, covered, &[], &[], &Roots::default())?;
+        let found = verify_over(token, covered, &[], &[], &[], &Roots::default())?;
         outcome.subject = found.authority;
         Ok(())
     });

@@ -171,7 +171,7 @@ MAX_ANCHOR, MAX_FORMER = 64 * KIB, KIB * KIB
 checkpoint = members((1, "note", bstr()), (2, "path", array(bytes32)), (3, "former", array(bstr(), 64)), tag="qz/checkpoint/v1")
 anchor = members(
     (1, "kind", one_of({1})), (2, "token", bstr()), (3, "certificates", array(bstr(), 8)),
-    (4, "revocations", array(bstr(), 8)), tag="qz/anchor/v1",
+    (4, "revocations", array(bstr(), 8)), (5, "ocsp?", array(bstr(), 8, least=1)), tag="qz/anchor/v1",
 )
 former = members(
     (1, "header", bstr()), (2, "history_path", array(bytes32)), (3, "note", bstr()), (4, "path", array(bytes32)),

@@ -6,18 +6,17 @@ from collections import namedtuple
 from asn1crypto import cms, core, tsp
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from . import ocsp
 from .crypto import sha256
 from .ledger import require
+from .signature import HASHES, verify
 
-HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
-KEEP = {x509.ReasonFlags.unspecified, x509.ReasonFlags.affiliation_changed, x509.ReasonFlags.superseded,
-        x509.ReasonFlags.cessation_of_operation}
+KEEP = {"unspecified", "affiliation_changed", "superseded", "cessation_of_operation"}
+CRL_REASON = x509.CRLReason.oid
 BEFORE_MS, AFTER_MS, FUTURE_MS = 300_000, 3_600_000, 300_000
-# genTime in milliseconds; the path to a given root or None; certificates of the path without a revocation list.
+# genTime in milliseconds; the path to a given root or None; certificates of the path without revocation data.
 Token = namedtuple("Token", "gen_time_ms path unchecked")
 
 
@@ -48,6 +47,7 @@ def _check(anchor, message, block_ms, roots, as_of_ms):
     pool = [x509.load_der_x509_certificate(c.chosen.dump()) for c in content["certificates"] or []]
     pool += [x509.load_der_x509_certificate(der) for der in anchor.certificates]
     lists = [x509.load_der_x509_crl(der) for der in anchor.revocations]
+    answers = [ocsp.read(der) for der in anchor.ocsp or []]
     octets = encapsulated["content"].contents
     signer = _signer(content["signer_infos"][0], pool, octets)
     tst = tsp.TSTInfo.load(octets, strict=True)
@@ -66,7 +66,10 @@ def _check(anchor, message, block_ms, roots, as_of_ms):
         for certificate in path:
             require(_valid(certificate, gen_time_ms), "an authority's certificate was not valid at the timestamp")
         for certificate, issuer in zip(path, path[1:]):
-            if not _not_revoked(certificate, issuer, lists, gen_time_ms):
+            check_revoked = _revoked(gen_time_ms)
+            listed = _not_revoked(certificate, issuer, lists, gen_time_ms, check_revoked)
+            answered = ocsp.not_revoked(certificate, issuer, answers, pool, gen_time_ms, check_revoked)
+            if not listed and not answered:
                 unchecked.append(certificate.subject.rfc4514_string())
     return Token(gen_time_ms, path, unchecked)
 
@@ -93,10 +96,8 @@ def _signer(info, pool, octets):
     first = _once(attributes, "signing_certificate_v2")["certs"][0]
     by = first["hash_algorithm"]["algorithm"].native
     require(by in HASHES and first["cert_hash"].native == hashlib.new(by, der).digest(), "another signer's certificate")
-    used = info["signature_algorithm"]
-    hash_name = used.hash_algo if used.signature_algo in ("ecdsa",) or "_" in used["algorithm"].native else algorithm
     message = b"\x31" + attributes.dump()[1:]
-    _verify(certificate.public_key(), info["signature"].native, message, HASHES[hash_name]())
+    verify(certificate.public_key(), info["signature_algorithm"], algorithm, info["signature"].native, message)
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     require(usage.critical and [o.dotted_string for o in usage.value] == ["1.3.6.1.5.5.7.3.8"], "not certified for timestamps")
     try:
@@ -105,15 +106,6 @@ def _signer(info, pool, octets):
     except x509.ExtensionNotFound:
         pass
     return certificate
-
-
-def _verify(key, signature, message, hash_):
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
-        key.verify(signature, message, ec.ECDSA(hash_))
-    elif isinstance(key, rsa.RSAPublicKey) and 2048 <= key.key_size <= 8192:
-        key.verify(signature, message, padding.PKCS1v15(), hash_)
-    else:
-        raise ValueError("an unknown kind of key")
 
 
 def _valid(certificate, at_ms):
@@ -145,7 +137,13 @@ def _path(certificate, pool, roots, between=4):
     return None
 
 
-def _not_revoked(certificate, issuer, lists, gen_time_ms):
+def _revoked(gen_time_ms):
+    def check(at_ms, reason):
+        require(reason in KEEP and at_ms > gen_time_ms, "an authority's certificate was revoked")
+    return check
+
+
+def _not_revoked(certificate, issuer, lists, gen_time_ms, check_revoked):
     """Did a list count? Refused if one revokes the certificate in a way that reaches back."""
     counted = False
     for crl in lists:
@@ -157,12 +155,9 @@ def _not_revoked(certificate, issuer, lists, gen_time_ms):
         counted = True
         entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
         if entry is not None:
-            try:
-                reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
-            except x509.ExtensionNotFound:
-                reason = x509.ReasonFlags.unspecified
-            require(reason in KEEP and entry.revocation_date_utc.timestamp() * 1000 > gen_time_ms,
-                    "an authority's certificate was revoked")
+            # Without a reason the key may have been stolen (RFC 3161 §4).
+            reasons = [e.value.reason.name for e in entry.extensions if e.oid == CRL_REASON]
+            check_revoked(entry.revocation_date_utc.timestamp() * 1000, reasons[0] if reasons else None)
     return counted
 
 

@@ -1,8 +1,8 @@
 //! Time-stamp tokens (RFC 3161, RFC 5816): does this authority say that this hash existed at that time?
 //!
-//! Pure: roots come from the verifier, certificates and revocation lists from the anchor, and the time of
+//! Pure: roots come from the verifier, certificates, revocation lists and OCSP answers from the anchor, and the time of
 //! reliance is the caller's. Algorithms: SHA-256/384/512 with ECDSA on P-256 or P-384, RSA (PKCS #1 v1.5
-//! or PSS, 2048 bits and more) and Ed25519; others are named as unsupported. OCSP answers are not read.
+//! or PSS, 2048 bits and more) and Ed25519; others are named as unsupported.
 
 mod protocol;
 
@@ -13,6 +13,7 @@ pub use protocol::{
 use crate::checkpoint::{Anchor, MAX_KEPT};
 use crate::codec::Bytes;
 use crate::hash::Hash32;
+use crate::ocsp;
 use crate::signed_data;
 use crate::x509::{self, HashFunction, Revocation, SignatureFailure};
 use cms::cert::CertificateChoices;
@@ -108,15 +109,10 @@ impl TimestampRequest {
     }
 }
 
-/// Where the certificates of a token say that their revocation lists are (`http` only).
-pub fn revocation_urls(anchor: &Anchor) -> Result<Vec<String>, TimestampError> {
+/// The certificates (DER) that an anchor has, the authority's first; see [`crate::revocation`].
+pub fn certificates_of(anchor: &Anchor) -> Result<Vec<Vec<u8>>, TimestampError> {
     let token = Token::read(&anchor.token, &anchor.certificates)?;
-    Ok(token.pool.iter().flat_map(x509::list_urls).collect())
-}
-
-/// Are these bytes a revocation list (DER)?
-pub fn is_revocation_list(bytes: &[u8]) -> bool {
-    <CertificateList>::from_der(bytes).is_ok()
+    token.pool.iter().map(|certificate| certificate.to_der().map_err(malformed)).collect()
 }
 
 /// A token that holds in itself.
@@ -145,7 +141,7 @@ pub struct Trusted {
     pub root: String,
     /// When the first certificate of the path expires, milliseconds since 1970.
     pub expires_ms: u64,
-    /// Certificates of the path without a list that counts: not checked for revocation.
+    /// Certificates of the path without a list or answer that counts: not checked for revocation.
     pub unchecked: Vec<String>,
 }
 
@@ -156,13 +152,14 @@ pub fn verify(anchor: &Anchor, imprint: &Hash32, roots: &Roots) -> Result<Timest
     if token.info.message_imprint.as_sha256() != Some(*imprint) {
         return Err(TimestampError::OtherImprint);
     }
-    judged(&token, &anchor.revocations, roots)
+    judged(&token, &RevocationData::read(&anchor.revocations, &anchor.ocsp)?, roots)
 }
 
 /// The same for a token over the bytes themselves, in parts, by whichever hash function it names.
-/// `certificates` and `lists` are further certificates and revocation lists (DER); at most eight of each are read.
+/// `certificates`, `lists` and `answers` are further certificates, revocation lists and OCSP answers (DER); at most
+/// eight of each are read.
 pub fn verify_over(
-    token: &[u8], parts: &[&[u8]], certificates: &[Vec<u8>], lists: &[Vec<u8>], roots: &Roots,
+    token: &[u8], parts: &[&[u8]], certificates: &[Vec<u8>], lists: &[Vec<u8>], answers: &[Vec<u8>], roots: &Roots,
 ) -> Result<Timestamp, TimestampError> {
     let kept = |all: &[Vec<u8>]| all.iter().take(MAX_KEPT).cloned().map(Bytes).collect::<Vec<_>>();
     let token = Token::read(token, &kept(certificates))?;
@@ -172,15 +169,14 @@ pub fn verify_over(
     if hash.digest_parts(parts) != imprint.hashed_message.as_bytes() {
         return Err(TimestampError::OtherImprint);
     }
-    judged(&token, &kept(lists), roots)
+    judged(&token, &RevocationData::read(&kept(lists), &kept(answers))?, roots)
 }
 
-fn judged(token: &Token, lists: &[Bytes], roots: &Roots) -> Result<Timestamp, TimestampError> {
-    let lists = revocation_lists(lists)?;
+fn judged(token: &Token, data: &RevocationData, roots: &Roots) -> Result<Timestamp, TimestampError> {
     let leaf = token.certificate();
     let mut trusted = Err(None);
     for path in x509::paths(leaf, &token.pool, &roots.0) {
-        match check_path(&path, &lists, token.time_ms) {
+        match check_path(&path, data, &token.pool, token.time_ms) {
             Ok(found) => {
                 trusted = Ok(found);
                 break;
@@ -204,13 +200,16 @@ fn judged(token: &Token, lists: &[Bytes], roots: &Roots) -> Result<Timestamp, Ti
     })
 }
 
-fn check_path(path: &x509::Path<'_>, lists: &[CertificateList], at_ms: u64) -> Result<Trusted, TimestampError> {
+fn check_path(
+    path: &x509::Path<'_>, data: &RevocationData, pool: &[Certificate], at_ms: u64,
+) -> Result<Trusted, TimestampError> {
     if let Some(certificate) = x509::not_in_force(path, at_ms) {
         return Err(TimestampError::NotInForce(subject(certificate)));
     }
     let mut unchecked = vec![];
     for pair in path.windows(2) {
-        match x509::revocation(pair[0], pair[1], lists, at_ms) {
+        let by_lists = x509::revocation(pair[0], pair[1], &data.lists, at_ms);
+        match by_lists.or(ocsp::status(pair[0], pair[1], &data.answers, pool, at_ms)) {
             Revocation::Good => {}
             Revocation::Unknown => unchecked.push(subject(pair[0])),
             Revocation::Revoked => return Err(TimestampError::Revoked(subject(pair[0]))),
@@ -220,11 +219,21 @@ fn check_path(path: &x509::Path<'_>, lists: &[CertificateList], at_ms: u64) -> R
     Ok(Trusted { root, expires_ms: x509::expires_ms(path), unchecked })
 }
 
-fn revocation_lists(lists: &[Bytes]) -> Result<Vec<CertificateList>, TimestampError> {
-    if lists.len() > MAX_KEPT {
-        return Err(malformed("too many revocation lists"));
+/// What is kept about the authority's certificates.
+struct RevocationData {
+    lists: Vec<CertificateList>,
+    answers: Vec<ocsp::Answer>,
+}
+
+impl RevocationData {
+    fn read(lists: &[Bytes], answers: &[Bytes]) -> Result<Self, TimestampError> {
+        if lists.len() > MAX_KEPT || answers.len() > MAX_KEPT {
+            return Err(malformed("too many revocation lists or OCSP answers"));
+        }
+        let lists = lists.iter().map(|list| CertificateList::from_der(list).map_err(malformed));
+        let answers = answers.iter().map(|answer| ocsp::Answer::read(answer).map_err(malformed));
+        Ok(Self { lists: lists.collect::<Result<_, _>>()?, answers: answers.collect::<Result<_, _>>()? })
     }
-    lists.iter().map(|list| CertificateList::from_der(list).map_err(malformed)).collect()
 }
 
 fn malformed(error: impl ToString) -> TimestampError {

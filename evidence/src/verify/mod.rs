@@ -15,7 +15,7 @@ mod report;
 pub use report::*;
 
 use crate::bundle::{Bundle, MAX_ENTRIES};
-use crate::checkpoint::{Anchor, Checkpoint, Former, MAX_ANCHORS, MAX_FORMER};
+use crate::checkpoint::{Anchor, Checkpoint, Former, MAX_ANCHORS, MAX_FORMER, MAX_KEPT};
 use crate::codec::{Bytes, decode_strict};
 use crate::commit::CommitCertificate;
 
@@ -352,7 +352,13 @@ fn decode_anchors(bundle: &Bundle) -> Result<(Option<Checkpoint>, Vec<anchors::F
         if given.len() > MAX_ANCHORS {
             return Err(bad(what, &"too many anchors"));
         }
-        let one = |bytes: &Bytes| Ok((bytes.clone(), decode_strict(bytes).map_err(|e| bad(what, &e))?));
+        let one = |bytes: &Bytes| {
+            let anchor: Anchor = decode_strict(bytes).map_err(|e| bad(what, &e))?;
+            if [&anchor.certificates, &anchor.revocations, &anchor.ocsp].iter().any(|kept| kept.len() > MAX_KEPT) {
+                return Err(bad(what, &"it keeps too many certificates, lists or answers"));
+            }
+            Ok((bytes.clone(), anchor))
+        };
         given.iter().map(one).collect()
     };
     let checkpoint: Option<Checkpoint> =

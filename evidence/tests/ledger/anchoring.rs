@@ -1,4 +1,5 @@
 //! Witnesses and a timestamp authority with fixed keys, for bundles whose steps 10 and 11 can pass.
+//! What its responder says about it is in `responder.rs`.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use super::{Ledger, ORGS, START_MS, key};
@@ -8,7 +9,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use p256::ecdsa::DerSignature;
 use p256::pkcs8::EncodePublicKey;
 use qz_evidence::bundle::Bundle;
-use qz_evidence::checkpoint::{self, Anchor, AnchorKind, AnchorTag, TreeHead, anchored_message, member_keys};
+use qz_evidence::checkpoint::{self, Anchor, TreeHead, anchored_message, member_keys};
 use qz_evidence::codec::{Bytes, encode};
 use qz_evidence::hash::sha256;
 use qz_evidence::note::{KeyType, NoteSignature, SignedNote, VerifierKey, cosigned_message};
@@ -30,6 +31,8 @@ use x509_cert::time::{Time, Validity};
 
 pub const DAY_MS: u64 = 86_400_000;
 const TIME_STAMPING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8");
+const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
+const OCSP_NOCHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");
 const DOCUMENT_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.36");
 const POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.32473.1");
 
@@ -44,11 +47,22 @@ pub struct Style {
     pub to_ms: u64,
     pub critical: bool,
     pub for_timestamps: bool,
+    /// For OCSP answers instead.
+    pub for_answers: bool,
+    /// Need it not be asked about (id-pkix-ocsp-nocheck)?
+    pub nocheck: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { from_ms: START_MS - DAY_MS, to_ms: START_MS + 365 * DAY_MS, critical: true, for_timestamps: true }
+        Self {
+            from_ms: START_MS - DAY_MS,
+            to_ms: START_MS + 365 * DAY_MS,
+            critical: true,
+            for_timestamps: true,
+            for_answers: false,
+            nocheck: false,
+        }
     }
 }
 
@@ -77,16 +91,25 @@ impl BuilderProfile for Profile {
                 (&KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)).to_extension(name, &[])?,
             ]);
         }
-        let purpose = if self.style.for_timestamps { TIME_STAMPING } else { DOCUMENT_SIGNING };
+        let purpose = match self.style {
+            Style { for_answers: true, .. } => OCSP_SIGNING,
+            Style { for_timestamps: true, .. } => TIME_STAMPING,
+            _ => DOCUMENT_SIGNING,
+        };
         let mut usage = (&ExtendedKeyUsage(vec![purpose])).to_extension(name, &[])?;
         usage.critical = self.style.critical;
-        Ok(vec![(&KeyUsage(KeyUsages::DigitalSignature.into())).to_extension(name, &[])?, usage])
+        let mut all = vec![(&KeyUsage(KeyUsages::DigitalSignature.into())).to_extension(name, &[])?, usage];
+        if self.style.nocheck {
+            let null = OctetString::new([5, 0])?;
+            all.push(Extension { extn_id: OCSP_NOCHECK, critical: false, extn_value: null });
+        }
+        Ok(all)
     }
 }
 
 /// A timestamp authority and its root.
 pub struct Authority {
-    root_key: p256::ecdsa::SigningKey,
+    pub root_key: p256::ecdsa::SigningKey,
     pub root: Certificate,
     key: p256::ecdsa::SigningKey,
     pub certificate: Certificate,
@@ -102,6 +125,15 @@ impl Authority {
         let subject = Name::from_str(&format!("CN=Test TSA {seed},O=Qizheng tests")).unwrap();
         let certificate = issue(&root_key, &key, Profile { issuer: Some(name), subject, style }, 2);
         Self { root_key, root, key, certificate }
+    }
+
+    /// A certificate of the root for somebody else, with this key's seed.
+    pub fn issue(&self, seed: u8, name: &str, style: Style) -> (p256::ecdsa::SigningKey, Certificate) {
+        let key = p256::ecdsa::SigningKey::from_slice(&[seed; 32]).unwrap();
+        let issuer = Some(self.root.tbs_certificate().subject().clone());
+        let profile = Profile { issuer, subject: Name::from_str(name).unwrap(), style };
+        let certificate = issue(&self.root_key, &key, profile, seed);
+        (key, certificate)
     }
 
     /// What the verifier is given.
@@ -133,16 +165,23 @@ impl Authority {
 
     /// The root's list of the day, with this revocation of the authority's certificate.
     pub fn revocations(&self, revoked: Option<(u64, CrlReason)>) -> Vec<u8> {
+        self.revocations_because(revoked.map(|(at_ms, reason)| (at_ms, Some(reason))))
+    }
+
+    /// The same, perhaps without a reason.
+    pub fn revocations_because(&self, revoked: Option<(u64, Option<CrlReason>)>) -> Vec<u8> {
         let algorithm =
             AlgorithmIdentifier { oid: ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"), parameters: None };
-        let entry = |(at_ms, reason): (u64, CrlReason)| RevokedCert {
+        let entry = |(at_ms, reason): (u64, Option<CrlReason>)| RevokedCert {
             serial_number: self.certificate.tbs_certificate().serial_number().clone(),
             revocation_date: time(at_ms),
-            crl_entry_extensions: Some(vec![Extension {
-                extn_id: ObjectIdentifier::new_unwrap("2.5.29.21"),
-                critical: false,
-                extn_value: OctetString::new(reason.to_der().unwrap()).unwrap(),
-            }]),
+            crl_entry_extensions: reason.map(|reason| {
+                vec![Extension {
+                    extn_id: ObjectIdentifier::new_unwrap("2.5.29.21"),
+                    critical: false,
+                    extn_value: OctetString::new(reason.to_der().unwrap()).unwrap(),
+                }]
+            }),
         };
         let tbs = TbsCertList {
             version: Version::V2,
@@ -160,11 +199,8 @@ impl Authority {
 
     pub fn anchor(&self, message: &[u8], time_ms: u64) -> Anchor {
         Anchor {
-            tag: AnchorTag,
-            kind: AnchorKind::Timestamp,
-            token: Bytes(self.token(&sha256(&[message]), time_ms)),
-            certificates: vec![],
             revocations: vec![Bytes(self.revocations(None))],
+            ..Anchor::of_token(self.token(&sha256(&[message]), time_ms))
         }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod anchoring;
+pub mod responder;
 
 use ed25519_dalek::{Signer, SigningKey};
 use qz_evidence::bundle::{Bundle, BundleTag, Entry, HandOver};

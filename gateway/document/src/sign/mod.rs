@@ -15,8 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lopdf::{Dictionary, Object, ObjectId};
 use qz_evidence::Hash32;
-use qz_evidence::checkpoint::{Anchor, AnchorKind, AnchorTag};
-use qz_evidence::codec::Bytes;
+use qz_evidence::checkpoint::Anchor;
 use qz_evidence::timestamp::{self, Roots, TimestampError};
 use serde::{Deserialize, Serialize};
 
@@ -348,13 +347,7 @@ pub fn complete_timestamp(prepared: &Prepared, token_der: &[u8]) -> Result<Vec<u
 /// # Errors
 /// When it does not.
 pub fn check_token(token_der: &[u8], digest: &[u8; 32]) -> Result<u64, TimestampError> {
-    let anchor = Anchor {
-        tag: AnchorTag,
-        kind: AnchorKind::Timestamp,
-        token: Bytes(token_der.to_vec()),
-        certificates: vec![],
-        revocations: vec![],
-    };
+    let anchor = Anchor::of_token(token_der.to_vec());
     Ok(timestamp::verify(&anchor, &Hash32(*digest), &Roots::default())?.time_ms)
 }
 

@@ -5,10 +5,12 @@
 //! cannot be had is an error that says whether trying again helps; there is no substitute for it.
 
 mod http;
+mod revocation;
 mod timestamp;
 mod witnesses;
 
 pub use http::HttpError;
+pub use revocation::{RevocationData, revocation_data};
 pub use timestamp::{TimestampAuthority, TsaError};
 pub use witnesses::{SIZE_TYPE, WitnessEndpoint, WitnessError};
 

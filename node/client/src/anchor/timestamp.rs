@@ -2,16 +2,15 @@
 //! it is over this hash, answers this request and holds in itself. Whom to trust is the verifier's choice.
 
 use super::http::{HttpError, exchange};
+use super::revocation::revocation_data;
 use qz_evidence::Hash32;
-use qz_evidence::checkpoint::{Anchor, AnchorKind, AnchorTag, MAX_KEPT};
-use qz_evidence::codec::Bytes;
+use qz_evidence::checkpoint::{Anchor, MAX_KEPT};
+use qz_evidence::codec::{Bytes, Format as _, encode};
 use qz_evidence::timestamp::{self, Roots, TimestampError, TimestampRequest};
 use thiserror::Error;
 
 /// Largest token.
 const MAX_TOKEN_BYTES: usize = 48 * 1024;
-/// Largest revocation list that is kept.
-const MAX_LIST_BYTES: usize = 12 * 1024;
 
 /// Why there is no timestamp.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub struct TimestampAuthority {
 }
 
 impl TimestampAuthority {
-    /// A timestamp over a hash, with the revocation lists that its certificates point to.
+    /// A timestamp over a hash, with the revocation lists and OCSP answers that its certificates point to.
     pub async fn stamp(&self, imprint: &Hash32) -> Result<Anchor, TsaError> {
         let answer = |reason: String| TsaError::Answer { url: self.url.clone(), reason };
         let mut nonce = [0; 8];
@@ -68,27 +67,20 @@ impl TimestampAuthority {
             return Err(answer(format!("status {} ({})", response.status, response.content_type)));
         }
         let token = request.token_of(&response.body).map_err(answer)?;
-        let mut anchor = Anchor {
-            tag: AnchorTag,
-            kind: AnchorKind::Timestamp,
-            token: Bytes(token),
-            certificates: vec![],
-            revocations: vec![],
-        };
+        let mut anchor = Anchor::of_token(token);
         let broken = |source| TsaError::Token { url: self.url.clone(), source };
         let found = timestamp::verify(&anchor, imprint, &Roots::default()).map_err(broken)?;
         if found.nonce != request.nonce {
             return Err(answer("it answers another request".to_owned()));
         }
-        for url in timestamp::revocation_urls(&anchor).map_err(broken)?.into_iter().take(MAX_KEPT) {
-            // A verifier names a certificate without list as not checked; the timestamp is good without.
-            match exchange(&url, None, MAX_LIST_BYTES).await {
-                Ok(list) if list.status.is_success() && timestamp::is_revocation_list(&list.body) => {
-                    anchor.revocations.push(Bytes(list.body));
-                }
-                Ok(list) => tracing::warn!(%url, status = %list.status, "no usable revocation list"),
-                Err(error) => tracing::warn!(%url, %error, "no revocation list"),
-            }
+        let data = revocation_data(&timestamp::certificates_of(&anchor).map_err(broken)?).await;
+        anchor.revocations = data.lists.into_iter().take(MAX_KEPT).map(Bytes).collect();
+        anchor.ocsp = data.ocsp.into_iter().take(MAX_KEPT).map(Bytes).collect();
+        // What does not fit is left out, lists first: an answer is about this certificate alone.
+        while encode(&anchor).len() > Anchor::MAX_BYTES
+            && anchor.revocations.pop().or_else(|| anchor.ocsp.pop()).is_some()
+        {
+            tracing::warn!(url = %self.url, "the revocation data of this authority does not fit into an anchor");
         }
         Ok(anchor)
     }
