@@ -67,7 +67,7 @@ impl Stored {
 
 /// Verifies a timestamp over `parts`.
 pub(crate) fn timestamp(token: &[u8], parts: &[&[u8]], stored: &Stored, trusted: &TrustedRoots) -> TimestampReport {
-    match verify_over(token, parts, &stored.certificates, &stored.lists, &trusted.timestamps) {
+    match verify_over(token, parts, &stored.certificates, &stored.lists, &stored.ocsp, &trusted.timestamps) {
         Ok(found) => TimestampReport {
             time_ms: Some(found.time_ms),
             authority: Some(found.authority),
