@@ -151,7 +151,7 @@ pub mod if_any {
     }
 
     /// Is it left out?
-    pub fn is_nil(list: &Vec<Bytes>) -> bool {
+    pub fn is_nil(list: &[Bytes]) -> bool {
         list.is_empty()
     }
 

@@ -3,24 +3,25 @@
 //!
 //! SHA-1 stands here only because certificates and keys are named by it; nothing is believed for its sake.
 
+pub mod message;
+
 use crate::x509::{self, Revocation, SignatureFailure, check_signature, oid};
-use der::asn1::{Any, BitString, GeneralizedTime, Null, ObjectIdentifier, OctetString};
-use der::{Choice, Decode, Encode, Enumerated, Sequence};
+use der::asn1::{BitString, GeneralizedTime, Null, ObjectIdentifier, OctetString};
+use der::{Decode, Encode};
+use message::{
+    BasicResponse, CertId, CertStatus, ID_KP_OCSP_SIGNING, ID_PKIX_OCSP_BASIC, ID_PKIX_OCSP_NOCHECK, OcspRequest,
+    OcspResponse, ResponderId, ResponseData, ResponseStatus, RevokedInfo, SHA_1, SingleRequest, SingleResponse,
+    TbsRequest,
+};
 use sha1::{Digest as _, Sha1};
 use thiserror::Error;
 use x509_cert::Certificate;
 use x509_cert::ext::Extensions;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, CrlReason, ExtendedKeyUsage, KeyUsage};
-use x509_cert::name::Name;
-use x509_cert::serial_number::SerialNumber;
+use x509_cert::ext::pkix::{AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, ExtendedKeyUsage, KeyUsage};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-const SHA_1: ObjectIdentifier = oid("1.3.14.3.2.26");
-const ID_KP_OCSP_SIGNING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.9");
 const ID_AD_OCSP: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1");
-const ID_PKIX_OCSP_BASIC: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.1");
-const ID_PKIX_OCSP_NOCHECK: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.5");
 const AUTHORITY_INFO_ACCESS: ObjectIdentifier = oid("1.3.6.1.5.5.7.1.1");
 const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = oid("2.5.29.35");
 
@@ -44,111 +45,6 @@ pub enum OcspError {
 
 fn malformed(error: impl ToString) -> OcspError {
     OcspError::Malformed(error.to_string())
-}
-
-/// RFC 6960 §4.2.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enumerated)]
-#[repr(u8)]
-enum ResponseStatus {
-    Successful = 0,
-    MalformedRequest = 1,
-    InternalError = 2,
-    TryLater = 3,
-    SigRequired = 5,
-    Unauthorized = 6,
-}
-
-#[derive(Sequence)]
-struct OcspResponse {
-    status: ResponseStatus,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    bytes: Option<ResponseBytes>,
-}
-
-#[derive(Sequence)]
-struct ResponseBytes {
-    response_type: ObjectIdentifier,
-    response: OctetString,
-}
-
-#[derive(Sequence)]
-struct BasicResponse {
-    /// Kept as it came: these bytes are signed.
-    data: Any,
-    algorithm: AlgorithmIdentifierOwned,
-    signature: BitString,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    certificates: Option<Vec<Certificate>>,
-}
-
-#[derive(Sequence)]
-struct ResponseData {
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", default = "Default::default")]
-    version: u8,
-    responder: ResponderId,
-    produced_at: GeneralizedTime,
-    responses: Vec<SingleResponse>,
-    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Extensions>,
-}
-
-#[derive(Choice)]
-enum ResponderId {
-    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", constructed = "true")]
-    Name(Name),
-    #[asn1(context_specific = "2", tag_mode = "EXPLICIT", constructed = "true")]
-    Key(OctetString),
-}
-
-#[derive(Sequence)]
-struct CertId {
-    hash_algorithm: AlgorithmIdentifierOwned,
-    issuer_name_hash: OctetString,
-    issuer_key_hash: OctetString,
-    serial_number: SerialNumber,
-}
-
-#[derive(Sequence)]
-struct SingleResponse {
-    certificate: CertId,
-    status: CertStatus,
-    this_update: GeneralizedTime,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    next_update: Option<GeneralizedTime>,
-    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Extensions>,
-}
-
-#[derive(Choice)]
-enum CertStatus {
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
-    Good(Null),
-    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", constructed = "true")]
-    Revoked(RevokedInfo),
-    #[asn1(context_specific = "2", tag_mode = "IMPLICIT")]
-    Unknown(Null),
-}
-
-#[derive(Sequence)]
-struct RevokedInfo {
-    time: GeneralizedTime,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    reason: Option<CrlReason>,
-}
-
-#[derive(Sequence)]
-struct OcspRequest {
-    tbs: TbsRequest,
-}
-
-#[derive(Sequence)]
-struct TbsRequest {
-    list: Vec<SingleRequest>,
-}
-
-#[derive(Sequence)]
-struct SingleRequest {
-    certificate: CertId,
 }
 
 fn ms(time: &GeneralizedTime) -> u64 {
@@ -300,7 +196,8 @@ pub fn request(certificate: &Certificate, issuer: Option<&Certificate>) -> Optio
         issuer_key_hash: OctetString::new(key_hash).ok()?,
         serial_number: tbs.serial_number().clone(),
     };
-    OcspRequest { tbs: TbsRequest { list: vec![SingleRequest { certificate }] } }.to_der().ok()
+    let list = vec![SingleRequest { certificate, extensions: None }];
+    OcspRequest { tbs: TbsRequest { version: 0, list, extensions: None } }.to_der().ok()
 }
 
 /// Where a certificate says that its responder is, over `http`.
