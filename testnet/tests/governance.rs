@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use qz_client::{Client, ClientConfig, Finalised, ProofRequest};
+use qz_evidence::checkpoint::{SignedCheckpoint, keys_of};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::commitment::Commitment;
 use qz_evidence::payload::{EvidenceDeposited, Payload};
@@ -33,6 +34,7 @@ struct Consortium {
     binaries: Binaries,
     nodes: BTreeMap<String, Process>,
     next_id: u8,
+    witness_port: u16,
 }
 
 impl Consortium {
@@ -42,7 +44,8 @@ impl Consortium {
         let binaries = Binaries::locate_for_nodes().unwrap();
         let ports = Ports::find_apart().unwrap();
         ceremony::hold(&binaries, &folder, &ceremony::on_loopback(&ports), |_| {}).unwrap();
-        let this = Self { folder, binaries, nodes: BTreeMap::new(), next_id: 0 };
+        let witness_port = ports.witness();
+        let this = Self { folder, binaries, nodes: BTreeMap::new(), next_id: 0, witness_port };
         this.join(&Ports::find(ports.witness() + 1).unwrap());
         for id in FOUNDERS.iter().chain([&NEWCOMER]) {
             // An idle chain has a block every half second here, not every five.
@@ -215,6 +218,40 @@ impl Consortium {
         }
     }
 
+    /// An outside witness that knows the genesis and asks the nodes as the platform does.
+    fn witness(&self, place: &Path) -> Process {
+        let home = text(place).unwrap();
+        binaries::run(&self.binaries.client, &["witness", "init", "--home", home, "--name", "witness.example/w1"])
+            .unwrap();
+        let (genesis, platform) = (self.folder.genesis(), self.home("platform"));
+        let listen = format!("127.0.0.1:{}", self.witness_port);
+        let mut arguments = vec!["witness", "run", "--home", home, "--genesis", text(&genesis).unwrap()];
+        arguments.extend(["--listen", &listen, "--as", text(&platform).unwrap(), "--every", "1"]);
+        let passphrase = custody::passphrase_file(&platform);
+        let environment = [(custody::VARIABLE, text(&passphrase).unwrap())];
+        let log = self.folder.logs().join("witness.log");
+        Process::spawn("witness", &self.binaries.client, &arguments, &environment, &log).unwrap()
+    }
+
+    /// The first checkpoint that the witness signs over more than `height` blocks.
+    async fn witnessed(&self, height: u64) -> SignedCheckpoint {
+        let url = format!("http://127.0.0.1:{}/checkpoint", self.witness_port);
+        let start = Instant::now();
+        loop {
+            if let Ok(response) = reqwest::get(&url).await
+                && response.status().is_success()
+            {
+                let found = SignedCheckpoint::parse(&response.bytes().await.unwrap()).unwrap();
+                if found.tree.size > height + 1 {
+                    return found;
+                }
+            }
+            let log = || std::fs::read_to_string(self.folder.logs().join("witness.log")).unwrap();
+            assert!(start.elapsed() < PATIENCE, "nothing witnessed over {height}\n{}", log());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     fn logs(&self) -> String {
         let tail = |process: &Process| format!("--- {}\n{}\n", process.log().display(), process.tail());
         self.nodes.values().map(tail).collect()
@@ -243,6 +280,8 @@ async fn a_running_consortium_admits_rotates_and_removes() {
     }
     let platform = consortium.member("platform");
     let first = consortium.deposit(&platform).await.unwrap();
+    let mut witness = consortium.witness(&place.path().join("witness"));
+    consortium.witnessed(first.height).await;
 
     // The fifth node runs before anybody has admitted it: it answers its owner, and nobody answers it.
     let status = consortium.wait(NEWCOMER, "answer", |_| true).await;
@@ -352,6 +391,24 @@ async fn a_running_consortium_admits_rotates_and_removes() {
     let genesis = consortium.folder.genesis();
     let arguments = [text(&file).unwrap(), "--genesis", text(&genesis).unwrap()];
     binaries::run(&consortium.binaries.verify, &arguments).unwrap();
+
+    // Without the notary only two founders speak for the log: the witness must know the newcomer, whom no genesis
+    // names, and that arbitration does not count any more.
+    let stopped = consortium.nodes.remove("notary").unwrap().stop().and_then(|status| status.code());
+    assert_eq!(stopped, Some(0));
+    let later = consortium.deposit(&platform).await.unwrap();
+    let checkpoint = consortium.witnessed(later.height).await;
+    let chain_id = platform.genesis().chain_id();
+    let speakers: Vec<&str> = ["platform", "court", NEWCOMER, "notary", "arbitration"]
+        .into_iter()
+        .filter(|id| {
+            let home = custody::open(&consortium.home(id)).unwrap();
+            let [log, _] = keys_of(&chain_id, home.organisation()).unwrap();
+            checkpoint.note.signatures.iter().any(|line| log.verify(&checkpoint.note.text, line).is_some())
+        })
+        .collect();
+    assert_eq!(speakers, ["platform", "court", NEWCOMER]);
+    witness.stop();
 
     for (id, mut node) in std::mem::take(&mut consortium.nodes) {
         assert_eq!(node.stop().and_then(|status| status.code()), Some(0), "{id} ends in good order");

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, MAX_JSON_BYTES};
 use crate::error::ClientError;
+use crate::membership::Membership;
 use crate::transport::{Answer, Request};
 use crate::wire::{base64_bytes, optional_base64_bytes};
 
@@ -137,9 +138,17 @@ impl Checkpoint {
 
 impl Client {
     /// The checkpoint of a block, or of the last one, as a note with the lines of every member whose node
-    /// answers and has the block; lines that do not hold are left out. Nothing if no node has the block.
+    /// answers and has the block; lines that do not hold with the keys of the genesis are left out. Nothing if no
+    /// node has the block.
     pub async fn signed_checkpoint(
         &self, height: Option<u64>,
+    ) -> Result<Option<(Checkpoint, SignedNote)>, ClientError> {
+        self.signed_checkpoint_by(height, &Membership::of_genesis(self.genesis())).await
+    }
+
+    /// The same with the keys of these members.
+    pub async fn signed_checkpoint_by(
+        &self, height: Option<u64>, members: &Membership,
     ) -> Result<Option<(Checkpoint, SignedNote)>, ClientError> {
         let Some(checkpoint) = self.checkpoint(height).await? else { return Ok(None) };
         let genesis = self.genesis();
@@ -152,7 +161,7 @@ impl Client {
                 tracing::warn!(node = %node.org, height = checkpoint.height, "this node shows another history");
                 continue;
             }
-            let keys = genesis.organisation(&node.org).and_then(|own| keys_of(&genesis.chain_id(), own).ok());
+            let keys = members.organisation(&node.org).and_then(|own| keys_of(&genesis.chain_id(), own).ok());
             for line in theirs.signatures.iter().filter_map(|line| NoteSignature::parse(line).ok()) {
                 let holds = keys.iter().flatten().any(|key| key.verify(&note.text, &line).is_some());
                 if holds && let Err(error) = note.add(line) {

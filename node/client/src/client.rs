@@ -1,7 +1,8 @@
 //! The endpoints as typed calls.
 
-use crate::config::{ClientConfig, ConfigError};
+use crate::config::{self, ClientConfig, ConfigError};
 use crate::error::{ClientError, Failure};
+use crate::membership::Membership;
 use crate::transport::{Answer, Node, Nodes, Request};
 use crate::wire::{Block, ProofRequest, RecordAt, Status, Subject, SubjectRecords, SubmissionState};
 use qz_evidence::bundle::Bundle;
@@ -31,6 +32,8 @@ pub struct Client {
 pub(crate) struct Inner {
     pub genesis: Genesis,
     pub nodes: Nodes,
+    /// For [`Client::of_members`].
+    config: ClientConfig,
 }
 
 impl std::fmt::Debug for Client {
@@ -43,8 +46,33 @@ impl Client {
     /// Checks the genesis and prepares TLS for each node; connects to nobody yet.
     pub fn new(config: &ClientConfig) -> Result<Self, ConfigError> {
         let genesis = config.open()?;
-        let nodes = Nodes::new(config, &genesis)?;
-        Ok(Self { inner: Arc::new(Inner { genesis, nodes }) })
+        let nodes = Nodes::new(config, |org| genesis.organisation(org))?;
+        Ok(Self { inner: Arc::new(Inner { genesis, nodes, config: config.clone() }) })
+    }
+
+    /// The same client for today's members, with today's addresses and TLS authorities: the nodes that it called
+    /// already, if they still are members', and those of validators who joined after the genesis.
+    pub fn of_members(&self, members: &Membership) -> Result<Self, ConfigError> {
+        let Inner { genesis, config, .. } = &*self.inner;
+        let mut nodes = vec![];
+        for known in &config.nodes {
+            let Some(card) = members.organisation(&known.org) else { continue };
+            let moved = config::endpoint(card).filter(|now| {
+                genesis.organisation(&known.org).and_then(config::endpoint).is_none_or(|then| then.url != now.url)
+            });
+            nodes.push(moved.unwrap_or_else(|| known.clone()));
+        }
+        for newcomer in members.validators().filter(|one| genesis.organisation(&one.id).is_none()) {
+            if !nodes.iter().any(|node| node.org == newcomer.id) {
+                nodes.extend(config::endpoint(newcomer));
+            }
+        }
+        if nodes.is_empty() {
+            return Err(ConfigError::NoNodes);
+        }
+        let config = ClientConfig { nodes, ..config.clone() };
+        let nodes = Nodes::new(&config, |org| members.organisation(org))?;
+        Ok(Self { inner: Arc::new(Inner { genesis: genesis.clone(), nodes, config }) })
     }
 
     /// The genesis that this client trusts.

@@ -1,7 +1,7 @@
 //! Which nodes to call, and as whom.
 
 use qz_evidence::OrgId;
-use qz_evidence::genesis::{Genesis, GenesisError};
+use qz_evidence::genesis::{Genesis, GenesisError, Organisation};
 use qz_genesis::address::{self, AddressError};
 use qz_genesis::{ClientFolder, ClientFolderError, Home, HomeError, TlsIdentity};
 use thiserror::Error;
@@ -18,6 +18,7 @@ pub struct NodeEndpoint {
 }
 
 /// Everything that a client needs.
+#[derive(Clone)]
 pub struct ClientConfig {
     /// The nodes, in the order of preference.
     pub nodes: Vec<NodeEndpoint>,
@@ -124,9 +125,11 @@ impl ClientConfig {
 
 /// The nodes of all validators, in the order of the genesis.
 pub fn endpoints(genesis: &Genesis) -> Vec<NodeEndpoint> {
-    let node = |organisation: &qz_evidence::genesis::Organisation| {
-        let card = organisation.validator.as_ref()?;
-        Some(NodeEndpoint { org: organisation.id.clone(), url: card.rpc_url.clone() })
-    };
-    genesis.organisations().iter().filter_map(node).collect()
+    genesis.organisations().iter().filter_map(endpoint).collect()
+}
+
+/// The node of an organisation, if it has one.
+pub(crate) fn endpoint(organisation: &Organisation) -> Option<NodeEndpoint> {
+    let card = organisation.validator.as_ref()?;
+    Some(NodeEndpoint { org: organisation.id.clone(), url: card.rpc_url.clone() })
 }

@@ -120,7 +120,7 @@ fn is_too_large(error: &ClientError) -> bool {
     matches!(error, ClientError::Rejected { rejection, .. } if rejection.code == TOO_LARGE)
 }
 
-fn now_ms() -> Result<u64, String> {
+pub(crate) fn now_ms() -> Result<u64, String> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970".to_owned())?;
     u64::try_from(since.as_millis()).map_err(|_| "the clock is beyond all dates".to_owned())
 }

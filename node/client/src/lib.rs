@@ -15,6 +15,7 @@ pub mod config;
 pub mod error;
 pub mod events;
 mod history;
+mod membership;
 pub mod office;
 pub mod relay;
 mod submit;
@@ -31,6 +32,7 @@ pub use error::{Attempt, ClientError, Failure};
 pub use events::{Event, Events, EventsFrom};
 // What a caller that may import only this crate needs to open its organisation's folder.
 pub use history::{HistoryFailure, SubjectHistory};
+pub use membership::{Membership, MembershipError};
 pub use qz_genesis::passphrase::from_file as passphrase_from_file;
 pub use qz_genesis::{ClientFolder, ClientFolderError, Home, HomeError, KeyError};
 pub use relay::{Relay, RelayError, SignedSubmission};

@@ -5,7 +5,7 @@ use crate::error::{Attempt, ClientError, Failure};
 use crate::tls;
 use crate::wire::{ErrorBody, Rejection};
 use qz_evidence::OrgId;
-use qz_evidence::genesis::Genesis;
+use qz_evidence::genesis::Organisation;
 use reqwest::StatusCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -189,10 +189,13 @@ fn causes(error: &reqwest::Error) -> String {
 pub(crate) struct Nodes(Vec<Node>);
 
 impl Nodes {
-    pub fn new(config: &ClientConfig, genesis: &Genesis) -> Result<Self, ConfigError> {
+    /// `card` gives the organisation's card, whose TLS authority must have issued the node's certificate.
+    pub fn new<'a>(
+        config: &ClientConfig, card: impl Fn(&OrgId) -> Option<&'a Organisation>,
+    ) -> Result<Self, ConfigError> {
         let node = |endpoint: &crate::config::NodeEndpoint| {
             let unknown = || ConfigError::UnknownOrganisation(endpoint.org.clone());
-            let server = genesis.organisation(&endpoint.org).ok_or_else(unknown)?;
+            let server = card(&endpoint.org).ok_or_else(unknown)?;
             let tls = tls::client_config(server, &config.client_certificate_pem, &config.client_key_pem)?;
             let http = reqwest::Client::builder()
                 .tls_backend_preconfigured(tls)

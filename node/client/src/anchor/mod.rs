@@ -15,7 +15,10 @@ pub use timestamp::{TimestampAuthority, TsaError};
 pub use witnesses::{SIZE_TYPE, WitnessEndpoint, WitnessError};
 
 use crate::client::Client;
+use crate::config::ConfigError;
 use crate::error::ClientError;
+use crate::history::HistoryFailure;
+use crate::membership::MembershipError;
 use qz_evidence::bundle::Bundle;
 use qz_evidence::checkpoint::{Checkpoint, Former, FormerTag, anchored_message, encoded};
 use qz_evidence::codec::{Bytes, CodecError, decode_strict, encode};
@@ -32,6 +35,12 @@ pub enum AnchorError {
     /// The nodes.
     #[error(transparent)]
     Node(#[from] ClientError),
+    /// Who the members are.
+    #[error("the members are not proven: {0}")]
+    Members(#[from] MembershipError),
+    /// Their nodes.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// No node has the bundle's head.
     #[error("no node has block {0}")]
     UnknownHead(u64),
@@ -60,7 +69,8 @@ impl AnchorError {
             Self::UnknownHead(_) => true,
             Self::Witness { source, .. } => source.is_temporary(),
             Self::Tsa(error) => error.is_temporary(),
-            Self::Bundle(_) | Self::Renewal(_) => false,
+            Self::Members(MembershipError::Nodes(HistoryFailure::Client(error))) => error.is_temporary(),
+            Self::Members(_) | Self::Config(_) | Self::Bundle(_) | Self::Renewal(_) => false,
         }
     }
 }
@@ -113,8 +123,11 @@ impl Anchoring {
     ) -> Result<Vec<u8>, AnchorError> {
         let head: Header = decode_strict(&bundle.head)?;
         let height = head.height.0;
-        let (checkpoint, mut note) =
-            client.signed_checkpoint(Some(height)).await?.ok_or(AnchorError::UnknownHead(height))?;
+        // After a change of governance others speak for the log than those of the genesis.
+        let (members, _) = client.membership().await?;
+        let client = &client.of_members(&members)?;
+        let signed = client.signed_checkpoint_by(Some(height), &members).await?;
+        let (checkpoint, mut note) = signed.ok_or(AnchorError::UnknownHead(height))?;
         if checkpoint.header != bundle.head.0 {
             return Err(AnchorError::UnknownHead(height));
         }

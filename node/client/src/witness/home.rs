@@ -1,8 +1,11 @@
 //! A witness' folder: its key, the last checkpoint that it signed (written whole and synced before the
 //! signature leaves), and the evidence of a split view.
 
+use crate::history::now_ms;
+use crate::membership::{Membership, MembershipError};
 use ed25519_dalek::{Signer, SigningKey};
 use qz_evidence::checkpoint::{CheckpointError, SignedCheckpoint};
+use qz_evidence::genesis::Genesis;
 use qz_evidence::note::{KeyType, NoteError, SignedNote, VerifierKey};
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -15,6 +18,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 const KEY_FILE: &str = "witness-key.json";
 const STATE_FILE: &str = "latest.note";
 const LOCK_FILE: &str = "witness.lock";
+/// Proof of every change of governance, if there was any.
+pub const GOVERNANCE_FILE: &str = "governance.qzproof";
 /// Two signed checkpoints that contradict each other, one after the other.
 pub const EVIDENCE_FILE: &str = "split-view.txt";
 
@@ -49,6 +54,15 @@ pub enum WitnessHomeError {
         /// Why.
         #[source]
         source: CheckpointError,
+    },
+    /// The kept proof of the members does not hold. Without it the genesis' members count, so it may be deleted.
+    #[error("{} does not hold: {source}", path.display())]
+    Governance {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<MembershipError>,
     },
     /// The folder belongs to another ledger.
     #[error("the witness has signed checkpoints of {0}; use another folder for another ledger")]
@@ -135,6 +149,20 @@ impl WitnessHome {
     /// Keeps what is about to be signed, in one step: a crash leaves the old or the new file, whole.
     pub(super) fn keep(&self, note: &SignedNote) -> Result<(), WitnessHomeError> {
         self.write(STATE_FILE, note.to_string().as_bytes())
+    }
+
+    /// Who the members are by the kept proof, else by the genesis.
+    pub(super) fn members(&self, genesis: &Genesis) -> Result<Membership, WitnessHomeError> {
+        let path = self.path.join(GOVERNANCE_FILE);
+        let Some(bytes) = read(&path)? else { return Ok(Membership::of_genesis(genesis)) };
+        let found = now_ms().map_err(MembershipError::Clock);
+        let found = found.and_then(|now_ms| Membership::proven_by(genesis, &[bytes], now_ms));
+        found.map_err(|source| WitnessHomeError::Governance { path, source: Box::new(source) })
+    }
+
+    /// Keeps the proof of who the members are.
+    pub(super) fn keep_members(&self, bundle: &[u8]) -> Result<(), WitnessHomeError> {
+        self.write(GOVERNANCE_FILE, bundle)
     }
 
     /// Keeps both sides of a split view.

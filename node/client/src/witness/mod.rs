@@ -1,25 +1,26 @@
 //! An outside witness (C2SP tlog-witness): it keeps the last checkpoint that it has signed, signs another only
 //! with the proof that it continues that one, and so never signs two histories.
 //!
-//! It trusts nobody: a checkpoint counts when members with more than two thirds of the validators' power (of
-//! the genesis) have signed it. Two such checkpoints that contradict each other are the proof of a split
+//! It trusts nobody: a checkpoint counts when members with more than two thirds of the validators' power at its
+//! height have signed it. Who that is the genesis says, and the proven history of governance after it. Two such checkpoints that contradict each other are the proof of a split
 //! view: both are kept in a file, the witness raises an alarm and signs nothing any more.
 
 mod home;
 mod serve;
 
-pub use home::{WitnessHome, WitnessHomeError};
+pub use home::{GOVERNANCE_FILE, WitnessHome, WitnessHomeError};
 pub use serve::{Follow, serve};
 
 use crate::anchor::SIZE_TYPE;
+use crate::membership::Membership;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use qz_evidence::Hash32;
-use qz_evidence::checkpoint::{SignedCheckpoint, keys_of, origin};
+use qz_evidence::checkpoint::{SignedCheckpoint, origin};
 use qz_evidence::genesis::Genesis;
 use qz_evidence::history::is_consistent;
 use qz_evidence::note::{MAX_NOTE_BYTES, NoteSignature, VerifierKey, cosigned_message};
-use std::sync::{Mutex, PoisonError};
+use qz_evidence::{Hash32, Height};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 /// Most lines of a consistency proof (C2SP tlog-witness).
 const MAX_PROOF_LINES: usize = 63;
@@ -47,9 +48,7 @@ impl Answer {
 pub struct Witness {
     home: WitnessHome,
     origin: String,
-    /// Members' log keys with their validators' power.
-    log_keys: Vec<(VerifierKey, u64)>,
-    total_power: u64,
+    members: RwLock<Membership>,
     state: Mutex<State>,
 }
 
@@ -61,23 +60,34 @@ struct State {
 impl Witness {
     /// Opens a witness for the ledger of this genesis.
     pub fn open(home: WitnessHome, genesis: &Genesis) -> Result<Self, WitnessHomeError> {
-        let mut log_keys = vec![];
-        for organisation in genesis.organisations() {
-            let keys = keys_of(&genesis.chain_id(), organisation);
-            let Ok([log, _]) = keys else { continue };
-            if let Some(validator) = &organisation.validator {
-                log_keys.push((log, validator.power));
-            }
-        }
+        let members = home.members(genesis)?;
         let latest = home.latest(&origin(&genesis.chain_id()))?;
         let alarm = home.alarm()?;
         Ok(Self {
             home,
             origin: origin(&genesis.chain_id()),
-            total_power: log_keys.iter().map(|(_, power)| power).sum(),
-            log_keys,
+            members: RwLock::new(members),
             state: Mutex::new(State { latest, alarm }),
         })
+    }
+
+    /// Whom it takes for the members.
+    pub fn members(&self) -> Membership {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes newer members, as these bundles of one head prove them; kept over restarts if they are one bundle.
+    pub fn renew_members(&self, newer: Membership, bundles: &[Vec<u8>]) -> Result<(), WitnessHomeError> {
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        if newer.as_of() <= members.as_of() || newer.changes() < members.changes() {
+            return Ok(());
+        }
+        if let [bundle] = bundles {
+            self.home.keep_members(bundle)?;
+        }
+        tracing::info!(as_of = %newer.as_of(), changes = newer.changes(), epoch = newer.epoch(), "members");
+        *members = newer;
+        Ok(())
     }
 
     /// The last checkpoint that it signed, with its own line.
@@ -141,7 +151,9 @@ impl Witness {
         let signature = self.home.sign(&cosigned_message(seconds, &checkpoint.note.text));
         let line = NoteSignature::new(self.home.key(), Some(seconds), &signature);
         // Lines of strangers are not kept, nor an older one of its own.
-        checkpoint.note.signatures.retain(|line| self.log_keys.iter().any(|(key, _)| key.signed(line)));
+        let height = Height(checkpoint.tree.size.saturating_sub(1));
+        let known = self.members().log_keys(height);
+        checkpoint.note.signatures.retain(|line| known.iter().any(|known| known.key.signed(line)));
         if let Err(error) = checkpoint.note.add(line.clone()) {
             return Answer::text(500, error.to_string());
         }
@@ -172,8 +184,8 @@ impl Witness {
             let mut lines = checkpoint.note.signatures.iter();
             lines.any(|line| key.verify(&checkpoint.note.text, line).is_some())
         };
-        let power: u64 = self.log_keys.iter().filter(|(key, _)| signed(key)).map(|(_, power)| power).sum();
-        checkpoint.tree.origin == self.origin && 3 * u128::from(power) > 2 * u128::from(self.total_power)
+        let Some(height) = checkpoint.tree.size.checked_sub(1) else { return false };
+        checkpoint.tree.origin == self.origin && self.members().is_signed(Height(height), signed)
     }
 
     fn raise(&self, state: &mut State, one: &SignedCheckpoint, other: &SignedCheckpoint) -> Answer {

@@ -3,10 +3,13 @@
 
 use super::{MAX_REQUEST_BYTES, Witness};
 use crate::anchor::fetch_note;
+use crate::checkpoint::Checkpoint;
 use crate::client::Client;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use qz_evidence::SubjectId;
 use qz_evidence::checkpoint::SignedCheckpoint;
+use qz_evidence::note::SignedNote;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -102,7 +105,14 @@ fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-async fn follow_on(witness: Arc<Witness>, follow: Follow) {
+async fn follow_on(witness: Arc<Witness>, mut follow: Follow) {
+    // What is kept may know other nodes than the genesis.
+    let known = follow.client.as_ref().map(|client| client.of_members(&witness.members()));
+    match known {
+        Some(Ok(client)) => follow.client = Some(client),
+        Some(Err(error)) => tracing::warn!(%error, "the nodes of the genesis are asked"),
+        None => {}
+    }
     loop {
         tokio::time::sleep(follow.every).await;
         if witness.alarm().is_some() {
@@ -113,7 +123,7 @@ async fn follow_on(witness: Arc<Witness>, follow: Follow) {
                 tracing::warn!(%peer, %reason, "not compared with this witness");
             }
         }
-        if let Some(client) = &follow.client
+        if let Some(client) = &mut follow.client
             && let Err(reason) = step(&witness, client).await
         {
             tracing::warn!(%reason, "the ledger was not followed");
@@ -122,9 +132,18 @@ async fn follow_on(witness: Arc<Witness>, follow: Follow) {
 }
 
 /// Shows itself the node's newest checkpoint, with the proof that the node must give.
-async fn step(witness: &Arc<Witness>, client: &Client) -> Result<(), String> {
-    let signed = client.signed_checkpoint(None).await.map_err(|error| error.to_string())?;
-    let (checkpoint, note) = signed.ok_or("no node has a block")?;
+async fn step(witness: &Arc<Witness>, client: &mut Client) -> Result<(), String> {
+    let governance = SubjectId::governance(&client.genesis().chain_id());
+    let subject = client.subject(&governance).await.map_err(|error| error.to_string())?;
+    let changes = subject.and_then(|subject| subject.seq).map_or(0, |last| last + 1);
+    if changes > witness.members().changes() {
+        renew_members(witness, client).await?;
+    }
+    let (mut checkpoint, mut note) = newest(witness, client).await?;
+    if checkpoint.hand_overs.len() > witness.members().epoch() {
+        renew_members(witness, client).await?;
+        (checkpoint, note) = newest(witness, client).await?;
+    }
     let latest = witness.latest();
     let old = latest.as_ref().map_or(0, |latest| latest.tree.size);
     if checkpoint.size < old {
@@ -146,6 +165,19 @@ async fn step(witness: &Arc<Witness>, client: &Client) -> Result<(), String> {
     }
 }
 
+async fn newest(witness: &Witness, client: &Client) -> Result<(Checkpoint, SignedNote), String> {
+    let signed = client.signed_checkpoint_by(None, &witness.members()).await.map_err(|error| error.to_string())?;
+    signed.ok_or_else(|| "no node has a block".to_owned())
+}
+
+/// Follows the consortium: its proven members, and from then on the nodes of these.
+async fn renew_members(witness: &Witness, client: &mut Client) -> Result<(), String> {
+    let (members, bundles) = client.membership().await.map_err(|error| error.to_string())?;
+    witness.renew_members(members, &bundles).map_err(|error| error.to_string())?;
+    *client = client.of_members(&witness.members()).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
 /// Compares another witness' checkpoint with the own one, or with what the node shows at that size.
 async fn compare(witness: &Arc<Witness>, follow: &Follow, peer: &str) -> Result<(), String> {
     let url = format!("{}/checkpoint", peer.trim_end_matches('/'));
@@ -159,7 +191,8 @@ async fn compare(witness: &Arc<Witness>, follow: &Follow, peer: &str) -> Result<
     }
     let Some(client) = &follow.client else { return Ok(()) };
     let height = theirs.tree.size.checked_sub(1).ok_or("an empty checkpoint")?;
-    let shown = client.signed_checkpoint(Some(height)).await.map_err(|error| error.to_string())?;
+    let shown =
+        client.signed_checkpoint_by(Some(height), &witness.members()).await.map_err(|error| error.to_string())?;
     let Some((_, note)) = shown else { return Ok(()) };
     let own = SignedCheckpoint::parse(note.to_string().as_bytes()).map_err(|error| error.to_string())?;
     witness.compare(&theirs, &own);
