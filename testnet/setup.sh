@@ -47,4 +47,5 @@ if [ "${1:-demo}" = test ]; then
         (cd / && CARGO_TARGET_DIR="$tools/target" cargo install --quiet --locked --debug cargo-deny --root "$tools")
         rm -rf "$tools/target"
     fi
+    "$(dirname "${BASH_SOURCE[0]}")/corpus.sh"
 fi

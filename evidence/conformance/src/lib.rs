@@ -10,6 +10,7 @@ mod ledger;
 
 mod anchors;
 mod answers;
+pub mod attacks;
 mod bundles;
 pub mod c2sp;
 mod documents;

@@ -71,8 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) chain: Vec<Vec<u8>>,
     /// Revocation lists, DER.
     pub(crate) lists: Vec<Vec<u8>>,
-    /// Number of OCSP answers.
-    pub(crate) ocsp: usize,
+    /// OCSP answers, DER.
+    pub(crate) ocsp: Vec<Vec<u8>>,
     /// The signature-time-stamp token, DER.
     pub(crate) timestamp: Option<Vec<u8>>,
     /// What such a token is over.
@@ -162,9 +162,8 @@ fn sort_certificates(
 
 fn collect_revocation(signed: &SignedData, signer: &SignerInfo, outcome: &mut Outcome) {
     for choice in signed.crls.iter().flat_map(|set| set.0.iter()).take(MAX_KEPT) {
-        match choice {
-            RevocationInfoChoice::Crl(list) => outcome.lists.extend(list.to_der()),
-            RevocationInfoChoice::Other(_) => outcome.ocsp += 1,
+        if let RevocationInfoChoice::Crl(list) = choice {
+            outcome.lists.extend(list.to_der());
         }
     }
     if let Ok(archive) = attribute(signer, ADOBE_REVOCATION, "")
@@ -172,7 +171,8 @@ fn collect_revocation(signed: &SignedData, signer: &SignerInfo, outcome: &mut Ou
     {
         let lists = archive.lists.iter().flatten().take(MAX_KEPT).filter_map(|list| list.to_der().ok());
         outcome.lists.extend(lists);
-        outcome.ocsp += archive.answers.iter().flatten().count();
+        let answers = archive.answers.iter().flatten().take(MAX_KEPT).filter_map(|answer| answer.to_der().ok());
+        outcome.ocsp.extend(answers);
     }
 }
 

@@ -293,7 +293,7 @@ fn check(report: &mut SignatureReport, contents: &[u8], parts: &[&[u8]; 2], stor
     report.signer = certificate_facts(&outcome.certificate).ok();
     report.algorithm = (!outcome.algorithm.is_empty()).then(|| outcome.algorithm.clone());
     report.revocation.lists += outcome.lists.len();
-    report.revocation.ocsp += outcome.ocsp;
+    report.revocation.ocsp += outcome.ocsp.len();
     if let Some(token) = &outcome.timestamp {
         report.timestamp = Some(trust::timestamp(token, &[&outcome.signature], stored, trusted));
     }

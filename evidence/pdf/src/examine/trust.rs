@@ -2,6 +2,7 @@
 //! (CMS object and `/DSS`) and the roots that the verifier gives.
 
 use der::Decode;
+use qz_evidence::ocsp::{self, Answer};
 use qz_evidence::timestamp::{Roots, verify_over};
 use qz_evidence::x509::{self, Revocation};
 use x509_cert::Certificate;
@@ -100,13 +101,16 @@ pub(crate) fn chain(outcome: &Outcome, stored: &Stored, trusted: &TrustedRoots, 
     }
     let ders = outcome.lists.iter().chain(&stored.lists);
     let lists: Vec<CertificateList> = ders.filter_map(|der| CertificateList::from_der(der).ok()).collect();
+    let ders = outcome.ocsp.iter().chain(&stored.ocsp);
+    let answers: Vec<Answer> = ders.filter_map(|der| Answer::read(der).ok()).collect();
+    let kept = Kept { lists, answers, pool: &pool };
     let at_ms = stamped_ms.unwrap_or(trusted.now_ms);
     let mut answer = Trust::Unknown;
     if let Some(found) = trusted.roots.iter().find(|root| **root == leaf) {
         answer = Trust::Trusted { path: vec![subject(found)], unchecked: vec![] };
     }
     for path in x509::paths(&leaf, &pool, &trusted.roots) {
-        match judge(&path, &lists, at_ms) {
+        match judge(&path, &kept, at_ms) {
             found @ Trust::Trusted { .. } => return found,
             other => answer = other,
         }
@@ -114,13 +118,21 @@ pub(crate) fn chain(outcome: &Outcome, stored: &Stored, trusted: &TrustedRoots, 
     answer
 }
 
-fn judge(path: &x509::Path<'_>, lists: &[CertificateList], at_ms: u64) -> Trust {
+/// Revocation data, and certificates among which a responder's may be.
+struct Kept<'a> {
+    lists: Vec<CertificateList>,
+    answers: Vec<Answer>,
+    pool: &'a [Certificate],
+}
+
+fn judge(path: &x509::Path<'_>, kept: &Kept<'_>, at_ms: u64) -> Trust {
     if let Some(certificate) = x509::not_in_force(path, at_ms) {
         return Trust::NotInForce { certificate: subject(certificate) };
     }
     let mut unchecked = vec![];
     for pair in path.windows(2) {
-        match x509::revocation(pair[0], pair[1], lists, at_ms) {
+        let by_list = x509::revocation(pair[0], pair[1], &kept.lists, at_ms);
+        match by_list.or(ocsp::status(pair[0], pair[1], &kept.answers, kept.pool, at_ms)) {
             Revocation::Good => {}
             Revocation::Unknown => unchecked.push(subject(pair[0])),
             Revocation::Revoked => return Trust::Revoked { certificate: subject(pair[0]) },

@@ -199,9 +199,8 @@ impl<'a> PdfFile<'a> {
 fn chain(bytes: &[u8], budget: &Budget) -> Result<Vec<Section>, PdfReadError> {
     let malformed = |error: lexer::SyntaxError| PdfReadError::Malformed(error.to_string());
     const MARK: &[u8] = b"startxref";
-    let tail = bytes.len().saturating_sub(2048);
-    let last = bytes[tail..].windows(MARK.len()).rposition(|window| window == MARK).ok_or(PdfReadError::Damaged)?;
-    let mut lexer = Lexer::new(bytes, tail + last + MARK.len(), budget);
+    let last = bytes.windows(MARK.len()).rposition(|window| window == MARK).ok_or(PdfReadError::Damaged)?;
+    let mut lexer = Lexer::new(bytes, last + MARK.len(), budget);
     let mut next = Some(lexer.unsigned("no offset behind startxref").map_err(malformed)?);
     let mut sections: Vec<Section> = vec![];
     let mut seen = HashSet::new();
@@ -216,7 +215,9 @@ fn chain(bytes: &[u8], budget: &Budget) -> Result<Vec<Section>, PdfReadError> {
         };
         sections.push(found);
     }
-    Ok(sections)
+    // It must be the one that closes the newest update, not one behind it.
+    let end = sections.iter().filter_map(|section| section.terminator).map(|(_, end)| end).max();
+    if end.is_none_or(|end| end < last) { Err(PdfReadError::Damaged) } else { Ok(sections) }
 }
 
 /// Sections in the order of the file, grouped into revisions.
