@@ -1,12 +1,12 @@
 //! The CMS object of a PDF signature: one signer, detached (RFC 5652, ETSI EN 319 122-1). What is unsupported
 //! is named so, not as broken. Whether the signer's certificate is trusted is not judged here.
 
-use ::cms::cert::CertificateChoices;
 use ::cms::revocation::RevocationInfoChoice;
 use ::cms::signed_data::{SignedData, SignerIdentifier, SignerInfo};
 use der::asn1::{ObjectIdentifier, OctetString};
-use der::{Encode, Sequence};
+use der::{Decode, Encode, Sequence};
 use qz_evidence::x509::{HashFunction, SignatureFailure, check_signature, content_info};
+use sha1::{Digest, Sha1};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::spki::AlgorithmIdentifierOwned;
@@ -18,6 +18,7 @@ const ID_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
 const ID_SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
 const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
 const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
+const SIGNING_CERTIFICATE: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.12");
 const SIGNING_CERTIFICATE_V2: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.47");
 const SIGNATURE_TIME_STAMP: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.14");
 const ADOBE_REVOCATION: ObjectIdentifier = oid("1.2.840.113583.1.1.8");
@@ -133,31 +134,72 @@ fn check(contents: &[u8], covered: &[&[u8]], profile: Profile, outcome: &mut Out
     let [signer] = signed.signer_infos.0.as_slice() else {
         return Err(CmsError::Signer("not exactly one signer"));
     };
-    let own = sort_certificates(&signed, signer, outcome)?;
+    let own = sort_certificates(&info.content.to_der().map_err(malformed)?, signer, outcome);
     collect_revocation(&signed, signer, outcome);
     outcome.signature = signer.signature.as_bytes().to_vec();
     outcome.timestamp = timestamp_token(signer);
     let own = own.ok_or(CmsError::Signer("the signer's certificate is not included"))?;
-    outcome.certificate = own.to_der().map_err(malformed)?;
     outcome.subject = own.tbs_certificate().subject().to_string();
     outcome.algorithm = algorithm(signer, &own);
     check_signer(signer, &own, &outcome.certificate, covered, profile)
 }
 
 /// The signer's certificate; the others go into the outcome.
-fn sort_certificates(
-    signed: &SignedData, signer: &SignerInfo, outcome: &mut Outcome,
-) -> Result<Option<Certificate>, CmsError> {
+fn sort_certificates(signed_data: &[u8], signer: &SignerInfo, outcome: &mut Outcome) -> Option<Certificate> {
     let mut own = None;
-    for choice in signed.certificates.iter().flat_map(|set| set.0.iter()).take(MAX_KEPT) {
-        let CertificateChoices::Certificate(candidate) = choice else { continue };
-        if own.is_none() && names(&signer.sid, candidate) {
-            own = Some(candidate.clone());
+    for der in certificates(signed_data).into_iter().flatten().take(MAX_KEPT) {
+        let Ok(candidate) = Certificate::from_der(der) else { continue };
+        if own.is_none() && names(&signer.sid, &candidate) {
+            outcome.certificate = der.to_vec();
+            own = Some(candidate);
         } else {
-            outcome.chain.push(candidate.to_der().map_err(malformed)?);
+            outcome.chain.push(der.to_vec());
         }
     }
-    Ok(own)
+    own
+}
+
+/// The certificates of a SignedData, byte for byte: written anew, one with unusual times would have another hash.
+fn certificates(signed_data: &[u8]) -> Option<Vec<&[u8]>> {
+    const CERTIFICATES: u8 = 0xa0;
+    let mut rest = contents(signed_data)?;
+    // Version, digest algorithms, content.
+    for _ in 0..3 {
+        rest = split_object(rest)?.1;
+    }
+    let (set, _) = split_object(rest)?;
+    let mut members = if set.first() == Some(&CERTIFICATES) { contents(set)? } else { &[] };
+    let mut found = vec![];
+    while !members.is_empty() {
+        let (one, more) = split_object(members)?;
+        found.push(one);
+        members = more;
+    }
+    Some(found)
+}
+
+/// The first DER object, and what follows it.
+fn split_object(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    bytes.split_at_checked(header(bytes)?.1)
+}
+
+/// What a DER object holds.
+fn contents(object: &[u8]) -> Option<&[u8]> {
+    let (start, end) = header(object)?;
+    object.get(start..end)
+}
+
+/// Where the contents of the DER object begin and end. Tags have one byte, lengths at most four.
+fn header(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (start, length) = match *bytes.get(1)? {
+        short @ 0..=0x7f => (2, usize::from(short)),
+        long @ 0x81..=0x84 => {
+            let start = 2 + usize::from(long & 0x7f);
+            (start, bytes.get(2..start)?.iter().fold(0_usize, |sum, octet| (sum << 8) | usize::from(*octet)))
+        }
+        _ => return None,
+    };
+    Some((start, start.checked_add(length)?))
 }
 
 fn collect_revocation(signed: &SignedData, signer: &SignerInfo, outcome: &mut Outcome) {
@@ -225,12 +267,24 @@ fn check_signer(
 ) -> Result<(), CmsError> {
     let hash = HashFunction::of(&signer.digest_alg.oid)
         .ok_or_else(|| CmsError::Unsupported(signer.digest_alg.oid.to_string()))?;
+    let key = certificate.tbs_certificate().subject_public_key_info();
+    let failed = |failure| match failure {
+        SignatureFailure::Unsupported(what) => CmsError::Unsupported(what),
+        SignatureFailure::Bad => CmsError::BadSignature,
+    };
+    if signer.signed_attrs.is_none() && profile == Profile::Pkcs7 {
+        // RFC 5652 §5.4: without attributes the signature is over the content itself.
+        let (algorithm, signature) = (&signer.signature_algorithm, signer.signature.as_bytes());
+        return check_signature(key, algorithm, Some(hash), &covered.concat(), signature).map_err(failed);
+    }
     let content_type = attribute(signer, CONTENT_TYPE, "contentType")?;
     if content_type.decode_as::<ObjectIdentifier>().map_err(malformed)? != ID_DATA {
         return Err(CmsError::Attribute("contentType"));
     }
-    let is_named = signer.signed_attrs.iter().flat_map(|set| set.iter()).any(|a| a.oid == SIGNING_CERTIFICATE_V2);
-    if profile == Profile::Cades || is_named {
+    let has = |oid| signer.signed_attrs.iter().flat_map(|set| set.iter()).any(|attribute| attribute.oid == oid);
+    if has(SIGNING_CERTIFICATE) && !has(SIGNING_CERTIFICATE_V2) {
+        check_named_by_sha1(signer, certificate_der)?;
+    } else if profile == Profile::Cades || has(SIGNING_CERTIFICATE_V2) {
         check_named(signer, certificate_der)?;
     }
     let message_digest =
@@ -241,13 +295,28 @@ fn check_signer(
     // RFC 5652 §5.4: the signature is over the attributes as an explicit SET OF.
     let attributes = signer.signed_attrs.as_ref().ok_or(CmsError::Attribute("signedAttrs"))?;
     let signed_bytes = attributes.to_der().map_err(malformed)?;
-    let key = certificate.tbs_certificate().subject_public_key_info();
-    check_signature(key, &signer.signature_algorithm, Some(hash), &signed_bytes, signer.signature.as_bytes()).map_err(
-        |failure| match failure {
-            SignatureFailure::Unsupported(what) => CmsError::Unsupported(what),
-            SignatureFailure::Bad => CmsError::BadSignature,
-        },
-    )
+    check_signature(key, &signer.signature_algorithm, Some(hash), &signed_bytes, signer.signature.as_bytes())
+        .map_err(failed)
+}
+
+/// RFC 2634 §5.4, of older signers: by SHA-1, which nobody can turn to another certificate of the same hash.
+fn check_named_by_sha1(signer: &SignerInfo, certificate_der: &[u8]) -> Result<(), CmsError> {
+    #[derive(Sequence)]
+    struct EssCertId {
+        cert_hash: OctetString,
+        issuer_serial: Option<der::Any>,
+    }
+    #[derive(Sequence)]
+    struct SigningCertificate {
+        certs: Vec<EssCertId>,
+        policies: Option<der::Any>,
+    }
+    const NAME: &str = "signingCertificate";
+    let wrong = || CmsError::Attribute(NAME);
+    let named = attribute(signer, SIGNING_CERTIFICATE, NAME)?;
+    let named = named.decode_as::<SigningCertificate>().map_err(|_| wrong())?;
+    let first = named.certs.first().ok_or_else(wrong)?;
+    if first.cert_hash.as_bytes() == Sha1::digest(certificate_der).as_slice() { Ok(()) } else { Err(wrong()) }
 }
 
 /// RFC 5035: the signed attributes name the certificate by its hash.
@@ -275,17 +344,8 @@ fn attribute<'a>(signer: &'a SignerInfo, oid: ObjectIdentifier, name: &'static s
 
 /// The DER object at the front of `contents`; what follows must be zeros.
 pub(crate) fn unpadded(contents: &[u8]) -> Result<&[u8], CmsError> {
-    let truncated = || malformed("truncated");
-    let length = match *contents.get(1).ok_or_else(truncated)? {
-        short @ 0..=0x7f => 2 + usize::from(short),
-        long @ 0x81..=0x84 => {
-            let count = usize::from(long & 0x7f);
-            let octets = contents.get(2..2 + count).ok_or_else(truncated)?;
-            2 + count + octets.iter().fold(0_usize, |sum, octet| (sum << 8) | usize::from(*octet))
-        }
-        _ => return Err(malformed("indefinite or oversized length")),
-    };
-    let (object, padding) = contents.split_at_checked(length).ok_or_else(truncated)?;
+    let (_, length) = header(contents).ok_or_else(|| malformed("truncated, or an indefinite or oversized length"))?;
+    let (object, padding) = contents.split_at_checked(length).ok_or_else(|| malformed("truncated"))?;
     if padding.iter().any(|byte| *byte != 0) {
         return Err(malformed("something follows the object"));
     }

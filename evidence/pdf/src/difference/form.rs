@@ -129,7 +129,11 @@ impl Difference<'_> {
         // A signature that is there stays as it is, whatever else is permitted.
         let mut exact: Vec<&[u8]> = STRUCTURE.to_vec();
         exact.extend([&b"V"[..], b"AP", b"AS"]);
-        let fixed = if was_signed && old.is_signature() { exact } else { except };
+        let mut fixed = if was_signed && old.is_signature() { exact } else { except };
+        if old.is_signature() && !was_signed && is_signed {
+            // Signing locks the widget.
+            fixed.push(b"F");
+        }
         let mut is_same = is_same_kind && self.differing(&old.dictionary, &new.dictionary, &fixed).is_empty();
         for ((old_id, old), (new_id, new)) in old.widgets.iter().zip(&new.widgets) {
             is_same &= old_id == new_id && self.differing(old, new, &fixed).is_empty();

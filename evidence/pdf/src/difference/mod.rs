@@ -177,6 +177,25 @@ impl Difference<'_> {
         if !self.same_afresh(old.get(b"Info"), new.get(b"Info")) {
             self.note(Change::new(ChangeKind::Metadata));
         }
+        // The entries of the file's own structure, and what was compared already.
+        const OWN: [&[u8]; 13] = [
+            b"Root",
+            b"Info",
+            b"Size",
+            b"Prev",
+            b"ID",
+            b"XRefStm",
+            b"Type",
+            b"W",
+            b"Index",
+            b"Filter",
+            b"DecodeParms",
+            b"Length",
+            b"DocChecksum",
+        ];
+        for key in self.differing(&old.clone(), &new.clone(), &OWN) {
+            self.note(Change::of(ChangeKind::CatalogEntry, format!("trailer /{}", String::from_utf8_lossy(&key))));
+        }
     }
 
     /// Changed objects that nothing in the new revision leads to.
@@ -192,9 +211,13 @@ impl Difference<'_> {
                 continue;
             }
             let value = view.get(view.id_of(*number));
-            // Containers of the file's own structure.
+            // Left-overs of lists and settings are harmless; what could be shown one day is not.
             let kind = value.as_dictionary().and_then(|dictionary| dictionary.name(b"Type"));
-            if !matches!(kind, Some(b"XRef" | b"ObjStm")) && *value != Value::Null {
+            let is_showable = match &*value {
+                Value::Stream(..) => !matches!(kind, Some(b"XRef" | b"ObjStm" | b"Metadata")),
+                _ => matches!(kind, Some(b"Catalog" | b"Pages" | b"Page" | b"Font" | b"Annot")),
+            };
+            if is_showable {
                 self.note(Change::of(ChangeKind::HiddenObject, number.to_string()));
             }
         }

@@ -161,8 +161,9 @@ struct Found {
     end: usize,
     /// Share of the page that it covers, at most.
     share: f64,
-    /// It was taken out later.
-    is_removed: bool,
+    /// Index of the first revision that has the field in this place: what was there before a signature, its
+    /// signer has seen.
+    since: usize,
 }
 
 impl Found {
@@ -245,8 +246,17 @@ impl Found {
             SignatureStatus::Unsupported if report.problems.len() == 1 => SignatureStatus::Unsupported,
             _ => SignatureStatus::Broken,
         };
-        Self { report, index: located.revision, end, share, is_removed: false }
+        let since = models.iter().position(|model| model.as_ref().is_ok_and(|model| has_place(model, field)));
+        Self { report, index: located.revision, end, share, since: since.unwrap_or(usize::MAX) }
     }
+}
+
+/// Is there a field of this name with the same rectangles?
+fn has_place(model: &Model, field: &Field) -> bool {
+    let places = |field: &Field| -> Vec<Option<Value>> {
+        field.all_widgets().map(|(_, widget)| widget.get(b"Rect").cloned()).collect()
+    };
+    model.field(&field.name).is_some_and(|then| places(then) == places(field))
 }
 
 fn rectangle(view: View<'_>, dictionary: &Dictionary, key: &[u8]) -> Option<[f64; 4]> {
@@ -337,7 +347,6 @@ fn removed(
             let mut one = Found::new(file, models, field, located, stored, trusted);
             one.report.status = SignatureStatus::Broken;
             one.report.problems.push(Note::new("签名已被后来的更新移除", "a later update took the signature away"));
-            one.is_removed = true;
             found.insert(field.name.clone(), one);
         }
     }
@@ -367,15 +376,17 @@ fn updates(
 /// Weighs what came after each signature.
 fn judge(found: &mut [Found], updates: &BTreeMap<usize, Vec<Change>>, trusted: &TrustedRoots) {
     let permits = found.iter().filter_map(|one| Some((one.index?, one.report.permits?))).min().map(|(_, p)| p);
-    // A picture that comes as a signature: too large, not a valid one, or nobody's.
-    let overlays: Vec<String> = found
+    // A picture that comes as a signature: not a valid one, nobody's, or so large that it covers the text. The
+    // last counts only where the place was not there before: since which revision is said.
+    let overlays: Vec<(String, usize)> = found
         .iter()
         .filter(|one| !one.report.placements.is_empty())
-        .filter(|one| {
+        .filter_map(|one| {
             let is_nobody = trusted.are_given() && one.report.trust == Trust::Unknown;
-            one.report.status == SignatureStatus::Broken || one.share > MAX_SEAL_SHARE || is_nobody
+            let is_false = one.report.status == SignatureStatus::Broken || is_nobody;
+            let since = if is_false { usize::MAX } else { one.since };
+            (is_false || one.share > MAX_SEAL_SHARE).then(|| (one.report.field.clone(), since))
         })
-        .map(|one| one.report.field.clone())
         .collect();
     for one in found.iter_mut() {
         let Some(index) = one.index else {
@@ -387,7 +398,7 @@ fn judge(found: &mut [Found], updates: &BTreeMap<usize, Vec<Change>>, trusted: &
             for change in changes {
                 let mut change = change.clone();
                 let is_overlay = change.kind == ChangeKind::SignatureAdded
-                    && change.detail.as_ref().is_some_and(|name| overlays.contains(name));
+                    && overlays.iter().any(|(name, since)| change.detail.as_ref() == Some(name) && *since > index);
                 if is_overlay {
                     change.kind = ChangeKind::OverlayAdded;
                 }
