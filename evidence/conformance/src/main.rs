@@ -24,6 +24,11 @@ enum Action {
         /// Made if missing.
         folder: PathBuf,
     },
+    /// Write the attacks on signed PDFs, with `attacks.json` saying what must be said of each, to a folder.
+    Attacks {
+        /// Made if missing.
+        folder: PathBuf,
+    },
     /// Run both verifiers over all vectors and print the counts.
     Run {
         /// Where the vectors are written to.
@@ -40,6 +45,7 @@ enum Action {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Action::Write { folder } => write(&folder, &qz_conformance::all()).map(|()| true),
+        Action::Attacks { folder } => write_attacks(&folder).map(|()| true),
         Action::Run { folder, python, verifier } => run(&folder, &python, &verifier),
     };
     match done {
@@ -50,6 +56,18 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn write_attacks(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut rows = vec![];
+    for attack in qz_conformance::attacks::all() {
+        std::fs::write(folder.join(format!("{}.pdf", attack.name)), &attack.bytes)?;
+        rows.push(serde_json::json!({ "name": attack.name, "class": attack.class, "expected": attack.expected }));
+    }
+    std::fs::write(folder.join("attacks.json"), serde_json::to_vec_pretty(&rows)?)?;
+    println!("{} files", rows.len());
+    Ok(())
 }
 
 fn write(folder: &Path, vectors: &[Vector]) -> anyhow::Result<()> {

@@ -108,10 +108,20 @@ pub fn pdf(data: &[u8]) {
     let _ = qz_evidence_pdf::attachments(data);
     let _ = qz_evidence_pdf::signatures(data);
     let _ = qz_evidence_pdf::certificate_facts(data);
+    examined(data);
     let input =
         Input { file: data, genesis: GENESIS, proof: None, now_ms: NOW_MS, witness_policy: None, tsa_roots: &[] };
     qz_verify::verify_any(&input);
     qz_verify::verify_any(&Input { proof: Some(GOLDEN), ..input });
+}
+
+/// An examination always has an answer, says the same twice, and never takes an unsigned file for a signed one.
+pub fn examined(data: &[u8]) {
+    let roots = qz_evidence_pdf::TrustedRoots::parse(ROOTS, ROOTS, NOW_MS).expect("the committed roots are PEM");
+    let report = qz_evidence_pdf::examine(data, &roots);
+    assert_eq!(report.size, data.len());
+    assert!(!report.verdict.holds() || !report.signatures.is_empty());
+    assert_eq!(report, qz_evidence_pdf::examine(data, &roots));
 }
 
 /// A court package.

@@ -25,7 +25,7 @@ pub use examine::{
     SignatureReport, SignatureStatus, TimestampReport, Trust, TrustedRoots, Weight, examine,
     only_validation_data_follows,
 };
-pub use scan::Warning;
+pub use scan::{Warning, WarningKind, Words};
 pub use signatures::{PdfSignature, SignatureKind, signatures};
 
 /// Largest PDF that is read, in bytes.

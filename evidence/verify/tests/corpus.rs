@@ -9,12 +9,13 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     ("bundle", bodies::bundle),
     ("edited", bodies::edited),
     ("record", bodies::record),
     ("checkpoint", bodies::checkpoint),
     ("pdf", bodies::pdf),
+    ("examined", bodies::examined),
     ("archive", bodies::archive),
 ];
 

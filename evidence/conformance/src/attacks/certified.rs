@@ -44,6 +44,8 @@ fn annotations(people: &People) -> Vec<Attack> {
 fn signatures(people: &People) -> Vec<Attack> {
     let mut large = people.certified(2);
     large.sign(&people.mallory, &Wish { name: "mallory", rectangle: [40, 400, 560, 800], ..Wish::default() });
+    let mut added = people.certified(2);
+    added.sign(&people.b, &Wish { name: "party-b", rectangle: [200, 60, 300, 160], ..Wish::default() });
     let mut broken = people.certified(2);
     broken.sign(&people.mallory, &Wish { name: "mallory", rectangle: [60, 700, 360, 760], ..Wish::default() });
     let at = broken.bytes.len() - 600;
@@ -59,6 +61,7 @@ fn signatures(people: &People) -> Vec<Attack> {
     unsigned.update(&[(FORM, form), (PAGE, page), (number, field.into_bytes()), (picture, cover)]);
     vec![
         Attack::new("certification-ssa", "large-seal-p2", large.bytes, Verdict::Changed),
+        Attack::new("certification-ssa", "new-field-p2", added.bytes, Verdict::Changed),
         Attack::new("certification-ssa", "broken-signature-p2", broken.bytes, Verdict::Invalid),
         Attack::new("certification-ssa", "picture-in-empty-field-p2", unsigned.bytes, Verdict::Changed),
     ]

@@ -30,8 +30,6 @@ pub(super) fn files(people: &People) -> Vec<Attack> {
     crlf.extend_from_slice(b"\r\n");
     let mut filled = people.certified(2);
     filled.update(&[(FIELD, Draft::field("net 60 days")), (LOOKS, looks("net 60 days"))]);
-    let mut signed_on = people.certified(2);
-    signed_on.sign(&people.b, &Wish { name: "party-b", rectangle: [200, 60, 300, 160], ..Wish::default() });
     let mut noted = people.certified(3);
     let page = noted.page_with("/Contents 4 0 R", &format!("{FREE}9 0 R"));
     let number = FREE * 10 + 9;
@@ -50,7 +48,6 @@ pub(super) fn files(people: &People) -> Vec<Attack> {
         file("metadata", renamed.bytes, Verdict::Intact),
         file("line-end-at-the-end", crlf, Verdict::Intact),
         file("certified-1", people.certified(1).bytes, Verdict::Intact),
-        file("certified-2-signed-on", signed_on.bytes, Verdict::Intact),
         file("certified-2-filled", filled.bytes, Verdict::Caution),
         file("certified-3-noted", noted.bytes, Verdict::Caution),
         file("empty-field-added", waiting.bytes, Verdict::Intact),

@@ -100,7 +100,6 @@ fn examined(pdf: &[u8], trusted: &TrustedRoots) -> Result<DocumentReport, PdfRea
     judge(&mut found, &updates, trusted);
     let mut report = empty(pdf);
     report.pages = model.pages.len();
-    report.warnings = scan::warnings(&file, model);
     report.revisions = file
         .revisions
         .iter()
@@ -127,6 +126,8 @@ fn examined(pdf: &[u8], trusted: &TrustedRoots) -> Result<DocumentReport, PdfRea
     report.signatures = found.into_iter().map(|one| one.report).collect();
     report.verdict = verdict(&report, trusted, file.is_exhausted());
     report.words = report.verdict.words();
+    // Last, since it may use up what is left of the limits.
+    report.warnings = scan::warnings(&file, model);
     Ok(report)
 }
 
@@ -385,7 +386,8 @@ fn judge(found: &mut [Found], updates: &BTreeMap<usize, Vec<Change>>, trusted: &
             let is_nobody = trusted.are_given() && one.report.trust == Trust::Unknown;
             let is_false = one.report.status == SignatureStatus::Broken || is_nobody;
             let since = if is_false { usize::MAX } else { one.since };
-            (is_false || one.share > MAX_SEAL_SHARE).then(|| (one.report.field.clone(), since))
+            // A certified document is signed in the fields that it came with (ISO 32000-1 table 254).
+            (is_false || permits.is_some() || one.share > MAX_SEAL_SHARE).then(|| (one.report.field.clone(), since))
         })
         .collect();
     for one in found.iter_mut() {

@@ -118,11 +118,12 @@ impl<'a> Lexer<'a> {
 
     /// The following regular characters.
     pub(crate) fn regular(&mut self) -> &'a [u8] {
-        let start = self.at;
+        // An offset of the file may lie behind its end.
+        let start = self.at.min(self.bytes.len());
         while self.peek().is_some_and(is_regular) {
             self.at += 1;
         }
-        &self.bytes[start..self.at]
+        self.bytes.get(start..self.at).unwrap_or_default()
     }
 
     /// One object other than a stream.
