@@ -109,7 +109,7 @@ async fn openssl_accepts_its_tokens_and_so_do_we() {
     assert_eq!(post(&url, "text/plain", vec![0x30]).await.0, 400);
 
     // By our own client: a token with its revocation list, which our verifier relies on.
-    let authority = TimestampAuthority { url: url.clone() };
+    let authority = TimestampAuthority { url: url.clone(), tls: Default::default() };
     let imprint = sha256(&[b"checkpoint"]);
     let anchor = authority.stamp(&imprint).await.unwrap();
     assert_eq!(anchor.revocations.len(), 1);

@@ -24,7 +24,10 @@ mod transport;
 pub mod wire;
 pub mod witness;
 
-pub use anchor::{AnchorError, Anchoring, RevocationData, TimestampAuthority, WitnessEndpoint, revocation_data};
+pub use anchor::{
+    AnchorError, Anchoring, HttpsRoots, RevocationData, RootsError, TimestampAuthority, TsaError, WitnessEndpoint,
+    revocation_data,
+};
 pub use checkpoint::{Checkpoint, Consistency, EpochHandOver};
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError, NodeEndpoint};

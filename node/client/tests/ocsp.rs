@@ -68,7 +68,8 @@ async fn the_answer_of_the_authoritys_responder_is_kept() {
         }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let authority = TimestampAuthority { url: format!("http://{}", listener.local_addr().unwrap()) };
+    let authority =
+        TimestampAuthority { url: format!("http://{}", listener.local_addr().unwrap()), tls: Default::default() };
     tokio::spawn(warp::serve(routes).incoming(listener).run());
 
     // Nobody answers: the timestamp is good without, and says what was not checked.

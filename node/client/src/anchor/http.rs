@@ -1,8 +1,12 @@
-//! Plain HTTP to outside services. What they answer is signed, so the transport need not be trusted; a
+//! HTTP to outside services. What they answer is signed, so the transport need not be trusted, but an `https`
+//! address is checked all the same: against the machine's own roots, or against a file of the operator's. A
 //! redirect is not followed and no answer is read beyond its cap.
 
 use reqwest::StatusCode;
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -31,6 +35,62 @@ pub enum HttpError {
     },
 }
 
+/// Why a file of roots cannot be used.
+#[derive(Debug, Error)]
+#[error("{path}: {reason}")]
+pub struct RootsError {
+    path: String,
+    reason: String,
+}
+
+/// Who may have issued the TLS certificate of an `https` address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HttpsRoots {
+    /// The machine's root store (`SSL_CERT_FILE`, `/etc/ssl/certs` …).
+    #[default]
+    System,
+    /// These authorities and no others.
+    Only(Arc<Vec<CertificateDer<'static>>>),
+}
+
+impl HttpsRoots {
+    /// The certificates of a PEM file, at least one.
+    pub fn from_pem_file(path: &Path) -> Result<Self, RootsError> {
+        let failed = |reason: String| RootsError { path: path.display().to_string(), reason };
+        let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+        let roots = read.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
+        if roots.is_empty() {
+            return Err(failed("no PEM certificate in it".to_owned()));
+        }
+        Ok(Self::Only(Arc::new(roots)))
+    }
+
+    /// What rustls is given; nothing for `http`, so that no certificate is believed unchecked.
+    fn store(&self, url: &str) -> Result<RootCertStore, String> {
+        let mut store = RootCertStore::empty();
+        if !url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+            return Ok(store);
+        }
+        match self {
+            Self::System => {
+                let found = rustls_native_certs::load_native_certs();
+                store.add_parsable_certificates(found.certs);
+                match found.errors.first() {
+                    Some(error) if store.is_empty() => Err(format!("the machine's root certificates: {error}")),
+                    _ if store.is_empty() => Err("this machine has no root certificates (ca-certificates)".to_owned()),
+                    _ => Ok(store),
+                }
+            }
+            Self::Only(roots) => {
+                for root in roots.iter() {
+                    store.add(root.clone()).map_err(|error| error.to_string())?;
+                }
+                Ok(store)
+            }
+        }
+    }
+}
+
 /// An answer.
 pub(super) struct Answer {
     pub status: StatusCode,
@@ -39,12 +99,14 @@ pub(super) struct Answer {
 }
 
 /// Sends a request (`body` with its content type: a POST) and reads the answer up to `limit` bytes.
-pub(super) async fn exchange(url: &str, body: Option<(&str, Vec<u8>)>, limit: usize) -> Result<Answer, HttpError> {
+pub(super) async fn exchange(
+    url: &str, roots: &HttpsRoots, body: Option<(&str, Vec<u8>)>, limit: usize,
+) -> Result<Answer, HttpError> {
     let unreachable = |error: reqwest::Error| HttpError::Unreachable {
         url: url.to_owned(),
         reason: crate::transport::failure(error).to_string(),
     };
-    let client = client().map_err(|reason| HttpError::Unreachable { url: url.to_owned(), reason })?;
+    let client = client(url, roots).map_err(|reason| HttpError::Unreachable { url: url.to_owned(), reason })?;
     let request = match body {
         None => client.get(url),
         Some((content_type, bytes)) => client.post(url).header(reqwest::header::CONTENT_TYPE, content_type).body(bytes),
@@ -63,12 +125,11 @@ pub(super) async fn exchange(url: &str, body: Option<(&str, Vec<u8>)>, limit: us
     Ok(Answer { status, content_type, body: bytes })
 }
 
-/// Without roots, so that an `https` address fails instead of being believed without a check.
-fn client() -> Result<reqwest::Client, String> {
+fn client(url: &str, roots: &HttpsRoots) -> Result<reqwest::Client, String> {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .with_root_certificates(RootCertStore::empty())
+        .with_root_certificates(roots.store(url)?)
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)

@@ -9,7 +9,7 @@ mod revocation;
 mod timestamp;
 mod witnesses;
 
-pub use http::HttpError;
+pub use http::{HttpError, HttpsRoots, RootsError};
 pub use revocation::{RevocationData, revocation_data};
 pub use timestamp::{TimestampAuthority, TsaError};
 pub use witnesses::{SIZE_TYPE, WitnessEndpoint, WitnessError};
@@ -150,7 +150,7 @@ impl Anchoring {
 
 /// Another witness' newest note; nothing if it has signed none.
 pub(crate) async fn fetch_note(url: &str) -> Result<Option<Vec<u8>>, HttpError> {
-    let answer = http::exchange(url, None, qz_evidence::note::MAX_NOTE_BYTES).await?;
+    let answer = http::exchange(url, &HttpsRoots::System, None, qz_evidence::note::MAX_NOTE_BYTES).await?;
     Ok(answer.status.is_success().then_some(answer.body))
 }
 

@@ -1,7 +1,7 @@
 //! Fetches what certificates point to about their own revocation: lists and OCSP answers. What cannot be had is
 //! logged and left out: a verifier names a certificate without as not checked, and a signature is good without.
 
-use super::http::exchange;
+use super::http::{HttpsRoots, exchange};
 use qz_evidence::ocsp;
 use qz_evidence::revocation::{Question, Sources, is_revocation_list};
 
@@ -36,7 +36,7 @@ pub async fn revocation_data(certificates: &[Vec<u8>]) -> RevocationData {
 }
 
 async fn list(url: &str) -> Option<Vec<u8>> {
-    match exchange(url, None, MAX_LIST_BYTES).await {
+    match exchange(url, &HttpsRoots::System, None, MAX_LIST_BYTES).await {
         Ok(list) if list.status.is_success() && is_revocation_list(&list.body) => return Some(list.body),
         Ok(list) => tracing::warn!(%url, status = %list.status, "no usable revocation list"),
         Err(error) => tracing::warn!(%url, %error, "no revocation list"),
@@ -47,7 +47,7 @@ async fn list(url: &str) -> Option<Vec<u8>> {
 async fn answer(question: &Question) -> Option<Vec<u8>> {
     let url = &question.url;
     let body = Some((ocsp::REQUEST_TYPE, question.request.clone()));
-    match exchange(url, body, MAX_OCSP_BYTES).await {
+    match exchange(url, &HttpsRoots::System, body, MAX_OCSP_BYTES).await {
         Ok(answer) if answer.status.is_success() && question.is_answered_by(&answer.body) => return Some(answer.body),
         Ok(answer) => tracing::warn!(%url, status = %answer.status, "no usable OCSP answer"),
         Err(error) => tracing::warn!(%url, %error, "no OCSP answer"),

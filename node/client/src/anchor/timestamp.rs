@@ -1,7 +1,7 @@
 //! The client of a timestamp authority (RFC 3161 §3.4, over HTTP). The token is checked before it is kept:
 //! it is over this hash, answers this request and holds in itself. Whom to trust is the verifier's choice.
 
-use super::http::{HttpError, exchange};
+use super::http::{HttpError, HttpsRoots, exchange};
 use super::revocation::revocation_data;
 use qz_evidence::Hash32;
 use qz_evidence::checkpoint::{Anchor, MAX_KEPT};
@@ -50,8 +50,10 @@ impl TsaError {
 /// A timestamp authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimestampAuthority {
-    /// Where it takes requests, `http://…`.
+    /// Where it takes requests, `http://…` or `https://…`.
     pub url: String,
+    /// Who may have issued its TLS certificate.
+    pub tls: HttpsRoots,
 }
 
 impl TimestampAuthority {
@@ -62,7 +64,7 @@ impl TimestampAuthority {
         getrandom::fill(&mut nonce).map_err(|error| TsaError::Randomness(error.to_string()))?;
         let request = TimestampRequest::new(imprint, u64::from_be_bytes(nonce)).map_err(|e| answer(e.to_string()))?;
         let body = Some((timestamp::QUERY_TYPE, request.bytes.clone()));
-        let response = exchange(&self.url, body, MAX_TOKEN_BYTES).await?;
+        let response = exchange(&self.url, &self.tls, body, MAX_TOKEN_BYTES).await?;
         if !response.status.is_success() || response.content_type != timestamp::REPLY_TYPE {
             return Err(answer(format!("status {} ({})", response.status, response.content_type)));
         }

@@ -1,7 +1,7 @@
 //! The client of an outside witness (C2SP tlog-witness): shows it the checkpoint with the proof that it
 //! continues what the witness saw last, and gets its cosignature, which is checked.
 
-use super::http::{HttpError, exchange};
+use super::http::{HttpError, HttpsRoots, exchange};
 use crate::checkpoint::Checkpoint;
 use crate::client::Client;
 use crate::error::ClientError;
@@ -68,6 +68,8 @@ pub struct WitnessEndpoint {
     pub url: String,
     /// Its key.
     pub key: VerifierKey,
+    /// Who may have issued its TLS certificate.
+    pub tls: HttpsRoots,
 }
 
 impl WitnessEndpoint {
@@ -92,7 +94,7 @@ impl WitnessEndpoint {
             }
             let _ = write!(body, "\n{note}");
             let url = format!("{}/add-checkpoint", self.url.trim_end_matches('/'));
-            let answer = exchange(&url, Some(("text/plain", body.into_bytes())), MAX_ANSWER_BYTES).await?;
+            let answer = exchange(&url, &self.tls, Some(("text/plain", body.into_bytes())), MAX_ANSWER_BYTES).await?;
             let text = String::from_utf8_lossy(&answer.body).into_owned();
             match answer.status.as_u16() {
                 200 => return self.line(note, &text),

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
-use qz_client::{AnchorError, Anchoring, Client, ClientConfig, Home, TimestampAuthority, WitnessEndpoint};
+use qz_client::{AnchorError, Anchoring, Client, ClientConfig, Home, HttpsRoots, TimestampAuthority, WitnessEndpoint};
 use qz_evidence::note::VerifierKey;
 use std::path::PathBuf;
 
@@ -17,19 +17,23 @@ pub struct AnchorArgs {
     /// 输出文件 · where to write the new proof
     #[arg(long)]
     out: PathBuf,
-    /// 时间戳服务 · a timestamp authority (RFC 3161), http://…
+    /// 时间戳服务 · a timestamp authority (RFC 3161), http:// or https://
     #[arg(long, value_name = "URL")]
     tsa: Option<String>,
     /// 外部见证人 · an outside witness: its public key and address, KEY=URL; may be repeated
     #[arg(long, value_name = "KEY=URL", value_parser = witness)]
     witness: Vec<WitnessEndpoint>,
+    /// https 地址的证书颁发机构（PEM），缺省为本机信任的 · who issued the certificates of https addresses, if not
+    /// one that this machine trusts
+    #[arg(long, value_name = "FILE")]
+    https_ca: Option<PathBuf>,
 }
 
 fn witness(text: &str) -> Result<WitnessEndpoint, String> {
     // Base64 ends with `=` too: the address begins behind the last one before `http`.
     let (key, url) = text.split_once("=http").ok_or("expected KEY=http://…")?;
     let key = VerifierKey::parse(key).map_err(|error| error.to_string())?;
-    Ok(WitnessEndpoint { url: format!("http{url}"), key })
+    Ok(WitnessEndpoint { url: format!("http{url}"), key, tls: HttpsRoots::System })
 }
 
 /// Does it.
@@ -38,8 +42,11 @@ pub async fn run(args: AnchorArgs, renew: bool) -> Result<(), (u8, anyhow::Error
     let proof = std::fs::read(&args.file).with_context(|| args.file.display().to_string()).map_err(own)?;
     let client = Home::open(&args.home).map_err(anyhow::Error::from);
     let client = client.and_then(|home| Ok(Client::new(&ClientConfig::from_home(&home)?)?)).map_err(own)?;
-    let authority = args.tsa.map(|url| TimestampAuthority { url });
-    let anchoring = Anchoring { witnesses: args.witness, authority };
+    let tls = args.https_ca.as_deref().map(HttpsRoots::from_pem_file).transpose();
+    let tls = tls.map_err(anyhow::Error::from).map_err(own)?.unwrap_or_default();
+    let authority = args.tsa.map(|url| TimestampAuthority { url, tls: tls.clone() });
+    let witnesses = args.witness.into_iter().map(|witness| WitnessEndpoint { tls: tls.clone(), ..witness }).collect();
+    let anchoring = Anchoring { witnesses, authority };
     if anchoring.is_empty() {
         return Err(own(anyhow::anyhow!("name a timestamp authority (--tsa) or a witness (--witness)")));
     }
