@@ -12,9 +12,10 @@ use crate::settings::Settings;
 use crate::worker::FOLLOW_UP;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use qz_evidence::OrgId;
+use qz_evidence::{Hash32, OrgId};
 use qz_storage::audit::{self, AuditLine};
 use qz_storage::operations::{self, FollowupStatus};
+use qz_storage::ownership::{self, Owned};
 use qz_storage::tokens::{self, Token};
 use qz_storage::{KeyEncryption, Storage, StorageError, TokenId, Tx, jobs, master_key_path};
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ pub enum Admin {
     /// 管理访问令牌 / manage API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// 将已登记的密钥划归账户，该账户即可见相应合同 / assign registered keys to an account, which then sees their contracts
+    Assign(Assign),
     /// 由机构目录建立公众门户目录，不含任何签名密钥 / make the folder of a portal, without signing keys
     PortalInit(PortalInit),
     /// 查看、重试失败的任务 / jobs that failed for good
@@ -68,12 +71,15 @@ pub struct Init {
     /// 出证方统一社会信用代码 / its unified social credit code
     #[arg(long, default_value = "91110105MA01DEM31Q")]
     issuer_id_code: String,
-    /// 时间戳服务地址（RFC 3161）/ the timestamp authority that stamps proofs, http://…
+    /// 时间戳服务地址（RFC 3161）/ the timestamp authority that stamps proofs, http:// or https://
     #[arg(long, value_name = "URL")]
     tsa: Option<String>,
     /// 外部见证人：公钥=地址 / an outside witness of proofs; may be repeated
     #[arg(long, value_name = "KEY=URL")]
     witness: Vec<WitnessConfig>,
+    /// 以上 https 地址的证书颁发机构（PEM），缺省为本机信任的 / who issued the certificates of https addresses
+    #[arg(long, value_name = "FILE")]
+    anchor_ca: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustFiles,
 }
@@ -82,7 +88,7 @@ pub struct Init {
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     /// 新建令牌；只显示一次 / make a token; it is shown once
-    Create(Named),
+    Create(NewToken),
     /// 撤销令牌 / revoke a token
     Revoke(Named),
     /// 列出令牌 / list the tokens
@@ -96,7 +102,7 @@ pub enum TokenCommand {
 /// Jobs that failed for good.
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
-    /// 列出失败的任务 / list them
+    /// 列出失败的与等待重试的任务 / list those that failed for good and those that are tried again
     List {
         /// 网关目录 / home folder of the gateway
         #[arg(long)]
@@ -110,6 +116,31 @@ pub enum JobCommand {
         #[arg(long)]
         home: PathBuf,
     },
+}
+
+/// A new token.
+#[derive(Debug, Args)]
+pub struct NewToken {
+    #[command(flatten)]
+    named: Named,
+    /// 所属账户：只能看到该账户经办的合同；不给出则为运营方令牌，可见全部 / the account whose contracts it
+    /// sees; without one it is an operator's and sees all
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
+}
+
+/// Whose something is from now on.
+#[derive(Debug, Args)]
+pub struct Assign {
+    /// 网关目录 / home folder of the gateway
+    #[arg(long)]
+    home: PathBuf,
+    /// 账户 / the account
+    #[arg(long)]
+    account: String,
+    /// 密钥的主体编号，可重复 / subject of a key; may be repeated
+    #[arg(long = "key", value_name = "SUBJECT", required = true)]
+    keys: Vec<String>,
 }
 
 /// A token by its name.
@@ -129,7 +160,10 @@ pub async fn run(command: Admin) -> anyhow::Result<()> {
         Admin::Init(flags) => init(flags).await,
         Admin::TsaInit(flags) => crate::tsa::init(&flags),
         Admin::PortalInit(flags) => portal_init(flags),
-        Admin::Token(TokenCommand::Create(Named { home, name })) => create_token(&home, &name).await,
+        Admin::Assign(flags) => assign(flags).await,
+        Admin::Token(TokenCommand::Create(NewToken { named: Named { home, name }, account })) => {
+            create_token(&home, &name, account).await
+        }
         Admin::Token(TokenCommand::Revoke(Named { home, name })) => revoke_token(&home, &name).await,
         Admin::Token(TokenCommand::List { home }) => list_tokens(&home).await,
         Admin::Job(JobCommand::List { home }) => list_jobs(&home).await,
@@ -144,6 +178,7 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         .organisation
         .canonicalize()
         .with_context(|| format!("{}: 机构目录不存在 / no such folder", flags.organisation.display()))?;
+    let https_ca = flags.anchor_ca.as_ref().map(std::path::absolute).transpose().context("--anchor-ca")?;
     let config = Config {
         listen: flags.listen,
         portal_url: flags.portal_url.unwrap_or_else(|| format!("http://localhost:{}", flags.listen.port())),
@@ -152,8 +187,11 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         attestor: flags.attestor.as_ref().map(org).transpose()?,
         issuer: IssuerConfig { name: flags.issuer_name, id_code: flags.issuer_id_code },
         portal: PortalSettings { trust: flags.trust.settings(), ..PortalSettings::default() },
-        anchoring: (flags.tsa.is_some() || !flags.witness.is_empty())
-            .then(|| AnchoringConfig { tsa: flags.tsa.clone(), witnesses: flags.witness.clone() }),
+        anchoring: (flags.tsa.is_some() || !flags.witness.is_empty()).then(|| AnchoringConfig {
+            tsa: flags.tsa.clone(),
+            witnesses: flags.witness.clone(),
+            https_ca,
+        }),
     };
     // A wrong organisation folder, witness key or trust file is refused before anything is made.
     let trust = flags.trust.read()?;
@@ -182,9 +220,13 @@ async fn init(flags: Init) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn create_token(home: &Path, name: &str) -> anyhow::Result<()> {
-    if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-        bail!("令牌名称须为 1–64 个字符 / a token's name has 1 to 64 characters");
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+async fn create_token(home: &Path, name: &str, account: Option<String>) -> anyhow::Result<()> {
+    if !is_name(name) || !account.as_deref().is_none_or(is_name) {
+        bail!("令牌与账户的名称须为 1–64 个字符 / names of tokens and accounts have 1 to 64 characters");
     }
     let (storage, _) = open_storage(home).await?;
     let secret = format!("qz_{}", hex::encode(random::<32>()));
@@ -194,6 +236,7 @@ async fn create_token(home: &Path, name: &str) -> anyhow::Result<()> {
         sha256: token_digest(&secret),
         created_ms: now_ms(),
         revoked_ms: None,
+        account,
     };
     let tx: Tx = storage.begin().await?;
     match tokens::insert(&tx, &token).await {
@@ -226,15 +269,43 @@ async fn list_tokens(home: &Path) -> anyhow::Result<()> {
     for token in tokens::list(&storage).await? {
         let state =
             token.revoked_ms.map_or_else(|| "有效 active".to_owned(), |at| format!("已撤销 revoked {}", rfc3339(at)));
-        println!("{}\t{}\t{state}", token.name, rfc3339(token.created_ms));
+        let account = token.account.as_deref().unwrap_or("运营方 operator");
+        println!("{}\t{}\t{state}\t{account}", token.name, rfc3339(token.created_ms));
     }
     Ok(storage.close().await?)
 }
 
+async fn assign(flags: Assign) -> anyhow::Result<()> {
+    let Assign { home, account, keys } = flags;
+    if !is_name(&account) {
+        bail!("账户名称须为 1–64 个字符 / an account's name has 1 to 64 characters");
+    }
+    let (storage, _) = open_storage(&home).await?;
+    let tx = storage.begin().await?;
+    for key in &keys {
+        let subject = Hash32::from_hex(key).with_context(|| format!("{key}: 不是主体编号 / no subject"))?;
+        if qz_storage::keys::find(&tx, &subject.0).await?.is_none() {
+            bail!("{key}: 没有此密钥 / no such key");
+        }
+        ownership::put(&tx, Owned::Key, &subject.to_string(), &account).await?;
+        audit::append(&tx, &line("key.assigned", Some(key))).await?;
+    }
+    tx.commit().await?;
+    storage.close().await?;
+    println!("已划归 / assigned: {account}");
+    Ok(())
+}
+
 async fn list_jobs(home: &Path) -> anyhow::Result<()> {
     let (storage, _) = open_storage(home).await?;
-    for job in jobs::failed(&storage, MAX_JOBS).await? {
-        println!("{}\t{}\t{}\t{}", job.id.0, job.kind, job.ref_id, job.last_error.unwrap_or_default());
+    let (failed, retrying) = (jobs::failed(&storage, MAX_JOBS).await?, jobs::retrying(&storage, MAX_JOBS).await?);
+    let state = |job: &jobs::Job| match job.status {
+        jobs::JobStatus::Failed => "失败 failed".to_owned(),
+        _ => format!("重试于 again at {}", rfc3339(job.run_after_ms)),
+    };
+    for job in failed.iter().chain(&retrying) {
+        let error = job.last_error.as_deref().unwrap_or_default();
+        println!("{}\t{}\t{}\t{}\t{error}", job.id.0, job.kind, job.ref_id, state(job));
     }
     Ok(storage.close().await?)
 }

@@ -30,28 +30,14 @@ use serde::Deserialize;
 /// Letters and digits of certificate numbers, without those that look alike.
 const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 
-/// Further heads that are tried while witnesses move on or the authority is away.
-const ANCHOR_ATTEMPTS: u32 = 5;
-
-/// Makes a certificate for a completed contract: the rows to be written, its number and digest.
-pub async fn issue(app: &App, row: &Contract) -> Result<(Change, String, [u8; 32]), ServiceError> {
+/// Makes a certificate of this number for a completed contract: the rows to be written.
+pub async fn issue(app: &App, row: &Contract, number: &str) -> Result<Change, ServiceError> {
     let contract = crate::contracts::domain(row)?;
     contract.admit(Request::Certify)?;
     let final_id = row.final_document.clone().ok_or_else(|| ServiceError::Damaged("no final document".into()))?;
     let final_file = documents::get(app, &final_id).await?;
     let deposit = issuer::deposit(app).await?;
-    let mut attempt = 0;
-    let verified = loop {
-        let verified = proofs::of_contract(app, row, &[deposit]).await?;
-        attempt += 1;
-        match proofs::anchored(app, verified).await {
-            Err(ServiceError::Anchor(error)) if error.is_temporary() && attempt < ANCHOR_ATTEMPTS => {
-                tracing::warn!(%error, attempt, "not anchored yet");
-                tokio::time::sleep(std::time::Duration::from_millis(200 << attempt)).await;
-            }
-            other => break other?,
-        }
-    };
+    let verified = proofs::anchored(app, proofs::of_contract(app, row, &[deposit]).await?).await?;
     let shown = verified.report.subjects.iter().find(|report| report.subject == contract.subject);
     if !shown.is_some_and(|report| report.complete) {
         return Err(ServiceError::NotYet(format!("every record of contract {}", contract.subject)));
@@ -61,27 +47,24 @@ pub async fn issue(app: &App, row: &Contract) -> Result<(Change, String, [u8; 32
         return Err(ServiceError::Proof("the ledger names another final file".into()));
     }
     let now = now_ms();
-    let number = number(now);
-    let data = facts(app, &proven, &verified, &final_file, &number, now)?;
+    let data = facts(app, &proven, &verified, &final_file, number, now)?;
     let (proof, genesis) = (verified.bytes.clone(), app.ledger.genesis().bytes().to_vec());
     let rendered = blocking(move || signing_certificate(&data, &proof, Some(&genesis))).await?;
     let pdf = key_service::sign_certificate(app, rendered, now).await?;
     let document = documents::store_pdf(app, pdf, Some(format!("电子合同签署证明-{number}.pdf"))).await?;
     let proof = documents::store_other(app, verified.bytes, Some(format!("{number}.qzproof"))).await?;
-    let sha256 = document.sha256;
     let certificate = Certificate {
-        number: number.clone(),
+        number: number.to_owned(),
         contract: row.id.clone(),
         document: document.id.clone(),
         proof_document: proof.id.clone(),
         created_ms: now,
     };
-    let change = Change { documents: vec![document, proof], certificates: vec![certificate], ..Change::default() };
-    Ok((change, number, sha256))
+    Ok(Change { documents: vec![document, proof], certificates: vec![certificate], ..Change::default() })
 }
 
 /// `QZ-2026-` and eight random characters: 40 bits, not to be guessed from others.
-fn number(now: u64) -> String {
+pub fn number(now: u64) -> String {
     let year = &crate::clock::rfc3339(now)[..4];
     let random = crate::authority::random::<8>();
     let text: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();

@@ -9,6 +9,8 @@ use qz_storage::contracts::{self, Contract};
 use qz_storage::documents::{self, Document};
 use qz_storage::keys::{self, PartyKey};
 use qz_storage::operations::{self, Operation};
+use qz_storage::orders::{self, Order};
+use qz_storage::ownership::{self, Owned};
 use qz_storage::publications::{self, PublicationConsent};
 use qz_storage::seals::{self, Seal};
 use qz_storage::{ContractId, OperationId, SealKeyId, Tx, jobs, seal_keys};
@@ -45,6 +47,8 @@ pub struct Change {
     pub seals: Vec<Seal>,
     /// A contract to be reserved, if it is still as it was read.
     pub busy: Option<Reservation>,
+    /// New orders of signing certificates.
+    pub orders: Vec<Order>,
     /// New signing certificates.
     pub certificates: Vec<Certificate>,
     /// Consents of parties to what is public.
@@ -66,6 +70,7 @@ impl fmt::Debug for Change {
             .field("seal_keys", &self.seal_keys.iter().map(|(id, _)| id).collect::<Vec<_>>())
             .field("seals", &self.seals)
             .field("busy", &self.busy)
+            .field("orders", &self.orders)
             .field("certificates", &self.certificates)
             .field("publications", &self.publications)
             .field("jobs", &self.jobs)
@@ -110,6 +115,9 @@ impl Change {
         for seal in &self.seals {
             seals::insert(tx, seal).await?;
         }
+        for order in &self.orders {
+            orders::insert(tx, order).await?;
+        }
         for certificate in &self.certificates {
             certificates::insert(tx, certificate).await?;
         }
@@ -121,6 +129,23 @@ impl Change {
         }
         for line in &self.audit {
             audit::append(tx, line).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what of this the caller's account brought.
+    pub async fn assign(&self, tx: &Tx, account: &str) -> Result<(), ServiceError> {
+        for document in &self.documents {
+            ownership::put(tx, Owned::Document, document.id.as_str(), account).await?;
+        }
+        for contract in &self.contracts {
+            ownership::put(tx, Owned::Contract, contract.id.as_str(), account).await?;
+        }
+        for operation in &self.operations {
+            ownership::put(tx, Owned::Operation, operation.id.as_str(), account).await?;
+        }
+        for key in &self.keys {
+            ownership::put(tx, Owned::Key, &hex::encode(key.subject), account).await?;
         }
         Ok(())
     }

@@ -38,11 +38,14 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnchoringConfig {
-    /// Address of the timestamp authority (RFC 3161), `http://…`.
+    /// Address of the timestamp authority (RFC 3161), `http://…` or `https://…`.
     pub tsa: Option<String>,
     /// Outside witnesses; every one must cosign.
     #[serde(default)]
     pub witnesses: Vec<WitnessConfig>,
+    /// PEM of who issued the TLS certificates of `https` addresses; absent: whom this machine trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https_ca: Option<PathBuf>,
 }
 
 /// An outside witness.
@@ -51,21 +54,25 @@ pub struct AnchoringConfig {
 pub struct WitnessConfig {
     /// Its public key (C2SP verifier key).
     pub key: String,
-    /// Its address, `http://…`.
+    /// Its address, `http://…` or `https://…`.
     pub url: String,
 }
 
 impl AnchoringConfig {
     /// As the client wants it.
     pub fn open(&self) -> anyhow::Result<qz_client::Anchoring> {
+        let tls = match &self.https_ca {
+            Some(path) => qz_client::HttpsRoots::from_pem_file(path)?,
+            None => qz_client::HttpsRoots::System,
+        };
         let witness = |one: &WitnessConfig| -> anyhow::Result<qz_client::WitnessEndpoint> {
             let key = qz_evidence::note::VerifierKey::parse(&one.key)
                 .with_context(|| format!("见证人公钥无效 / the witness key `{}`", one.key))?;
-            Ok(qz_client::WitnessEndpoint { url: one.url.clone(), key })
+            Ok(qz_client::WitnessEndpoint { url: one.url.clone(), key, tls: tls.clone() })
         };
         Ok(qz_client::Anchoring {
             witnesses: self.witnesses.iter().map(witness).collect::<anyhow::Result<_>>()?,
-            authority: self.tsa.clone().map(|url| qz_client::TimestampAuthority { url }),
+            authority: self.tsa.clone().map(|url| qz_client::TimestampAuthority { url, tls: tls.clone() }),
         })
     }
 }

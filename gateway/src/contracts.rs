@@ -2,19 +2,20 @@
 
 use crate::app::App;
 use crate::change::Change;
-use crate::clock::now_ms;
+use crate::clock::{now_ms, rfc3339};
 use crate::error::ServiceError;
 use crate::server::{Caller, Outcome};
-use crate::{authority, documents, keys, operations, seals};
+use crate::{access, authority, documents, keys, operations, seals};
 use qz_document::inspect::MAX_BYTES;
 use qz_domain::compose;
 use qz_domain::contract::{self as rules, Contract as Domain, Field, Request, Rule, Size, Slot, Status};
 use qz_domain::{Refusal, refusal};
+use qz_evidence::genesis::Role;
 use qz_evidence::payload::{SealKind, SlotKind};
-use qz_evidence::{Hash32, SubjectId};
+use qz_evidence::{Hash32, OrgId, SubjectId};
 use qz_storage::contracts::{self, Contract};
 use qz_storage::operations::Operation;
-use qz_storage::{ContractId, DocumentId, StorageError};
+use qz_storage::{ContractId, DocumentId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -74,6 +75,18 @@ pub struct Amendment {
     amendment: SubjectId,
 }
 
+/// `POST /v1/contracts/{subject}/disputes`
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dispute {
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    key: SubjectId,
+    /// The court or arbitration body, by its id on the ledger.
+    #[schema(value_type = String, example = "court")]
+    forum: OrgId,
+    reason: String,
+}
+
 /// `POST /v1/contracts/{subject}/fulfilments`
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,23 +140,18 @@ fn document_id(text: &str) -> Result<DocumentId, ServiceError> {
     Ok(text.parse().map_err(|_| unknown())?)
 }
 
-async fn document(app: &App, text: &str) -> Result<qz_storage::documents::Document, ServiceError> {
-    match documents::get(app, &document_id(text)?).await {
-        Err(ServiceError::Storage(StorageError::NotFound { .. })) => {
-            Err(Refusal::missing("document.unknown", "没有此文件", "there is no such document").into())
-        }
-        other => other,
-    }
+async fn document(app: &App, caller: &Caller, text: &str) -> Result<qz_storage::documents::Document, ServiceError> {
+    access::document(app, caller, &document_id(text)?).await
 }
 
 /// Opens a contract.
 pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcome, ServiceError> {
     let (title, number) = rules::heading(&new.title, &new.number)?;
-    let document = document(app, &new.document).await?;
+    let document = document(app, caller, &new.document).await?;
     keys::active(app, &new.initiator).await?;
     if let Some(amended) = &new.amends {
         // Only a completed contract can be amended.
-        domain(&get(app, amended).await?)?.admit(Request::Amend)?;
+        domain(&access::contract(app, caller, amended).await?)?.admit(Request::Amend)?;
     }
     let slot = |slot: NewSlot| Slot {
         role: slot.role,
@@ -240,7 +248,7 @@ pub async fn decline(app: &App, caller: &Caller, row: Contract, request: Decline
 pub async fn amend(app: &App, caller: &Caller, row: Contract, request: Amendment) -> Result<Outcome, ServiceError> {
     let contract = domain(&row)?;
     contract.admit(Request::Amend)?;
-    let amendment = get(app, &request.amendment).await?;
+    let amendment = access::contract(app, caller, &request.amendment).await?;
     if amendment.amends != row.subject {
         return Err(Refusal::invalid(
             "amendment.other",
@@ -258,23 +266,49 @@ pub async fn amend(app: &App, caller: &Caller, row: Contract, request: Amendment
 pub async fn fulfil(app: &App, caller: &Caller, row: Contract, request: Fulfilment) -> Result<Outcome, ServiceError> {
     let contract = domain(&row)?;
     contract.admit(Request::Fulfil)?;
-    keys::active(app, &request.key).await?;
-    let mut is_party = false;
-    for slot in &contract.slots {
-        is_party |= holder(app, slot).await? == request.key;
-    }
-    if !is_party {
-        return Err(Refusal::not_entitled("party.foreign", "该密钥不属于合同任何一方", "the key is no party's").into());
-    }
+    check_party(app, &contract, &request.key).await?;
     let step = rules::fulfilment_step(&request.step)?;
     let description = refusal::text("description", &request.description, 500)?;
     let receipt = match &request.receipt_document {
-        Some(id) => Some(Hash32(document(app, id).await?.sha256)),
+        Some(id) => Some(Hash32(document(app, caller, id).await?.sha256)),
         None => None,
     };
     let (obligation, key) = (request.obligation, request.key);
     let content = compose::contract_fulfilment(contract.subject, obligation, step, key, &description, receipt.as_ref());
     propose(app, caller, &row, content).await
+}
+
+/// Brings the contract before a court or arbitration body.
+pub async fn dispute(app: &App, caller: &Caller, row: Contract, request: Dispute) -> Result<Outcome, ServiceError> {
+    let contract = domain(&row)?;
+    contract.admit(Request::Dispute)?;
+    check_party(app, &contract, &request.key).await?;
+    let Dispute { key, forum, reason } = request;
+    // One that joined after the genesis is not known here; the ledger decides.
+    if let Some(member) = app.ledger.genesis().organisation(&forum)
+        && !member.has(Role::Court)
+        && !member.has(Role::Arbitration)
+    {
+        return Err(Refusal::invalid(
+            "dispute.forum",
+            format!("{} 不是法院或仲裁机构", member.name_zh),
+            format!("{forum} is neither a court nor an arbitration body"),
+        )
+        .into());
+    }
+    let reason = refusal::text("reason", &reason, 500)?;
+    propose(app, caller, &row, compose::contract_disputed(contract.subject, forum, key, &reason)).await
+}
+
+/// Is this the key of a party, or of the owner of a party's seal?
+async fn check_party(app: &App, contract: &Domain, key: &SubjectId) -> Result<(), ServiceError> {
+    keys::active(app, key).await?;
+    for slot in &contract.slots {
+        if holder(app, slot).await? == *key {
+            return Ok(());
+        }
+    }
+    Err(Refusal::not_entitled("party.foreign", "该密钥不属于合同任何一方", "the key is no party's").into())
 }
 
 /// Who answers for a slot: its key, or its seal's owner.
@@ -342,6 +376,8 @@ async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Resul
         Some(operation) => Some(operation.openings(&app.encryption)?),
         None => None,
     };
+    let ledger = qz_storage::ledger_states::find(&app.storage, &row.id).await?;
+    let orders = qz_storage::orders::for_contract(&app.storage, &row.id).await?;
     let now = now_ms();
     let busy = row.busy.as_ref().filter(|busy| busy.until_ms > now);
     Ok(json!({
@@ -351,6 +387,10 @@ async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Resul
         "number": row.number,
         "status": row.status.as_str(),
         "status_zh": contract.status.words().0,
+        "ledger": ledger.map(|state| json!({
+            "status": state.status, "status_zh": Status::parse(&state.status).map(|status| status.words().0),
+            "records": state.records, "height": state.height, "time_ms": state.time_ms, "time": rfc3339(state.time_ms),
+        })),
         "initiator": contract.initiator,
         "amends": row.amends.map(|subject| SubjectId(Hash32(subject))),
         "document": {"id": document.id.as_str(), "sha256": hex::encode(document.sha256)},
@@ -361,6 +401,9 @@ async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Resul
         "rules": contract.rules,
         "signed_document_sha256": signed,
         "completion_operation": of_kind("contract.completed").map(|operation| operation.id.as_str()),
+        "certificates": orders.iter().map(|order| json!({
+            "number": order.number, "status": order.status.as_str(),
+        })).collect::<Vec<_>>(),
         "operations": operations.iter().map(|operation| json!({
             "id": operation.id.as_str(), "kind": operation.kind, "status": operation.status.as_str(),
         })).collect::<Vec<_>>(),

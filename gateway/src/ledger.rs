@@ -12,6 +12,7 @@ use qz_evidence::genesis::{Genesis, Role};
 use qz_evidence::payload::Payload;
 use qz_evidence::record::Record;
 use qz_evidence::submission::{Actor, Parsed};
+use qz_evidence::verify::history::{History, history};
 use qz_evidence::verify::{Report, TrustInputs, Verdict, verify};
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, decode_strict};
 use std::time::Duration;
@@ -133,6 +134,15 @@ impl Ledger {
             Some(SubmissionState::Final(at)) => Some(at.record_hash),
             _ => None,
         })
+    }
+
+    /// Where a subject stands, proved and verified.
+    pub async fn state_of(&self, subject: &SubjectId) -> Result<History, ServiceError> {
+        let request = ProofRequest { subjects: vec![*subject], ..ProofRequest::default() };
+        let bytes = self.client.proof(&request).await?;
+        let bytes = bytes.ok_or_else(|| ServiceError::NotYet(format!("the state of subject {subject}")))?;
+        let trust = TrustInputs::new(self.genesis().bytes(), now_ms());
+        history(&bytes, &trust, subject).map_err(|error| ServiceError::Proof(error.to_string()))
     }
 
     /// Has the owner of this seal authorised this key, and not revoked it since? Counts and end are left

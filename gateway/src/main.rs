@@ -3,6 +3,7 @@
 //!
 //! It never holds an actor's key, and what it says about the ledger it has verified itself.
 
+mod access;
 mod admin;
 mod app;
 mod authority;
@@ -15,6 +16,8 @@ mod court;
 mod documents;
 mod error;
 mod failpoint;
+mod following;
+mod issuance;
 mod issuer;
 mod key_service;
 mod keys;
@@ -118,10 +121,12 @@ async fn serve(home: PathBuf) -> anyhow::Result<()> {
     tracing::info!(listen = %listener.local_addr()?, chain = %app.ledger.chain_id(), "gateway ready");
     let worker = tokio::spawn(worker::run(app.clone(), stopped(stop.clone())));
     let issuer = tokio::spawn(issuer::keep_deposited(app.clone(), stopped(stop.clone())));
+    let follower = tokio::spawn(following::run(app.clone(), stopped(stop.clone())));
     let portal = Arc::new(Portal::of_gateway(&app)?);
     server::connections::serve(listener, server::routes(&app, portal), stopped(stop)).await;
     worker.await.context("worker")?;
     issuer.await.context("issuer")?;
+    follower.await.context("follower")?;
     tracing::info!("gateway stopped");
     Ok(())
 }

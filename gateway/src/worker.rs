@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::error::{REFUSED_ONCE, ServiceError};
 use crate::ledger::Submitted;
 use crate::signing::Plan;
-use crate::{contracts, court, documents, key_service, operations};
+use crate::{contracts, court, documents, following, issuance, key_service, operations};
 use qz_client::Rejection;
 use qz_domain::compose::contract_completed;
 use qz_domain::contract::{Event, Status as ContractStatus};
@@ -50,6 +50,12 @@ pub const COMPLETE: &str = "complete";
 
 /// Makes the package of a court's retrieval; refers to the digest of its body.
 pub const PACKAGE: &str = "package";
+
+/// Looks where a contract stands on the ledger; refers to its subject and a height.
+pub const FOLLOW: &str = "follow";
+
+/// Makes a signing certificate that was ordered; refers to its number.
+pub const CERTIFICATE: &str = "certificate";
 
 /// How often that is.
 const RECHECK_MS: u64 = 10 * 60_000;
@@ -102,7 +108,11 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
 
 async fn attempt(app: &App, claim: &Claim) {
     let job = &claim.job;
-    let back_off = if job.kind == SUBMIT { UNTIL_ANSWERED } else { BACK_OFF };
+    // What waits for others, witnesses and timestamp authorities among them, waits without end.
+    let back_off = match job.kind.as_str() {
+        SUBMIT | CERTIFICATE | PACKAGE => UNTIL_ANSWERED,
+        _ => BACK_OFF,
+    };
     let outcome = if job.attempts > back_off.max_attempts {
         Err(ServiceError::Damaged("the worker died or hung on every attempt".into()))
     } else {
@@ -134,12 +144,15 @@ async fn attempt(app: &App, claim: &Claim) {
             {
                 rows::set_followup(&tx, &id, FollowupStatus::Failed, Some(&text), now).await?;
             }
-            if job.kind == PACKAGE
-                && let Some(digest) = Hash32::from_hex(&job.ref_id)
-            {
-                let failed = retrievals::PackageStatus::Failed;
-                retrievals::set_package(&tx, &digest.0, failed, None, Some(&text), now).await?;
-            }
+        }
+        if job.kind == PACKAGE
+            && let Some(digest) = Hash32::from_hex(&job.ref_id)
+        {
+            let status = if gave_up { retrievals::PackageStatus::Failed } else { retrievals::PackageStatus::Preparing };
+            retrievals::set_package(&tx, &digest.0, status, None, Some(&text), now).await?;
+        }
+        if job.kind == CERTIFICATE {
+            issuance::note(&tx, &job.ref_id, &error, gave_up, now).await?;
         }
         tx.commit().await
     };
@@ -171,6 +184,12 @@ async fn keep_lease(app: &App, claim: &Claim) {
 async fn work(app: &App, claim: &Claim) -> Result<(), ServiceError> {
     if claim.job.kind == PACKAGE {
         return court::make(app, claim).await;
+    }
+    if claim.job.kind == CERTIFICATE {
+        return issuance::make(app, claim).await;
+    }
+    if claim.job.kind == FOLLOW {
+        return following::follow(app, claim).await;
     }
     let id: OperationId =
         claim.job.ref_id.parse().map_err(|_| ServiceError::Damaged(format!("reference {}", claim.job.ref_id)))?;
@@ -268,6 +287,10 @@ async fn apply(tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) 
         }
         Payload::ContractDeclined(_) => Event::Declined,
         Payload::ContractCompleted(_) => Event::Completed,
+        Payload::ContractDisputed(fields) => {
+            following::look(tx, &fields.contract, proven.record.height.0).await?;
+            return Ok(());
+        }
         _ => return Ok(()),
     };
     let follows = matches!(event, Event::Signed { .. });

@@ -62,7 +62,7 @@ async fn documents() {
     problem(&api.raw("POST", "/v1/documents", &wrong_type, pdf.clone()).await, 415, "pdf.not_pdf");
     let no_key = [("content-type", "application/pdf")];
     problem(&api.raw("POST", "/v1/documents", &no_key, pdf.clone()).await, 400, "idempotency.missing");
-    problem(&api.get(&format!("/v1/documents/{UNKNOWN_ID}")).await, 404, "not_found");
+    problem(&api.get(&format!("/v1/documents/{UNKNOWN_ID}")).await, 404, "document.unknown");
     problem(&api.get("/v1/documents/..%2f..%2fetc").await, 404, "not_found");
     problem(&api.raw("PUT", "/v1/documents", &[], vec![]).await, 405, "method");
 
@@ -296,7 +296,7 @@ async fn the_openapi_document_names_real_routes() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 33);
+    assert_eq!(operations, 35);
     let key = &document["paths"]["/v1/keys"]["post"]["requestBody"]["content"]["application/json"]["schema"];
     assert!(key["required"].as_array().unwrap().contains(&json!("public_key")), "{key}");
 }

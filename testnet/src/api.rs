@@ -202,6 +202,20 @@ impl Api {
         Ok((operation, answer))
     }
 
+    /// Orders a signing certificate and waits until it is issued.
+    pub async fn certificate(&self, path: &str) -> Result<Value> {
+        let mut answer = self.post(path, &json!({})).await?;
+        let deadline = Instant::now() + OPERATION;
+        while text(&answer, "status")? != "issued" {
+            if Instant::now() > deadline {
+                bail!("签署证明仍未出具 · the certificate is still not issued: {answer}");
+            }
+            let url = format!("{}?wait={LONG_POLL_SECONDS}", text(&answer, "status_url")?);
+            answer = self.get(&url).await?;
+        }
+        Ok(answer)
+    }
+
     /// Uploads a PDF.
     pub async fn upload(&self, name: &str, pdf: &[u8]) -> Result<Value> {
         let key = idempotency_key()?;

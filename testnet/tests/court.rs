@@ -82,6 +82,9 @@ async fn disputed_and_notarised(story: &mut Story, people: &People, contract: &C
     assert_eq!(story.office("arbitration", "deposit", &deposit).unwrap()[0]["kind"], "evidence.deposited");
 
     story.dispute(&people.buyer.party, contract, "court").await.unwrap();
+    // It went past the platform, which follows all the same.
+    let view = story.becomes(contract, "disputed").await.unwrap();
+    assert_eq!((&view["status_zh"], &view["ledger"]["status"]), (&json!("争议中"), &json!("disputed")));
     let desk = story.office("court", "watch", &["--once"]).unwrap();
     assert_eq!(desk.last().unwrap()["pending"], json!([subject]));
     assert!(desk.iter().any(|line| line["why"] == "forum" && line["kind"] == "contract.disputed"), "{desk:?}");
@@ -190,8 +193,16 @@ async fn ruled(story: &mut Story, people: &People, contract: &Contract) {
     rule(story, "court", "judgment", "in-force", "judgment").unwrap();
     let desk = story.office("court", "watch", &["--once"]).unwrap();
     assert_eq!(desk.last().unwrap()["pending"], json!([]));
-    story.dispute(&people.seller.party, contract, "arbitration").await.unwrap();
+    story.becomes(contract, "completed").await.unwrap();
+    // The platform's own door to a forum; it refuses a member that is none.
+    let error = story.dispute_by_platform(&people.seller.party, contract, "notary").await.unwrap_err();
+    assert_eq!(qz_testnet::api::problem(&error).unwrap().code, "dispute.forum", "{error:?}");
+    story.dispute_by_platform(&people.seller.party, contract, "arbitration").await.unwrap();
+    story.becomes(contract, "disputed").await.unwrap();
+    let desk = story.office("arbitration", "watch", &["--once"]).unwrap();
+    assert_eq!(desk.last().unwrap()["pending"], json!([subject]));
     rule(story, "arbitration", "award", "terminated", "award").unwrap();
+    story.becomes(contract, "terminated").await.unwrap();
     let events = story.api.get(&format!("/v1/contracts/{}/events", contract.subject)).await.unwrap();
     let ruled = events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "contract.ruled").count();
     assert_eq!(ruled, 3);

@@ -6,9 +6,9 @@ use crate::refusal::Refusal;
 use qz_evidence::commitment::{Opening, name};
 use qz_evidence::keys::PublicKey;
 use qz_evidence::payload::{
-    ContractAmended, ContractFulfilment, ContractOpened, ContractRef, ContractSigned, ContractSlotRef,
-    ContractVersionFixed, EvidenceDeposited, FulfilmentStep, KeyRegistered, Payload, SealAuthorised, SealKind,
-    SealMade, SealRef,
+    ContractAmended, ContractDisputed, ContractFulfilment, ContractOpened, ContractRef, ContractSigned,
+    ContractSlotRef, ContractVersionFixed, EvidenceDeposited, FulfilmentStep, KeyRegistered, Payload, SealAuthorised,
+    SealKind, SealMade, SealRef,
 };
 use qz_evidence::submission::{Body, MAX_COMMITMENTS};
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
@@ -240,6 +240,13 @@ pub fn contract_declined(contract: SubjectId, slot: u8, key: SubjectId, reason: 
     Content::new(Payload::ContractDeclined(ContractSlotRef { contract, slot }))
         .with(name::DESCRIPTION, reason)
         .signed_by(key, "签署人拒签")
+}
+
+/// `contract.disputed`: signed by a party.
+pub fn contract_disputed(contract: SubjectId, forum: OrgId, key: SubjectId, reason: &str) -> Content {
+    Content::new(Payload::ContractDisputed(ContractDisputed { contract, forum }))
+        .with(name::DESCRIPTION, reason)
+        .signed_by(key, "合同一方提出争议")
 }
 
 /// `contract.completed`: no actor, the platform relays.

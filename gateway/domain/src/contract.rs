@@ -31,11 +31,27 @@ pub enum Status {
     Declined,
     /// Its opening was refused by the ledger or expired.
     Failed,
+    /// Terminated 解除, by all parties or a ruling.
+    Terminated,
+    /// Voided 作废, by all parties or a ruling.
+    Voided,
+    /// Before a court or arbitration body.
+    Disputed,
 }
 
 impl Status {
-    const ALL: [Self; 7] =
-        [Self::Opening, Self::Opened, Self::Signing, Self::Signed, Self::Completed, Self::Declined, Self::Failed];
+    const ALL: [Self; 10] = [
+        Self::Opening,
+        Self::Opened,
+        Self::Signing,
+        Self::Signed,
+        Self::Completed,
+        Self::Declined,
+        Self::Failed,
+        Self::Terminated,
+        Self::Voided,
+        Self::Disputed,
+    ];
 
     /// The name in the API and in storage.
     pub fn as_str(self) -> &'static str {
@@ -47,6 +63,9 @@ impl Status {
             Self::Completed => "completed",
             Self::Declined => "declined",
             Self::Failed => "rejected",
+            Self::Terminated => "terminated",
+            Self::Voided => "voided",
+            Self::Disputed => "disputed",
         }
     }
 
@@ -65,7 +84,15 @@ impl Status {
             Self::Completed => ("已完成", "completed"),
             Self::Declined => ("已拒签", "declined"),
             Self::Failed => ("发起失败", "not opened"),
+            Self::Terminated => ("已解除", "terminated"),
+            Self::Voided => ("已作废", "voided"),
+            Self::Disputed => ("争议中", "in dispute"),
         }
+    }
+
+    /// Did others move the contract here, so that the course of signing says nothing about it any more?
+    fn is_overtaken(self) -> bool {
+        matches!(self, Self::Terminated | Self::Voided | Self::Disputed)
     }
 }
 
@@ -180,6 +207,8 @@ pub enum Request {
     Fulfil,
     /// Issue a signing certificate.
     Certify,
+    /// Bring it before a court or arbitration body.
+    Dispute,
 }
 
 /// What a final record, or the refusal of the opening, does to a contract.
@@ -228,6 +257,14 @@ impl Contract {
             (Status::Signing, Request::Sign { slot }) => self.admit_signature(slot),
             (Status::Signing, Request::Decline { slot }) => self.unsigned_slot(slot).map(drop),
             (Status::Completed, Request::Amend | Request::Fulfil | Request::Certify) => Ok(()),
+            // Performance goes on in a dispute; whether there was something to perform is the ledger's to say.
+            (Status::Disputed, Request::Fulfil | Request::Certify) => Ok(()),
+            (Status::Terminated, Request::Certify) => Ok(()),
+            // From a dispute: only if its forum is no longer one, which the ledger knows.
+            (
+                Status::Signed | Status::Completed | Status::Terminated | Status::Voided | Status::Disputed,
+                Request::Dispute,
+            ) => Ok(()),
             (status, _) => {
                 let (zh, en) = status.words();
                 Err(Refusal::state(
@@ -249,14 +286,23 @@ impl Contract {
             (Status::Opening | Status::Failed, Event::Opened) => self.status = Status::Opened,
             (Status::Opening, Event::NotOpened) => self.status = Status::Failed,
             (
-                status @ (Status::Opened | Status::Signing | Status::Declined),
+                status @ (Status::Opened
+                | Status::Signing
+                | Status::Declined
+                | Status::Terminated
+                | Status::Voided
+                | Status::Disputed),
                 Event::VersionFixed { version, commitment },
             ) => {
-                self.status = if status == Status::Declined { status } else { Status::Signing };
+                let stays = status == Status::Declined || status.is_overtaken();
+                self.status = if stays { status } else { Status::Signing };
                 self.version = version;
                 self.version_commitment = Some(commitment);
             }
-            (Status::Signing | Status::Declined, Event::Signed { slot, operation, record }) => {
+            (
+                Status::Signing | Status::Declined | Status::Terminated | Status::Voided | Status::Disputed,
+                Event::Signed { slot, operation, record },
+            ) => {
                 let place = self.slots.get_mut(usize::from(slot)).ok_or_else(|| no_slot(slot))?;
                 place.signed = Some(SignedSlot { operation, record, in_document: false });
                 if self.status == Status::Signing && self.is_fully_signed() {
@@ -265,6 +311,8 @@ impl Contract {
             }
             (Status::Signing, Event::Declined) => self.status = Status::Declined,
             (Status::Signed, Event::Completed) => self.status = Status::Completed,
+            // What was recorded before others moved it may be heard of after that.
+            (status, Event::Declined | Event::Completed) if status.is_overtaken() => {}
             (status, event) => {
                 return Err(Refusal::state(
                     "contract.diverged",
@@ -274,6 +322,17 @@ impl Contract {
             }
         }
         Ok(self)
+    }
+
+    /// The state after looking where the ledger has it. The course of signing is told by our own
+    /// operations ([`Self::apply`]), which may be a little behind; what others do, ends and disputes and
+    /// the way back from a dispute, only by this.
+    #[must_use]
+    pub fn follow(mut self, ledger: Status) -> Self {
+        if ledger.is_overtaken() || self.status.is_overtaken() {
+            self.status = ledger;
+        }
+        self
     }
 
     /// Has every group the signatures that it needs?
@@ -452,16 +511,19 @@ mod tests {
 
     #[test]
     fn requests_by_state() {
-        use Request::{Amend, Certify, Decline, FixVersion, Fulfil, Sign};
-        let all = [FixVersion, Sign { slot: 0 }, Decline { slot: 0 }, Amend, Fulfil, Certify];
-        let table: [(Status, &[Request]); 7] = [
+        use Request::{Amend, Certify, Decline, Dispute, FixVersion, Fulfil, Sign};
+        let all = [FixVersion, Sign { slot: 0 }, Decline { slot: 0 }, Amend, Fulfil, Certify, Dispute];
+        let table: [(Status, &[Request]); 10] = [
             (Status::Opening, &[]),
             (Status::Opened, &[FixVersion]),
             (Status::Signing, &[FixVersion, Sign { slot: 0 }, Decline { slot: 0 }]),
-            (Status::Signed, &[]),
-            (Status::Completed, &[Amend, Fulfil, Certify]),
+            (Status::Signed, &[Dispute]),
+            (Status::Completed, &[Amend, Fulfil, Certify, Dispute]),
             (Status::Declined, &[]),
             (Status::Failed, &[]),
+            (Status::Terminated, &[Certify, Dispute]),
+            (Status::Voided, &[Dispute]),
+            (Status::Disputed, &[Fulfil, Certify, Dispute]),
         ];
         for (status, admitted) in table {
             let contract = contract(status, vec![slot(1, 1)], &[]);
@@ -503,6 +565,29 @@ mod tests {
         let signed = sign(signing, 0);
         assert_eq!(signed.status, Status::Signed);
         assert_eq!(signed.apply(Event::Completed).unwrap().status, Status::Completed);
+    }
+
+    #[test]
+    fn it_follows_what_others_do_and_nothing_else() {
+        use Status::{Completed, Disputed, Signed, Signing, Terminated, Voided};
+        for (ours, ledger, after) in [
+            (Completed, Disputed, Disputed),
+            (Disputed, Completed, Completed),
+            (Disputed, Signed, Signed),
+            (Disputed, Terminated, Terminated),
+            (Terminated, Disputed, Disputed),
+            (Signing, Voided, Voided),
+            // Our own operations tell this, with the file that belongs to it.
+            (Signed, Completed, Signed),
+            (Signing, Signed, Signing),
+            (Completed, Signed, Completed),
+        ] {
+            assert_eq!(contract(ours, vec![slot(1, 1)], &[]).follow(ledger).status, after, "{ours:?} {ledger:?}");
+        }
+        let disputed = contract(Disputed, vec![slot(1, 1)], &[]);
+        let late = sign(disputed, 0);
+        assert!(late.status == Disputed && late.slots[0].signed.is_some());
+        assert_eq!(late.apply(Event::Completed).unwrap().status, Disputed);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::idempotency::once;
 use super::problem::Problem;
-use super::request::{Caller, caller, json_body, parse, subject};
+use super::request::{Caller, Wait, caller, json_body, parse, subject};
 use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
-use crate::{contracts, court, documents, proofs, signing};
+use crate::{access, contracts, court, documents, proofs, signing};
 use bytes::Bytes;
 use std::sync::Arc;
 use warp::Filter;
@@ -23,18 +23,19 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(warp::post())
         .and(caller(app))
         .and(key())
+        .and(warp::query::<Wait>())
         .and(json_body())
-        .then(async |id: String, what: String, app, caller, key, body| {
-            detached(async move { act(app, caller, key, body, &id, &what).await }).await
+        .then(async |id: String, what: String, app, caller, key, wait, body| {
+            detached(async move { act(app, caller, key, wait, body, &id, &what).await }).await
         });
     let show = warp::path!("v1" / "contracts" / String)
         .and(warp::get())
         .and(caller(app))
-        .then(async |id: String, app, _| respond(show(app, &id).await));
+        .then(async |id: String, app, caller| respond(show(app, &caller, &id).await));
     let part = warp::path!("v1" / "contracts" / String / String)
         .and(warp::get())
         .and(caller(app))
-        .then(async |id: String, what: String, app, _| respond(part(app, &id, &what).await));
+        .then(async |id: String, what: String, app, caller| respond(part(app, &caller, &id, &what).await));
     open.or(act).unify().or(show).unify().or(part).unify().boxed()
 }
 
@@ -45,21 +46,22 @@ async fn open(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes) -
 
 /// `POST /v1/contracts/{subject}/{what}`
 async fn act(
-    app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes, id: &str, what: &str,
+    app: Arc<App>, caller: Caller, key: Option<String>, wait: Wait, body: Bytes, id: &str, what: &str,
 ) -> Result<Response, Problem> {
     if what == "certificates" {
-        return super::certificates::issue(app, caller, key, id).await;
+        return super::certificates::issue(app, caller, key, id, wait).await;
     }
-    if !matches!(what, "fix" | "signatures" | "decline" | "amendments" | "fulfilments") {
+    if !matches!(what, "fix" | "signatures" | "decline" | "amendments" | "fulfilments" | "disputes") {
         return Err(Problem::not_found("没有此地址", "no such address"));
     }
     let contract = subject(id)?;
     once(&app, &caller, key, &[b"contracts", id.as_bytes(), what.as_bytes(), &body], async {
-        let row = contracts::get(&app, &contract).await?;
+        let row = access::contract(&app, &caller, &contract).await?;
         Ok(match what {
             "fix" => contracts::fix(&app, &caller, row).await?,
             "signatures" => signing::prepare(&app, &caller, row, parse(&body)?).await?,
             "decline" => contracts::decline(&app, &caller, row, parse(&body)?).await?,
+            "disputes" => contracts::dispute(&app, &caller, row, parse(&body)?).await?,
             "amendments" => contracts::amend(&app, &caller, row, parse(&body)?).await?,
             _ => contracts::fulfil(&app, &caller, row, parse(&body)?).await?,
         })
@@ -67,14 +69,14 @@ async fn act(
     .await
 }
 
-async fn show(app: Arc<App>, id: &str) -> Result<Response, Problem> {
-    let row = contracts::get(&app, &subject(id)?).await?;
+async fn show(app: Arc<App>, caller: &Caller, id: &str) -> Result<Response, Problem> {
+    let row = access::contract(&app, caller, &subject(id)?).await?;
     Ok(ok(&contracts::view(&app, &row).await?))
 }
 
 /// `GET /v1/contracts/{subject}/{document|proof|events}`
-async fn part(app: Arc<App>, id: &str, what: &str) -> Result<Response, Problem> {
-    let row = contracts::get(&app, &subject(id)?).await?;
+async fn part(app: Arc<App>, caller: &Caller, id: &str, what: &str) -> Result<Response, Problem> {
+    let row = access::contract(&app, caller, &subject(id)?).await?;
     match what {
         "document" => {
             let latest = row.final_document.as_ref().or(row.current_revision.as_ref()).unwrap_or(&row.document);

@@ -7,7 +7,7 @@ use super::{Routes, detached, file, respond};
 use crate::app::App;
 use crate::change::Change;
 use crate::clock::now_ms;
-use crate::documents;
+use crate::{access, documents};
 use bytes::Bytes;
 use qz_document::inspect::MAX_BYTES;
 use serde::Deserialize;
@@ -50,7 +50,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
     let show = warp::path!("v1" / "documents" / String)
         .and(warp::get())
         .and(caller(app))
-        .then(async |id: String, app, _| respond(show(app, &id).await));
+        .then(async |id: String, app, caller| respond(show(app, &caller, &id).await));
     upload.or(render).unify().or(show).unify().boxed()
 }
 
@@ -121,9 +121,9 @@ fn outcome(
     Outcome::created(body, Change { documents: vec![document], audit: vec![line], ..Change::default() })
 }
 
-async fn show(app: Arc<App>, id: &str) -> Result<Response, Problem> {
+async fn show(app: Arc<App>, caller: &Caller, id: &str) -> Result<Response, Problem> {
     let id = id.parse().map_err(|_| Problem::not_found("没有此文件", "no such document"))?;
-    let document = documents::get(&app, &id).await?;
+    let document = access::document(&app, caller, &id).await?;
     let bytes = documents::bytes(&app, &document).await?;
     let media_type = if bytes.starts_with(b"%PDF-") { "application/pdf" } else { "application/octet-stream" };
     Ok(file(media_type, document.file_name.as_deref(), Some(document.sha256), bytes))

@@ -34,6 +34,11 @@ impl Outcome {
     pub fn created(body: Value, change: Change) -> Self {
         Self { status: StatusCode::CREATED, body, change }
     }
+
+    /// A job will create it.
+    pub fn accepted(body: Value, change: Change) -> Self {
+        Self { status: StatusCode::ACCEPTED, body, change }
+    }
 }
 
 /// Does `work` once for this key. `request` identifies the request: method, address and body.
@@ -41,6 +46,15 @@ pub async fn once(
     app: &App, caller: &Caller, key: Option<String>, request: &[&[u8]],
     work: impl Future<Output = Result<Outcome, Problem>>,
 ) -> Result<Response, Problem> {
+    let (status, body) = once_with(app, caller, key, request, work).await?;
+    Ok(json_bytes(status, body))
+}
+
+/// The same for who goes on with the answer.
+pub async fn once_with(
+    app: &App, caller: &Caller, key: Option<String>, request: &[&[u8]],
+    work: impl Future<Output = Result<Outcome, Problem>>,
+) -> Result<(StatusCode, Vec<u8>), Problem> {
     let key = key.filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
     let Some(key) = key else {
         return Err(Problem::new(
@@ -61,7 +75,7 @@ pub async fn once(
     match begun {
         Begin::New => {}
         Begin::Replay { status, body } => {
-            return Ok(json_bytes(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body));
+            return Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body));
         }
         Begin::InProgress => {
             return Err(Problem::new(
@@ -81,9 +95,9 @@ pub async fn once(
         }
     }
     match finish(app, caller, &key, work).await {
-        Ok(response) => {
+        Ok(answer) => {
             app.changed();
-            Ok(response)
+            Ok(answer)
         }
         Err(problem) => {
             let tx = app.storage.begin().await?;
@@ -96,18 +110,21 @@ pub async fn once(
 
 async fn finish(
     app: &App, caller: &Caller, key: &str, work: impl Future<Output = Result<Outcome, Problem>>,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Vec<u8>), Problem> {
     let Outcome { status, body, change } = work.await?;
     let body = body.to_string().into_bytes();
     let write = async {
         let tx = app.storage.begin().await?;
         change.write(app, &tx, now_ms()).await?;
+        if let Some(account) = &caller.account {
+            change.assign(&tx, account).await?;
+        }
         idempotency::store(&tx, &app.encryption, &caller.token, key, status.as_u16(), &body).await?;
         tx.commit().await?;
         Ok::<_, ServiceError>(())
     };
     write.await?;
-    Ok(json_bytes(status, body))
+    Ok((status, body))
 }
 
 /// A JSON response.

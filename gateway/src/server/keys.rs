@@ -5,7 +5,7 @@ use super::problem::Problem;
 use super::request::{Caller, caller, json_body, parse, subject};
 use super::{Routes, detached, ok, respond};
 use crate::app::App;
-use crate::keys;
+use crate::{access, keys};
 use bytes::Bytes;
 use std::sync::Arc;
 use warp::Filter;
@@ -21,7 +21,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
     let show = warp::path!("v1" / "keys" / String)
         .and(warp::get())
         .and(caller(app))
-        .then(async |id: String, app, _| respond(show(app, &id).await));
+        .then(async |id: String, app, caller| respond(show(app, &caller, &id).await));
     register.or(show).unify().boxed()
 }
 
@@ -29,6 +29,7 @@ async fn register(app: Arc<App>, caller: Caller, key: Option<String>, body: Byte
     once(&app, &caller, key, &[b"keys", &body], async { Ok(keys::register(&app, &caller, parse(&body)?).await?) }).await
 }
 
-async fn show(app: Arc<App>, id: &str) -> Result<Response, Problem> {
+async fn show(app: Arc<App>, caller: &Caller, id: &str) -> Result<Response, Problem> {
+    access::key(&app, caller, &subject(id)?).await?;
     Ok(ok(&keys::show(&app, &subject(id)?).await?))
 }

@@ -42,7 +42,7 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
     let request = || Body::Json(json!({"type": "object", "description": "qz/retrieval-request/v1, docs/SPEC.md §13"}));
     vec![
         ("get", "/v1/status", "网关与账本状态 Gateway and ledger", None, Json),
-        ("get", "/v1/jobs", "失败的后台任务 Failed jobs (status=failed)", None, Json),
+        ("get", "/v1/jobs", "失败或重试中的后台任务 Failed or retried jobs (status=failed|retrying)", None, Json),
         ("post", "/v1/keys", "登记密钥 Register a key", Creates(schema::<keys::NewKey>()), Json),
         ("get", "/v1/keys/{subject}", "查看密钥 A key", None, Json),
         ("post", "/v1/seals", "制作印章 Make a seal", Creates(schema::<seals::NewSeal>()), Json),
@@ -93,6 +93,13 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
             Creates(schema::<contracts::Fulfilment>()),
             Json,
         ),
+        (
+            "post",
+            "/v1/contracts/{subject}/disputes",
+            "提出争议 Bring it before a court or arbitration body",
+            Creates(schema::<contracts::Dispute>()),
+            Json,
+        ),
         ("get", "/v1/contracts/{subject}/publication", "公开范围 What the parties made public", None, Json),
         (
             "put",
@@ -104,8 +111,21 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
         ("get", "/v1/contracts/{subject}/document", "最新合同文件 Latest file", None, File("application/pdf")),
         ("get", "/v1/contracts/{subject}/events", "链上事件与调取通知 Events and notices of retrieval", None, Json),
         ("get", "/v1/contracts/{subject}/proof", "证据包 Proof bundle", None, File("application/cbor")),
-        ("post", "/v1/contracts/{subject}/certificates", "出具签署证明 Issue a signing certificate", nothing(), Json),
+        (
+            "post",
+            "/v1/contracts/{subject}/certificates",
+            "出具签署证明（未及时完成则 202）Order a signing certificate (202 while it waits)",
+            nothing(),
+            Json,
+        ),
         ("get", "/v1/certificates/{number}", "签署证明 A signing certificate", None, File("application/pdf")),
+        (
+            "get",
+            "/v1/certificates/{number}/status",
+            "签署证明的出具进度（可长轮询）How far a certificate is (long poll by wait)",
+            None,
+            Json,
+        ),
         ("post", "/v1/retrievals", "法院递交已上链的调取 A court presents a retrieval", request(), Json),
         (
             "post",

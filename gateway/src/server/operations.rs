@@ -1,10 +1,10 @@
 //! `/v1/operations`
 
 use super::problem::Problem;
-use super::request::{Caller, caller, json_body, parse};
+use super::request::{Caller, Wait, caller, json_body, parse};
 use super::{Routes, ok, respond};
 use crate::app::App;
-use crate::operations;
+use crate::{access, operations};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -20,17 +20,8 @@ use warp::Filter;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-/// Longest wait of one request.
-const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How often a waiting request looks even if nobody rings.
 const LOOK: Duration = Duration::from_millis(500);
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Query {
-    #[serde(default)]
-    wait: u64,
-}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,8 +35,8 @@ pub fn routes(app: &Arc<App>) -> Routes {
     let show = warp::path!("v1" / "operations" / String)
         .and(warp::get())
         .and(caller(app))
-        .and(warp::query::<Query>())
-        .then(async |id: String, app, _, query| respond(show(app, &id, query).await));
+        .and(warp::query::<Wait>())
+        .then(async |id: String, app, caller, wait| respond(show(app, &caller, &id, wait).await));
     let sign = warp::path!("v1" / "operations" / String / "signatures")
         .and(warp::post())
         .and(caller(app))
@@ -58,9 +49,18 @@ fn operation_id(text: &str) -> Result<OperationId, Problem> {
     text.parse().map_err(|_| Problem::not_found("没有此操作", "no such operation"))
 }
 
-async fn show(app: Arc<App>, id: &str, query: Query) -> Result<Response, Problem> {
+async fn check_seen(app: &App, caller: &Caller, id: &OperationId) -> Result<(), Problem> {
+    let operation = rows::get(&app.storage, id).await?;
+    match access::sees_operation(app, caller, &operation).await? {
+        true => Ok(()),
+        false => Err(Problem::not_found("所指对象不存在", "no such object")),
+    }
+}
+
+async fn show(app: Arc<App>, caller: &Caller, id: &str, wait: Wait) -> Result<Response, Problem> {
     let id = operation_id(id)?;
-    let end = Instant::now() + Duration::from_secs(query.wait).min(MAX_WAIT);
+    check_seen(&app, caller, &id).await?;
+    let end = Instant::now() + wait.or(Duration::ZERO);
     loop {
         // Listen before looking, so that nothing falls in between.
         let progress = app.progress.notified();
@@ -75,6 +75,7 @@ async fn show(app: Arc<App>, id: &str, query: Query) -> Result<Response, Problem
 
 async fn sign(app: Arc<App>, caller: Caller, id: &str, body: Bytes) -> Result<Response, Problem> {
     let id = operation_id(id)?;
+    check_seen(&app, &caller, &id).await?;
     let Signature { subject, signature } = parse(&body)?;
     let signature = BASE64.decode(&signature).map_err(|_| {
         Problem::new(

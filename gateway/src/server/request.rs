@@ -10,10 +10,12 @@ use qz_evidence::SubjectId;
 use qz_evidence::hash::sha256;
 use qz_storage::audit::AuditLine;
 use qz_storage::{TokenId, tokens};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -25,11 +27,30 @@ const MAX_JSON_BYTES: usize = 256 * 1024;
 /// How much of a body that is too large is read and dropped, so that its sender hears why.
 const DRAIN_BYTES: usize = 64 << 20;
 
+/// Longest wait of one request.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// `?wait=SECONDS`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    wait: Option<u64>,
+}
+
+impl Wait {
+    /// How long, if the caller says so, or `otherwise`; never longer than a minute.
+    pub fn or(self, otherwise: Duration) -> Duration {
+        self.wait.map_or(otherwise, Duration::from_secs).min(MAX_WAIT)
+    }
+}
+
 /// Who calls.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The token's id.
     pub token: TokenId,
+    /// Whose token it is; nothing: an operator's.
+    pub account: Option<String>,
     ip: String,
     device: String,
 }
@@ -88,7 +109,7 @@ async fn authenticate(
     let row = found.ok_or_else(|| reject(Problem::unauthorised()))?;
     let ip = peer.map_or_else(String::new, |Peer(address): Peer| SocketAddr::ip(&address).to_string());
     let device = agent.unwrap_or_default().chars().filter(|c| !c.is_control()).take(120).collect();
-    Ok((app, Caller { token: row.id, ip, device }))
+    Ok((app, Caller { token: row.id, account: row.account, ip, device }))
 }
 
 /// What is stored of a token. A token has 256 random bits, so a plain hash is enough.

@@ -5,7 +5,7 @@ use super::problem::Problem;
 use super::request::{Caller, caller, json_body, parse, subject};
 use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
-use crate::{documents, seals};
+use crate::{access, documents, seals};
 use bytes::Bytes;
 use qz_domain::compose::SealDecision;
 use std::sync::Arc;
@@ -31,11 +31,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
     let show = warp::path!("v1" / "seals" / String)
         .and(warp::get())
         .and(caller(app))
-        .then(async |id: String, app, _| respond(show(app, &id).await));
+        .then(async |id: String, app, caller| respond(show(app, &caller, &id).await));
     let part = warp::path!("v1" / "seals" / String / String)
         .and(warp::get())
         .and(caller(app))
-        .then(async |id: String, what: String, app, _| respond(part(app, &id, &what).await));
+        .then(async |id: String, what: String, app, caller| respond(part(app, &caller, &id, &what).await));
     make.or(change).unify().or(show).unify().or(part).unify().boxed()
 }
 
@@ -55,6 +55,7 @@ async fn change(
         _ => return Err(Problem::not_found("没有此地址", "no such address")),
     };
     once(&app, &caller, key, &[b"seals", id.as_bytes(), what.as_bytes(), &body], async {
+        access::seal(&app, &caller, &seal).await?;
         Ok(match decision {
             Some(decision) => seals::decide(&app, &caller, seal, decision, parse(&body)?).await?,
             None => seals::authorise(&app, &caller, seal, parse(&body)?).await?,
@@ -63,11 +64,13 @@ async fn change(
     .await
 }
 
-async fn show(app: Arc<App>, id: &str) -> Result<Response, Problem> {
+async fn show(app: Arc<App>, caller: &Caller, id: &str) -> Result<Response, Problem> {
+    access::seal(&app, caller, &subject(id)?).await?;
     Ok(ok(&seals::show(&app, &subject(id)?).await?))
 }
 
-async fn part(app: Arc<App>, id: &str, what: &str) -> Result<Response, Problem> {
+async fn part(app: Arc<App>, caller: &Caller, id: &str, what: &str) -> Result<Response, Problem> {
+    access::seal(&app, caller, &subject(id)?).await?;
     let seal = qz_storage::seals::get(&app.storage, &subject(id)?.0.0).await?;
     match what {
         "imprint" => {

@@ -1,9 +1,11 @@
-//! `GET /health` (for anybody), `GET /v1/status`, `GET /v1/jobs?status=failed` (for operators).
+//! `GET /health` (for anybody), `GET /v1/status`, `GET /v1/jobs?status=failed|retrying` (for operators).
 
 use super::problem::Problem;
-use super::request::caller;
+use super::request::{Caller, caller};
 use super::{Routes, ok, respond};
+use crate::access;
 use crate::app::App;
+use crate::clock::rfc3339;
 use qz_storage::jobs;
 use serde_json::json;
 use std::collections::HashMap;
@@ -39,24 +41,33 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(warp::get())
         .and(caller(app))
         .and(warp::query::<HashMap<String, String>>())
-        .then(async |app: Arc<App>, _, query: HashMap<String, String>| respond(failed_jobs(&app, &query).await));
+        .then(async |app: Arc<App>, caller: Caller, query: HashMap<String, String>| {
+            respond(troubled_jobs(&app, &caller, &query).await)
+        });
     health().or(status).unify().or(failed).unify().boxed()
 }
 
-async fn failed_jobs(app: &App, query: &HashMap<String, String>) -> Result<warp::reply::Response, Problem> {
-    if query.get("status").map(String::as_str) != Some("failed") {
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "query.status",
-            "须指定 status=failed",
-            "status=failed is required",
-        ));
-    }
-    let jobs = jobs::failed(&app.storage, MAX_JOBS).await?;
+async fn troubled_jobs(
+    app: &App, caller: &Caller, query: &HashMap<String, String>,
+) -> Result<warp::reply::Response, Problem> {
+    access::operator(caller)?;
+    let jobs = match query.get("status").map(String::as_str) {
+        Some("failed") => jobs::failed(&app.storage, MAX_JOBS).await?,
+        Some("retrying") => jobs::retrying(&app.storage, MAX_JOBS).await?,
+        _ => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "query.status",
+                "须指定 status=failed 或 status=retrying",
+                "status=failed or status=retrying is required",
+            ));
+        }
+    };
     let view = jobs.iter().map(|job| {
         json!({
             "id": job.id.0, "kind": job.kind, "reference": job.ref_id, "status": job.status.as_str(),
             "attempts": job.attempts, "last_error": job.last_error,
+            "run_after": rfc3339(job.run_after_ms),
         })
     });
     Ok(ok(&json!({"jobs": view.collect::<Vec<_>>()})))

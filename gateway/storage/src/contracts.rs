@@ -133,6 +133,20 @@ pub async fn insert(tx: &Tx, contract: &Contract) -> Result<(), StorageError> {
     database::insert(tx, TABLE, encode(contract)?.into_active_model()).await
 }
 
+/// Subjects of all contracts that have one, oldest first.
+///
+/// # Errors
+/// If the database failed or a row is damaged.
+pub async fn subjects(read: &impl Read) -> Result<Vec<[u8; 32]>, StorageError> {
+    let found = entity::Entity::find()
+        .filter(entity::Column::Subject.is_not_null())
+        .order_by_asc(entity::Column::CreatedMs)
+        .all(read.connection())
+        .await
+        .map_err(StorageError::database(TABLE))?;
+    found.into_iter().map(decode).filter_map(|row| row.map(|row| row.subject).transpose()).collect()
+}
+
 /// The contract with this id.
 ///
 /// # Errors

@@ -265,6 +265,26 @@ pub async fn failed(read: &impl Read, limit: u64) -> Result<Vec<Job>, StorageErr
         .collect()
 }
 
+/// Jobs that failed and will be tried again, those that run next first.
+///
+/// # Errors
+/// If the database failed or a row is damaged.
+pub async fn retrying(read: &impl Read, limit: u64) -> Result<Vec<Job>, StorageError> {
+    let unfinished = [JobStatus::Ready.as_str(), JobStatus::Running.as_str()];
+    entity::Entity::find()
+        .filter(Column::Status.is_in(unfinished))
+        .filter(Column::LastError.is_not_null())
+        .order_by_asc(Column::RunAfterMs)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .all(read.connection())
+        .await
+        .map_err(StorageError::database(TABLE))?
+        .into_iter()
+        .map(decode)
+        .collect()
+}
+
 /// All jobs of one kind about one thing, oldest first.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ mod entity {
         pub sha256: String,
         pub created_ms: i64,
         pub revoked_ms: Option<i64>,
+        pub account: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -45,6 +46,8 @@ pub struct Token {
     pub created_ms: u64,
     /// When it was revoked, if it was.
     pub revoked_ms: Option<u64>,
+    /// Whose contracts it sees; nothing: an operator's, which sees all.
+    pub account: Option<String>,
 }
 
 /// Adds a token.
@@ -58,6 +61,7 @@ pub async fn insert(tx: &Tx, token: &Token) -> Result<(), StorageError> {
         sha256: hex::encode(token.sha256),
         created_ms: integer(token.created_ms)?,
         revoked_ms: integer_opt(token.revoked_ms)?,
+        account: token.account.clone(),
     };
     database::insert(tx, TABLE, row.into_active_model()).await
 }
@@ -119,5 +123,6 @@ fn decode(model: entity::Model) -> Result<Token, StorageError> {
         created_ms: row.number("created_ms", model.created_ms)?,
         revoked_ms: row.number_opt("revoked_ms", model.revoked_ms)?,
         name: model.name,
+        account: model.account,
     })
 }

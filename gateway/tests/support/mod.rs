@@ -35,6 +35,11 @@ impl World {
     }
 
     pub async fn start_with(environment: &[(&str, &str)]) -> Self {
+        Self::start_configured(environment, |_| vec![]).await
+    }
+
+    /// `flags`: further ones of `admin init`, given the folder in which the organisations' are.
+    pub async fn start_configured(environment: &[(&str, &str)], flags: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports(4);
         found(folder.path(), &ports);
@@ -49,7 +54,10 @@ impl World {
         let mut world = Self { folder, node, gateway: None, starts: 0, port: ports[3], token: String::new() };
         let listen = format!("127.0.0.1:{}", world.port);
         let organisation = world.path("platform");
-        let init = world.admin(&["init", "--organisation", organisation.to_str().unwrap(), "--listen", &listen]);
+        let flags = flags(world.folder.path());
+        let init = ["init", "--organisation", organisation.to_str().unwrap(), "--listen", &listen];
+        let init: Vec<&str> = init.into_iter().chain(flags.iter().map(String::as_str)).collect();
+        let init = world.admin(&init);
         assert!(init.status.success(), "{}", text(&init));
         world.token = world.create_token("test");
         world.start_gateway(environment).await;

@@ -9,12 +9,15 @@ use qz_evidence::commitment::{Opening, name};
 use qz_evidence::payload::{ContractDisputed, Payload};
 use qz_evidence::submission::Body;
 use qz_evidence::{Height, OrgId, SubmissionId, encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Blocks until a body that is composed here expires.
 const EXPIRY: u64 = 1000;
+/// Longest time until the platform has followed the ledger.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The case before the court.
 pub const CASE: &str = "（2026）京0491民初1号（演示）";
 
@@ -47,6 +50,34 @@ impl Story {
             told,
             || events.to_string(),
         )
+    }
+
+    /// A party's dispute through the platform's door: the party checks the body and signs it.
+    pub async fn dispute_by_platform(&self, party: &Party, contract: &Contract, forum: &str) -> Result<()> {
+        let reason = "演示：到货与约定不符";
+        let request = json!({"key": party.subject()?.to_string(), "forum": forum, "reason": reason});
+        let path = format!("/v1/contracts/{}/disputes", contract.subject);
+        let (operation, _) = self.api.begin(&path, &request).await?;
+        let seen = party.understand(&operation)?;
+        let expected = ContractDisputed { contract: contract.subject, forum: OrgId::new(forum).context("an id")? };
+        ensure!(*seen.payload() == Payload::ContractDisputed(expected), "not the dispute that was asked for");
+        seen.expect(name::DESCRIPTION, reason.as_bytes())?;
+        self.sign_and_settle(&operation, party, &seen).await?;
+        Ok(())
+    }
+
+    /// Waits until the platform shows this status of a contract.
+    pub async fn becomes(&self, contract: &Contract, status: &str) -> Result<Value> {
+        let path = format!("/v1/contracts/{}", contract.subject);
+        let start = Instant::now();
+        loop {
+            let view = self.api.get(&path).await?;
+            if view["status"] == status {
+                return Ok(view);
+            }
+            ensure!(start.elapsed() < PATIENCE, "the contract does not become {status}: {view}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// A party's own dispute, taken to the forum's own node: the platform is not asked.

@@ -158,7 +158,7 @@ impl Story {
     async fn certify(&mut self, contract: &Contract) -> Result<()> {
         self.screen.step("出具《电子合同签署证明》", "the signing certificate is issued");
         let path = format!("/v1/contracts/{}/certificates", contract.subject);
-        let answer = self.api.post(&path, &serde_json::json!({})).await?;
+        let answer = self.api.certificate(&path).await?;
         let number = crate::api::text(&answer, "number")?.to_owned();
         self.number = Some(number.clone());
         let certificate = self.api.get_file(&format!("/v1/certificates/{number}")).await?;

@@ -4,6 +4,9 @@
 mod m0001_initial;
 mod m0002_retrievals;
 mod m0003_publication;
+mod m0004_orders;
+mod m0005_accounts;
+mod m0006_ledger;
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
@@ -23,6 +26,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_initial::Migration),
             Box::new(m0002_retrievals::Migration),
             Box::new(m0003_publication::Migration),
+            Box::new(m0004_orders::Migration),
+            Box::new(m0005_accounts::Migration),
+            Box::new(m0006_ledger::Migration),
         ]
     }
 }

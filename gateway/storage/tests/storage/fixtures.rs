@@ -75,6 +75,7 @@ impl Home {
     /// Stores a token.
     pub async fn token(&self, name: &str, hash: u8) -> Token {
         let token = Token {
+            account: None,
             id: TokenId::random(),
             name: name.to_owned(),
             sha256: [hash; 32],
