@@ -8,7 +8,7 @@ use qz_document::render::{self, AmendmentText, ContractText, ReceiptText, Render
 use qz_domain::Refusal;
 use qz_domain::contract::Size;
 use qz_evidence::hash::sha256;
-use qz_evidence_pdf::{PdfReadError, signatures};
+use qz_evidence_pdf::{PdfReadError, TrustedRoots, Warning, examine, signatures};
 use qz_storage::DocumentId;
 use qz_storage::documents::{self, Document};
 use serde::de::DeserializeOwned;
@@ -47,11 +47,20 @@ pub async fn store_pdf(app: &App, pdf: Vec<u8>, file_name: Option<String>) -> Re
 
 /// The same for an uploaded PDF, which must not be signed: the final file has exactly the signatures
 /// that the ledger records.
-pub async fn store_upload(app: &App, pdf: Vec<u8>, file_name: Option<String>) -> Result<Document, ServiceError> {
-    let pdf = blocking(move || {
+/// Content that could show something else after signing is refused or told as warnings.
+pub async fn store_upload(
+    app: &App, pdf: Vec<u8>, file_name: Option<String>,
+) -> Result<(Document, Vec<Warning>), ServiceError> {
+    let (pdf, warnings) = blocking(move || {
         Pdf::open(&pdf)?;
         match signatures(&pdf) {
-            Ok(found) if found.is_empty() => Ok(pdf),
+            Ok(found) if found.is_empty() => {
+                let warnings = examine(&pdf, &TrustedRoots::default()).warnings;
+                match warnings.iter().find(|warning| warning.grave) {
+                    Some(grave) => Err(changeable(grave).into()),
+                    None => Ok((pdf, warnings)),
+                }
+            }
             Ok(_) | Err(PdfReadError::ByteRange { .. }) => Err(already_signed().into()),
             Err(error) => Err(ServiceError::from(Refusal::invalid(
                 "pdf.malformed",
@@ -61,7 +70,15 @@ pub async fn store_upload(app: &App, pdf: Vec<u8>, file_name: Option<String>) ->
         }
     })
     .await?;
-    store_pdf(app, pdf, file_name).await
+    Ok((store_pdf(app, pdf, file_name).await?, warnings))
+}
+
+fn changeable(warning: &Warning) -> Refusal {
+    Refusal::invalid(
+        "pdf.changeable",
+        format!("{}；签署后显示的内容可能变化，请用阅读器“打印为 PDF”后重新上传", warning.words.zh),
+        format!("{}: what it shows may change after signing; print it to a new PDF and upload that", warning.words.en),
+    )
 }
 
 fn already_signed() -> Refusal {

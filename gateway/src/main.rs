@@ -32,6 +32,7 @@ mod server;
 mod settings;
 mod signing;
 mod tsa;
+mod verifications;
 mod worker;
 
 use anyhow::Context;

@@ -39,6 +39,35 @@ async fn tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn verifications() {
+    let world = World::start().await;
+    let api = world.api();
+    let verify = async |pdf: &[u8]| {
+        api.raw("POST", "/v1/verifications", &[("content-type", "application/pdf")], pdf.to_vec()).await
+    };
+    problem(&verify(b"hello").await, 415, "pdf.not_pdf");
+    let text = support::party::render(&api, "T-2").await;
+    let (pdf, _) = api.bytes(&format!("/v1/documents/{}", text["id"].as_str().unwrap())).await;
+    let (status, answer) = verify(&pdf).await;
+    assert_eq!((status, &answer["report"]["verdict"]), (200, &json!("unsigned")), "{answer}");
+    assert_eq!(answer["platform"]["document"], text["id"]);
+    // Nobody's file, signed by somebody else, and then altered.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../evidence/fuzz/corpus");
+    let signed = std::fs::read(format!("{folder}/pdf/signed-twice.pdf")).unwrap();
+    let (_, answer) = verify(&signed).await;
+    assert_eq!(answer["report"]["verdict"], "intact", "{answer}");
+    assert_eq!(answer["report"]["signatures"][0]["trust"]["state"], "unknown", "another CA's: {answer}");
+    assert_eq!(answer["platform"], Value::Null);
+    let swapped = std::fs::read(format!("{folder}/examined/shadow-hide-and-replace-root.pdf")).unwrap();
+    let (_, answer) = verify(&swapped).await;
+    assert_eq!(answer["report"]["verdict"], "changed", "{answer}");
+    // Whoever uploads it for signing is told, and a covered text is refused.
+    let (status, answer) = api.upload(&pdf).await;
+    assert_eq!(status, 201);
+    assert!(answer["warnings"].as_array().unwrap().iter().all(|warning| warning["grave"] == false), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn documents() {
     let world = World::start().await;
     let api = world.api();
@@ -296,7 +325,7 @@ async fn the_openapi_document_names_real_routes() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 35);
+    assert_eq!(operations, 36);
     let key = &document["paths"]["/v1/keys"]["post"]["requestBody"]["content"]["application/json"]["schema"];
     assert!(key["required"].as_array().unwrap().contains(&json!("public_key")), "{key}");
 }

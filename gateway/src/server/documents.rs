@@ -69,8 +69,8 @@ async fn upload(
     let name = name.map(|name| file_name(&name));
     let named = name.clone().unwrap_or_default();
     once(&app, &caller, key, &[b"documents", named.as_bytes(), &body], async {
-        let document = documents::store_upload(&app, body.to_vec(), name).await?;
-        Ok(outcome(&caller, document, "document.uploaded", None))
+        let (document, warnings) = documents::store_upload(&app, body.to_vec(), name).await?;
+        Ok(outcome(&caller, document, "document.uploaded", ("warnings", json!(warnings))))
     })
     .await
 }
@@ -102,20 +102,18 @@ async fn render(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes)
     once(&app, &caller, key, &[b"documents/render", &body], async {
         let Template { template, data } = parse(&body)?;
         let rendered = documents::render_template(&template, data).await?;
-        let anchors = json!(rendered.anchors);
+        let anchors = ("anchors", json!(rendered.anchors));
         let document = documents::store_pdf(&app, rendered.pdf, Some(format!("{template}.pdf"))).await?;
-        Ok(outcome(&caller, document, "document.rendered", Some(anchors)))
+        Ok(outcome(&caller, document, "document.rendered", anchors))
     })
     .await
 }
 
 fn outcome(
-    caller: &Caller, document: qz_storage::documents::Document, action: &str, anchors: Option<Value>,
+    caller: &Caller, document: qz_storage::documents::Document, action: &str, (name, more): (&str, Value),
 ) -> Outcome {
     let mut body = documents::view(&document);
-    if let Some(anchors) = anchors {
-        body["anchors"] = anchors;
-    }
+    body[name] = more;
     let digest = hex::encode(document.sha256);
     let line = caller.audit(now_ms(), action, Some(document.id.as_str()), &digest);
     Outcome::created(body, Change { documents: vec![document], audit: vec![line], ..Change::default() })

@@ -18,6 +18,7 @@ mod request;
 mod retrievals;
 mod seals;
 mod status;
+mod verifications;
 
 pub use idempotency::Outcome;
 pub use organisation::organisation_routes;
@@ -57,6 +58,8 @@ pub fn routes(
         .or(seals::routes(app))
         .unify()
         .or(documents::routes(app))
+        .unify()
+        .or(verifications::routes(app))
         .unify()
         .or(publication::routes(app))
         .unify()

@@ -21,6 +21,8 @@ enum Body {
     Json(Value),
     /// A PDF, under an idempotency key.
     Pdf,
+    /// A PDF to be looked at and not kept.
+    Shown,
 }
 
 /// What comes back.
@@ -37,7 +39,7 @@ fn schema<T: PartialSchema>() -> Value {
 /// Method, path, summary, body, answer.
 fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
     use Answer::{File, Json};
-    use Body::{Creates, None, Pdf};
+    use Body::{Creates, None, Pdf, Shown};
     let nothing = || Creates(json!({"type": "object"}));
     let request = || Body::Json(json!({"type": "object", "description": "qz/retrieval-request/v1, docs/SPEC.md §13"}));
     vec![
@@ -60,6 +62,7 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
             Json,
         ),
         ("post", "/v1/documents", "上传 PDF Upload a PDF", Pdf, Json),
+        ("post", "/v1/verifications", "核验任意 PDF 的签名 Examine the signatures of any PDF", Shown, Json),
         (
             "post",
             "/v1/documents/render",
@@ -205,7 +208,7 @@ fn operation(path: &str, summary: &str, body: &Body, answer: Answer) -> Value {
     let content = match body {
         Body::None => return operation,
         Body::Creates(schema) | Body::Json(schema) => json!({"application/json": {"schema": schema}}),
-        Body::Pdf => json!({"application/pdf": {"schema": {"type": "string", "format": "binary"}}}),
+        Body::Pdf | Body::Shown => json!({"application/pdf": {"schema": {"type": "string", "format": "binary"}}}),
     };
     operation["requestBody"] = json!({"required": true, "content": content});
     operation

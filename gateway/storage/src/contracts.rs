@@ -182,6 +182,23 @@ pub async fn find_by_subject(read: &impl Read, subject: &[u8; 32]) -> Result<Opt
         .transpose()
 }
 
+/// The contract of which this document is the text or the final file.
+///
+/// # Errors
+/// If the database failed or the row is damaged.
+pub async fn find_by_document(read: &impl Read, document: &DocumentId) -> Result<Option<Contract>, StorageError> {
+    use entity::Column::{CreatedMs, DocumentId, FinalDocumentId};
+    let is_its = Condition::any().add(FinalDocumentId.eq(document.as_str())).add(DocumentId.eq(document.as_str()));
+    entity::Entity::find()
+        .filter(is_its)
+        .order_by_asc(CreatedMs)
+        .one(read.connection())
+        .await
+        .map_err(StorageError::database(TABLE))?
+        .map(decode)
+        .transpose()
+}
+
 /// Contracts, newest first: at most `limit` that come after the cursor `before`, which is
 /// `created_ms` and id of the last one seen.
 ///
