@@ -23,7 +23,10 @@ use qz_evidence::genesis::Role;
 use qz_evidence::hash::sha256;
 pub use qz_evidence::verify::TrustInputs;
 use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, Verdict, unreadable, verify};
-use qz_evidence_pdf::{Attachment, PdfSignature, SignatureKind, attachments, only_validation_data_follows, signatures};
+use qz_evidence_pdf::{
+    Attachment, PdfSignature, SignatureKind, TrustedRoots, Weight, attachments, examine, only_validation_data_follows,
+    signatures,
+};
 
 /// What a person gives.
 #[derive(Clone, Copy, Debug)]
@@ -81,14 +84,42 @@ pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
     }
     match attached_proof(input.file) {
         Ok(Some(attachment)) => certificate(input.file, &found, &attachment.bytes, &trust),
-        Ok(None) => unreadable(
-            "此 PDF 中没有附带证明：请同时提供 .qzproof 文件，或改用签署证明",
-            "this PDF carries no proof: give the .qzproof file too, or use the signing certificate",
-        ),
+        Ok(None) => {
+            let found = signatures_in_words(input.file, input.now_ms);
+            unreadable(
+                format!(
+                    "此 PDF 中没有附带证明：请同时提供 .qzproof 文件，或改用签署证明。仅就其电子签名而言：{}",
+                    found.zh
+                ),
+                format!(
+                    "this PDF carries no proof: give the .qzproof file too, or use the signing certificate. Of its signatures alone: {}",
+                    found.en
+                ),
+            )
+        }
         Err(error) => {
             unreadable(format!("PDF 附件无法读取（{error}）"), format!("the PDF's attachments cannot be read: {error}"))
         }
     }
+}
+
+/// What an examination of the signatures alone says, for a PDF without a proof.
+fn signatures_in_words(file: &[u8], now_ms: u64) -> Note {
+    let Ok(trusted) = TrustedRoots::parse(&[], &[], now_ms) else { return Note::new("", "") };
+    let report = examine(file, &trusted);
+    let (mut zh, mut en) = (report.words.zh, report.words.en);
+    for signature in report.signatures.iter().take(20) {
+        let signer = signature.signer.as_ref().map_or("?", |signer| signer.subject.as_str());
+        let forbidden = signature.later.iter().filter(|later| later.weight == Weight::Forbidden).take(5);
+        let reasons: Vec<Note> = signature.problems.iter().cloned().chain(forbidden.map(|l| l.words.clone())).collect();
+        zh.push_str(&format!("；“{}”（{signer}）{}", signature.field, signature.words.zh));
+        en.push_str(&format!("; `{}` ({signer}) {}", signature.field, signature.words.en));
+        for reason in reasons {
+            zh.push_str(&format!("：{}", reason.zh));
+            en.push_str(&format!(": {}", reason.en));
+        }
+    }
+    Note::new(zh, en)
 }
 
 /// The proof attached to a certificate, if there is exactly one.

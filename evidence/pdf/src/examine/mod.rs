@@ -97,7 +97,7 @@ fn examined(pdf: &[u8], trusted: &TrustedRoots) -> Result<DocumentReport, PdfRea
     found.extend(removed(&file, &models, &stored, trusted));
     found.sort_by_key(|one| (one.report.revision.unwrap_or(usize::MAX), one.end));
     let updates = updates(&file, &models, &found);
-    judge(&mut found, &updates, trusted);
+    judge(&mut found, &updates);
     let mut report = empty(pdf);
     report.pages = model.pages.len();
     report.revisions = file
@@ -375,16 +375,15 @@ fn updates(
 }
 
 /// Weighs what came after each signature.
-fn judge(found: &mut [Found], updates: &BTreeMap<usize, Vec<Change>>, trusted: &TrustedRoots) {
+fn judge(found: &mut [Found], updates: &BTreeMap<usize, Vec<Change>>) {
     let permits = found.iter().filter_map(|one| Some((one.index?, one.report.permits?))).min().map(|(_, p)| p);
-    // A picture that comes as a signature: not a valid one, nobody's, or so large that it covers the text. The
-    // last counts only where the place was not there before: since which revision is said.
+    // A picture that comes as a signature: not a valid one, or so large that it covers the text. The latter counts
+    // only where the place was not there before: since which revision is said.
     let overlays: Vec<(String, usize)> = found
         .iter()
         .filter(|one| !one.report.placements.is_empty())
         .filter_map(|one| {
-            let is_nobody = trusted.are_given() && one.report.trust == Trust::Unknown;
-            let is_false = one.report.status == SignatureStatus::Broken || is_nobody;
+            let is_false = one.report.status == SignatureStatus::Broken;
             let since = if is_false { usize::MAX } else { one.since };
             // A certified document is signed in the fields that it came with (ISO 32000-1 table 254).
             (is_false || permits.is_some() || one.share > MAX_SEAL_SHARE).then(|| (one.report.field.clone(), since))
