@@ -58,10 +58,27 @@ pub fn decode_strict<T: Format>(bytes: &[u8]) -> Result<T, CodecError> {
     }
     let value: T =
         minicbor::decode(bytes).map_err(|error| CodecError::Malformed { what: T::NAME, reason: error.to_string() })?;
-    if encode(&value) != bytes {
+    let mut expected = Expected(bytes);
+    if minicbor::encode(&value, &mut expected).is_err() || !expected.0.is_empty() {
         return Err(CodecError::NotCanonical { what: T::NAME });
     }
     Ok(value)
+}
+
+/// What must still be written; anything else is an error. So comparing needs no copy of a block's megabytes.
+struct Expected<'a>(&'a [u8]);
+
+/// Other bytes were written than were expected.
+#[derive(Debug)]
+struct Differs;
+
+impl Write for Expected<'_> {
+    type Error = Differs;
+
+    fn write_all(&mut self, written: &[u8]) -> Result<(), Differs> {
+        self.0 = self.0.strip_prefix(written).ok_or(Differs)?;
+        Ok(())
+    }
 }
 
 /// A constant text that stands under key 0 of a format and names it, so that bytes of one format are

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
 
 /// Most keys that are remembered, about 300 bytes each; then all are forgotten.
 const MAX_KEYS: usize = 4096;
-/// Most of them that have a table, about 215 KiB each.
+/// Most of them that have a table, about 75 KiB each.
 const MAX_TABLES: u32 = 64;
 /// A table costs as much as about ten verifications without one, so a key must have shown that it is
 /// worth one: even if keys come and go just after, a verification costs a tenth more at most.
