@@ -5,10 +5,12 @@ use crate::failpoint;
 use crate::keys::{self, Place, Stale, StaleList, meta};
 use crate::open::Store;
 use crate::read::StoreView;
+use jmt::KeyHash;
 use qz_chain::{Block, ChangeSet};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::{Height, decode_strict, encode};
 use rocksdb::{WriteBatch, WriteOptions};
+use std::collections::HashSet;
 
 impl Store {
     /// Writes a final block. The certificate's signatures are the caller's to check, before.
@@ -22,7 +24,7 @@ impl Store {
     /// A block that is there already is accepted again without a write, so that a caller that crashed
     /// after step 3 may repeat it. (The certificate may then be another one: those of one block differ.)
     pub fn commit(&self, changes: &ChangeSet, commit: &CommitCertificate, block: &[u8]) -> Result<(), StoreError> {
-        let _one_at_a_time = self.committing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last_batch_bytes = self.committing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // 1. Check.
         let view = self.view()?;
         if !is_next(&view, changes, commit, block)? {
@@ -30,10 +32,12 @@ impl Store {
         }
         failpoint::reached("commit.checked");
         // 2. Build.
-        let mut batch = self.changes_batch(Some(&view), changes)?;
+        let mut batch = WriteBatch::with_capacity_bytes(*last_batch_bytes);
+        self.put_changes(Some(&view), changes, &mut batch)?;
         batch.put_cf(self.family(keys::BLOCKS), keys::height(changes.height), block);
         batch.put_cf(self.family(keys::COMMITS), keys::height(changes.height), encode(commit));
         self.prune(&view, changes.height, &mut batch)?;
+        *last_batch_bytes = batch.size_in_bytes();
         failpoint::reached("commit.built");
         // 3. Write.
         self.write_synced(batch)?;
@@ -52,17 +56,16 @@ impl Store {
     }
 
     /// All that a change set brings on top of `view`, or of nothing.
-    pub(crate) fn changes_batch(
-        &self, view: Option<&StoreView<'_>>, changes: &ChangeSet,
-    ) -> Result<WriteBatch, StoreError> {
-        let mut batch = WriteBatch::default();
+    pub(crate) fn put_changes(
+        &self, view: Option<&StoreView<'_>>, changes: &ChangeSet, batch: &mut WriteBatch,
+    ) -> Result<(), StoreError> {
         let height = changes.height;
         batch.put_cf(self.family(keys::HEADERS), keys::height(height), &changes.header);
-        self.put_records(changes, &mut batch);
+        self.put_records(changes, batch);
         for (id, subject) in &changes.subjects {
             batch.put_cf(self.family(keys::SUBJECTS), id.0.0, subject.to_bytes());
         }
-        self.put_tree(view, changes, &mut batch)?;
+        self.put_tree(view, changes, batch)?;
         for (level, index, hash) in &changes.history_nodes {
             batch.put_cf(self.family(keys::HISTORY), keys::history(*level, *index), hash.0);
         }
@@ -83,7 +86,7 @@ impl Store {
             batch.put_cf(self.family(keys::ORGANISATIONS), member.id().as_str(), member.to_bytes());
         }
         batch.put_cf(meta_family, meta::TIP, keys::height(height));
-        Ok(batch)
+        Ok(())
     }
 
     fn put_records(&self, changes: &ChangeSet, batch: &mut WriteBatch) {
@@ -106,13 +109,16 @@ impl Store {
         &self, view: Option<&StoreView<'_>>, changes: &ChangeSet, batch: &mut WriteBatch,
     ) -> Result<(), StoreError> {
         let mut stale = StaleList::default();
+        let created: HashSet<KeyHash> =
+            changes.records.iter().filter_map(|record| record.created).map(|id| KeyHash(id.0.0)).collect();
         for (key, node) in changes.tree.node_batch.nodes() {
             let node = borsh::to_vec(node).expect("borsh into a Vec cannot fail");
             batch.put_cf(self.family(keys::TREE_NODES), keys::tree_node(key), node);
         }
         for ((version, key), value) in changes.tree.node_batch.values() {
             // A node can move while its value stays, so values have their own staleness.
-            if let (Some(view), Some(previous)) = (view, version.checked_sub(1))
+            if !created.contains(key)
+                && let (Some(view), Some(previous)) = (view, version.checked_sub(1))
                 && let Some((old, _)) = view.newest_value(key, previous)?
             {
                 stale.push(&Stale::Value(old));

@@ -8,7 +8,7 @@ use qz_evidence::Hash32;
 use qz_evidence::genesis::Genesis;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, ErrorKind,
-    Options,
+    Options, WriteBatch,
 };
 use std::path::Path;
 use std::sync::Mutex;
@@ -36,8 +36,9 @@ pub struct Store {
     log_was_torn: bool,
     /// Writes are synced; not so in a store that is thrown away after a crash.
     pub(crate) durable: bool,
-    /// Commits come one after the other.
-    pub(crate) committing: Mutex<()>,
+    /// Commits come one after the other. Bytes of the last one's batch: the next one begins with so much room, since
+    /// growing to megabytes by doubling costs fresh pages every time.
+    pub(crate) committing: Mutex<usize>,
 }
 
 impl std::fmt::Debug for Store {
@@ -123,7 +124,7 @@ impl Store {
     }
 
     fn around(db: DB, genesis: &Genesis, log_was_torn: bool, durable: bool) -> Self {
-        Self { db, chain_id: genesis.chain_id(), log_was_torn, durable, committing: Mutex::new(()) }
+        Self { db, chain_id: genesis.chain_id(), log_was_torn, durable, committing: Mutex::new(0) }
     }
 
     /// The ledger's id.
@@ -140,7 +141,8 @@ impl Store {
     /// An empty database gets height 0. One batch: after a crash it is empty still, or complete.
     fn begin(&self, genesis: &Genesis) -> Result<(), StoreError> {
         let (_, changes) = genesis_state(genesis).map_err(StoreError::Genesis)?;
-        let mut batch = self.changes_batch(None, &changes)?;
+        let mut batch = WriteBatch::default();
+        self.put_changes(None, &changes, &mut batch)?;
         let family = self.family(META);
         batch.put_cf(family, meta::FORMAT, FORMAT);
         batch.put_cf(family, meta::CHAIN_ID, genesis.chain_id().0);
