@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use bytes::Bytes;
-use malachitebft_app_channel::app::streaming::StreamMessage;
+use malachitebft_app_channel::app::streaming::{StreamContent, StreamId, StreamMessage};
 use malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
 use malachitebft_app_channel::app::types::{ProposedValue, SignedConsensusMsg};
 use malachitebft_core_consensus::LivenessMsg;
 use malachitebft_core_types::{
     CommitCertificate, ExtendedCommitCertificate, PolkaCertificate, ValidatorProof, VoteExtensions,
 };
-use malachitebft_sync::{RawDecidedValue, Request, Response, Status, ValueResponse};
+use malachitebft_sync::{RawDecidedValue, Request, Response, Status, ValueRequest, ValueResponse};
 
 use super::context::{Ctx, Height, Part, Signature};
 use crate::peers::{Network, Offence, PeerStats};
@@ -99,12 +99,54 @@ impl Codec<ValidatorProof<Ctx>> for BorshCodec {
     }
 }
 
-/// The same, and counts what peers send that does not decode. The engine drops such messages and tells
-/// only its log who delivered them; they may have been passed on, so nobody is refused for them.
+/// What becomes of a message that does not decode. The engine drops it and tells only its log who sent it.
+pub(crate) trait Undecodable: Sized {
+    /// What the engine is given in its place, so that [`super::gate`] hears of the sender: no honest node sends
+    /// this. None: the engine drops the message.
+    fn stand_in() -> Option<Self> {
+        None
+    }
+
+    /// Does the gate hear of it and account for it? Not so of what neighbours pass on without a publisher's
+    /// signature: they did not write it, so nobody is refused for it.
+    const ATTRIBUTED: bool = false;
+}
+
+impl Undecodable for Part {}
+impl Undecodable for SignedConsensusMsg<Ctx> {}
+impl Undecodable for LivenessMsg<Ctx> {}
+impl Undecodable for ProposedValue<Ctx> {}
+impl Undecodable for PolkaCertificate<Ctx> {}
+impl Undecodable for Status<Ctx> {}
+impl Undecodable for ValidatorProof<Ctx> {}
+
+impl Undecodable for StreamMessage<Part> {
+    /// The publisher's signature is on it.
+    const ATTRIBUTED: bool = true;
+
+    fn stand_in() -> Option<Self> {
+        Some(Self::new(StreamId::new(Bytes::new()), u64::MAX, StreamContent::Fin))
+    }
+}
+
+impl Undecodable for Request<Ctx> {
+    const ATTRIBUTED: bool = true;
+
+    fn stand_in() -> Option<Self> {
+        Some(Self::ValueRequest(ValueRequest::new(Height(1)..=Height(0))))
+    }
+}
+
+impl Undecodable for Response<Ctx> {
+    /// The engine reports it as no response of that peer.
+    const ATTRIBUTED: bool = true;
+}
+
+/// The same, with an account of what peers send that does not decode.
 #[derive(Clone, Debug)]
 pub(crate) struct CountingCodec(pub Arc<PeerStats>);
 
-impl<T> Codec<T> for CountingCodec
+impl<T: Undecodable> Codec<T> for CountingCodec
 where
     BorshCodec: Codec<T, Error = io::Error>,
 {
@@ -112,10 +154,10 @@ where
 
     fn decode(&self, bytes: Bytes) -> io::Result<T> {
         let decoded = BorshCodec.decode(bytes);
-        if decoded.is_err() {
+        if decoded.is_err() && !T::ATTRIBUTED {
             self.0.count(Network::Consensus, Offence::Malformed);
         }
-        decoded
+        decoded.or_else(|error| T::stand_in().ok_or(error))
     }
 
     fn encode(&self, message: &T) -> io::Result<Bytes> {
@@ -123,7 +165,7 @@ where
     }
 }
 
-impl<T> HasEncodedLen<T> for CountingCodec
+impl<T: Undecodable> HasEncodedLen<T> for CountingCodec
 where
     BorshCodec: Codec<T, Error = io::Error> + HasEncodedLen<T>,
 {
@@ -141,7 +183,6 @@ pub fn without_extensions(certificate: CommitCertificate<Ctx>) -> ExtendedCommit
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use malachitebft_app_channel::app::streaming::{StreamContent, StreamId};
     use malachitebft_core_types::{CommitSignature, NilOrVal, Round, SignedVote, Validity, VoteType};
 
     use super::super::context::{Address, BlockId, Value, Vote};
@@ -197,8 +238,14 @@ mod tests {
         let codec = CountingCodec(stats.clone());
         let garbage = Bytes::from_static(b"no message");
         assert!(Codec::<SignedConsensusMsg<Ctx>>::decode(&codec, garbage.clone()).is_err());
-        assert!(Codec::<Response<Ctx>>::decode(&codec, garbage).is_err());
-        assert!(stats.snapshot().contains(&("qz_peer_malformed_total", "consensus", 2)));
+        assert!(stats.snapshot().contains(&("qz_peer_malformed_total", "consensus", 1)));
+        // The gate accounts for these.
+        assert!(Codec::<Response<Ctx>>::decode(&codec, garbage.clone()).is_err());
+        let part = Codec::<StreamMessage<Part>>::decode(&codec, garbage.clone()).unwrap();
+        assert_eq!(Some(part), StreamMessage::stand_in());
+        let request = Codec::<Request<Ctx>>::decode(&codec, garbage).unwrap();
+        assert_eq!(Some(request), Request::stand_in());
+        assert!(stats.snapshot().contains(&("qz_peer_malformed_total", "consensus", 1)));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use malachitebft_engine::util::output_port::{OutputPort, OutputPortSubscriberTra
 use malachitebft_network::validator_proof::ProofVerificationResult;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use super::codec::Undecodable;
 use super::context::Ctx;
 use crate::peers::{Network, Offence, PeerStats, Rate, Roster};
 
@@ -56,6 +57,9 @@ impl Gatekeeper {
 
     /// Accounts for an event, once.
     fn account(&self, event: &NetworkEvent<Ctx>) {
+        if let Some(author) = author_of_undecodable(event) {
+            self.offend(author, Offence::Malformed);
+        }
         let Some(peer) = sender(event) else { return };
         let now = Instant::now();
         let disconnect = {
@@ -111,6 +115,30 @@ fn sender(event: &NetworkEvent<Ctx>) -> Option<PeerId> {
     }
 }
 
+/// Who wrote what did not decode and came as this event; see [`Undecodable`].
+fn author_of_undecodable(event: &NetworkEvent<Ctx>) -> Option<PeerId> {
+    match event {
+        NetworkEvent::ProposalPart(_, publisher, part) if is_stand_in(part) => *publisher,
+        NetworkEvent::SyncRequest(_, peer, request) if is_stand_in(request) => Some(*peer),
+        NetworkEvent::SyncResponse(_, peer, None) => Some(*peer),
+        _ => None,
+    }
+}
+
+/// Is this event nothing but the word that something did not decode? (A response that did not decode is news for
+/// the engine: its request is over.)
+fn is_only_a_word(event: &NetworkEvent<Ctx>) -> bool {
+    match event {
+        NetworkEvent::ProposalPart(_, _, part) => is_stand_in(part),
+        NetworkEvent::SyncRequest(_, _, request) => is_stand_in(request),
+        _ => false,
+    }
+}
+
+fn is_stand_in<T: Undecodable + PartialEq>(message: &T) -> bool {
+    T::stand_in().is_some_and(|stand_in| stand_in == *message)
+}
+
 /// The actor that the engine takes for its network.
 struct Gate {
     network: NetworkRef<Ctx>,
@@ -164,7 +192,7 @@ struct Listener {
 fn pass(keeper: &Gatekeeper, to: Option<&Downstream>, event: NetworkEvent<Ctx>) {
     match to {
         None => keeper.account(&event),
-        Some(to) if sender(&event).is_none_or(|peer| keeper.admits(&peer)) => {
+        Some(to) if !is_only_a_word(&event) && sender(&event).is_none_or(|peer| keeper.admits(&peer)) => {
             to.lock().unwrap_or_else(PoisonError::into_inner).send(event);
         }
         Some(_) => {}

@@ -13,7 +13,7 @@ use qz_node::seam::{BorshCodec, Ctx, Height, Part};
 
 use crate::hand::random;
 
-/// Votes of this height, and sync answers that begin at it, leave as garbage.
+/// Votes of this height, parts of this number and sync answers that begin at it leave as garbage.
 pub(crate) const GARBAGE: Height = Height(u64::MAX);
 
 /// Borsh, and garbage on demand.
@@ -36,7 +36,22 @@ macro_rules! as_the_node_does {
     )* };
 }
 
-as_the_node_does!(Part, LivenessMsg<Ctx>, StreamMessage<Part>, ValidatorProof<Ctx>, Status<Ctx>, Request<Ctx>,);
+as_the_node_does!(Part, LivenessMsg<Ctx>, ValidatorProof<Ctx>, Status<Ctx>, Request<Ctx>);
+
+impl Codec<StreamMessage<Part>> for ForgingCodec {
+    type Error = io::Error;
+
+    fn decode(&self, bytes: Bytes) -> io::Result<StreamMessage<Part>> {
+        BorshCodec.decode(bytes)
+    }
+
+    fn encode(&self, message: &StreamMessage<Part>) -> io::Result<Bytes> {
+        if message.sequence == GARBAGE.0 {
+            return Ok(Bytes::copy_from_slice(&random::<300>()));
+        }
+        BorshCodec.encode(message)
+    }
+}
 
 impl Codec<SignedConsensusMsg<Ctx>> for ForgingCodec {
     type Error = io::Error;

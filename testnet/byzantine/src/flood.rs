@@ -108,6 +108,8 @@ fn messages(adversary: &Adversary, burst: u64) -> Vec<NetworkMsg<Ctx>> {
             proposer: me,
         };
         let stream = StreamId::new(random::<24>().to_vec().into());
+        let garbage = StreamMessage::new(stream.clone(), GARBAGE.0, StreamContent::Fin);
+        all.push(NetworkMsg::PublishProposalPart(garbage));
         let parts = [init, Part::Data(vec![7; PART_BYTES]), Part::Data(vec![8; PART_BYTES])];
         for (part, sequence) in parts.into_iter().zip(0..) {
             let message = StreamMessage::new(stream.clone(), sequence, StreamContent::Data(part));

@@ -43,7 +43,7 @@ const OFFENCES: [Case; 1] = [Case {
 /// decoded on the consensus network is dropped and counted by the engine's own codec, and nobody is refused.
 const FLOODS: [Case; 2] = [
     Case { misconduct: "flood-submissions", misdeeds: 3, heard: &["peer refused on the submission network"] },
-    Case { misconduct: "flood-consensus", misdeeds: 3, heard: &[] },
+    Case { misconduct: "flood-consensus", misdeeds: 3, heard: &["peer refused on the consensus network"] },
 ];
 
 /// One network at a time: they would take each other's ports and time.
