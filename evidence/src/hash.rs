@@ -87,6 +87,8 @@ pub mod tag {
     pub const GENESIS_SIGNATURE: &[u8] = b"qz/genesis-signature/v1";
     /// A key's signature of an organisation card: tag ‖ SHA-256(organisation bytes).
     pub const CARD: &[u8] = b"qz/card/v1";
+    /// A node's word on how far its ledger reaches (never part of a proof).
+    pub const TIP: &[u8] = b"qz/tip/v1";
     /// Parameters hash: SHA-256(tag ‖ parameters bytes).
     pub const PARAMS: &[u8] = b"qz/params/v1";
     /// Validator set hash: SHA-256(tag ‖ validator set bytes).

@@ -11,6 +11,7 @@ pub use crate::consensus::conduct::{Conduct, Network};
 pub use crate::consensus::context::{Address, BlockId, Ctx, Height, Part, Proposal, Signature, Value, Vote};
 pub use crate::ledger::{Built, Ledger, LedgerError};
 pub use crate::mempool::pool::Waiting;
+pub use crate::mempool::tip_message;
 
 /// Runs the node of an organisation's folder with another conduct than the honest one.
 pub fn run(home: &Path, conduct: Arc<dyn Conduct>) -> anyhow::Result<ExitCode> {

@@ -5,6 +5,7 @@
 mod early;
 pub(crate) mod pool;
 pub(crate) mod swarm;
+pub mod tip_message;
 pub(crate) mod tips;
 
 use std::collections::{HashMap, VecDeque};

@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use futures::StreamExt;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode};
+use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
 use qz_evidence::{Hash32, SubjectId};
 use qz_genesis::{Home, Purpose, peer};
+use qz_node::seam::tip_message;
 
 use crate::adversary::{FALSE_LEAD, misdeed};
 use crate::hand::{Hand, random};
@@ -41,6 +43,7 @@ impl Drop for Gossiper {
 
 struct Client {
     swarm: Swarm<gossipsub::Behaviour>,
+    key: Keypair,
     peers: Vec<(PeerId, Multiaddr)>,
     submissions: IdentTopic,
     tips: IdentTopic,
@@ -69,20 +72,20 @@ impl Client {
         let key = peer::keypair(&home.key(Purpose::Network)?)?;
         let chain = genesis.chain_id().to_string()[..16].to_owned();
         let config = gossipsub::ConfigBuilder::default()
-            .protocol_id_prefix(format!("/qz/{chain}/mempool"))
-            .validation_mode(ValidationMode::Strict)
+            .protocol_id_prefix(format!("/qz/{chain}/mempool/2"))
+            .validation_mode(ValidationMode::Anonymous)
             .max_transmit_size(2 * OVERSIZED)
             .flood_publish(true)
             .build()
             .map_err(|error| anyhow!("{error}"))?;
-        let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config)
-            .map_err(|error| anyhow!("{error}"))?;
+        let mut gossip =
+            gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config).map_err(|error| anyhow!("{error}"))?;
         let submissions = IdentTopic::new(format!("/qz/{chain}/submissions/1"));
         let tips = IdentTopic::new(format!("/qz/{chain}/tips/1"));
         for topic in [&submissions, &tips] {
             gossip.subscribe(topic)?;
         }
-        let swarm = SwarmBuilder::with_existing_identity(key)
+        let swarm = SwarmBuilder::with_existing_identity(key.clone())
             .with_tokio()
             .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
             .with_behaviour(|_| gossip)?
@@ -96,7 +99,7 @@ impl Client {
                 Ok((peer::peer_id(&card.network_key)?, address))
             })
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { swarm, peers, submissions, tips, hand: Hand::of(&home, &genesis)? })
+        Ok(Self { swarm, key, peers, submissions, tips, hand: Hand::of(&home, &genesis)? })
     }
 
     async fn run(mut self, misconduct: Misconduct) {
@@ -112,7 +115,10 @@ impl Client {
                     burst = burst.wrapping_add(1);
                     if lying {
                         misdeed(misconduct, "claims a higher chain");
-                        self.say(self.tips.clone(), (FALSE_LEAD + u64::from(burst)).to_be_bytes().to_vec());
+                        let height = FALSE_LEAD + u64::from(burst);
+                        if let Ok(tip) = tip_message::encode(&self.key, &self.hand.chain_id, height, height) {
+                            self.say(self.tips.clone(), tip);
+                        }
                     } else {
                         if burst.is_multiple_of(50) {
                             misdeed(misconduct, "floods the submission network");
