@@ -14,7 +14,10 @@ pub fn print(report: &PackageReport) {
     }
     if let Some(manifest) = &report.manifest {
         println!("\n案号 / case: {}", manifest.case_number);
-        println!("  法院 / court: {}", manifest.court);
+        match &report.court {
+            Some(court) => println!("  法院 / court: {} / {} ({})", court.name_zh, court.name_en, court.org),
+            None => println!("  法院 / court: {} (未核实 / not verified)", manifest.court),
+        }
         let at = &manifest.retrieval;
         println!(
             "  调取上链 / retrieval: 区块 / block {}.{} · {} · {}",

@@ -13,7 +13,7 @@ use manifest::{FileIn, FileRole, Manifest, is_path_of};
 use parts::Parts;
 use qz_evidence::Hash32;
 use qz_evidence::hash::sha256;
-use qz_evidence::verify::{Note, Report, StepStatus, Verdict};
+use qz_evidence::verify::{Member, Note, Report, StepStatus, Verdict};
 use qz_evidence_pdf::{attachments, signatures};
 use serde::Serialize;
 
@@ -92,6 +92,8 @@ pub struct PackageReport {
     pub failure: Option<Failure>,
     /// The manifest, once it was read.
     pub manifest: Option<Manifest>,
+    /// The court that signed the retrieval, by name as the ledger has it; once check 3 has passed.
+    pub court: Option<Member>,
     /// The checks in order.
     pub checks: Vec<Check>,
     /// The files.
@@ -151,6 +153,7 @@ pub fn verify_package(input: &Input<'_>, max_age_ms: Option<u64>) -> PackageRepo
         verdict: Verdict::Invalid,
         failure: None,
         manifest: None,
+        court: None,
         checks: checks.collect(),
         files: vec![],
         parts: vec![],
@@ -184,9 +187,10 @@ impl PackageReport {
         let manifest = self.check(2, listed(&entries))?;
         self.manifest = Some(manifest.clone());
         self.files = manifest.files.iter().map(covered).collect();
-        let mut parts = Parts { input, max_age_ms, entries: &entries, manifest: &manifest, parts: vec![] };
+        let mut parts = Parts { input, max_age_ms, entries: &entries, manifest: &manifest, parts: vec![], court: None };
         let retrieval = parts.retrieval();
         self.parts = parts.parts.clone();
+        self.court = parts.court.clone();
         self.check(3, retrieval)?;
         let contracts = parts.contracts();
         self.parts = parts.parts.clone();

@@ -12,7 +12,7 @@ use qz_evidence::payload::Payload;
 use qz_evidence::record::Record;
 use qz_evidence::records_tree::record_hash;
 use qz_evidence::submission::Parsed;
-use qz_evidence::verify::{Event, Note, Report, Verdict};
+use qz_evidence::verify::{Event, Member, Note, Report, Verdict};
 use qz_evidence::{Hash32, SubjectId, decode_strict};
 use std::collections::BTreeSet;
 
@@ -22,6 +22,8 @@ pub(super) struct Parts<'a> {
     pub(super) entries: &'a [Entry],
     pub(super) manifest: &'a Manifest,
     pub(super) parts: Vec<Part>,
+    /// Who signed the retrieval.
+    pub(super) court: Option<Member>,
 }
 
 type Outcome = Result<((), Note), Refused>;
@@ -118,6 +120,7 @@ impl Parts<'_> {
                 "case number or date of notice are not those of the retrieval",
             ));
         }
+        self.court = Some(court.clone());
         Ok((
             (),
             Note::new(

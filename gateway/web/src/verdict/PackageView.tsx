@@ -51,7 +51,7 @@ export function PackageView({ verification, report, verifier, onAgain }: Props) 
             <Fact title={t('package.case')}>
               <strong>{report.caseNumber}</strong>
             </Fact>
-            <Fact title={t('package.court')}>{report.court}</Fact>
+            <Fact title={t('package.court')}>{pick(report.court)}</Fact>
             <Fact title={t('package.madeBy')}>
               {report.madeBy} · {report.made}
             </Fact>

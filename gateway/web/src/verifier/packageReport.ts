@@ -40,7 +40,8 @@ export interface PackageReport {
   verdict: Verdict
   failure: { check: number; path: string; note: Bilingual } | null
   caseNumber: string
-  court: string
+  /** By name, as the ledger has it; the manifest's id while that was not verified. */
+  court: Bilingual
   made: string
   madeBy: string
   chainName: string
@@ -65,13 +66,17 @@ export function parseAny(json: string): AnyReport {
   if (source.kind !== 'court-package') return readReport(source)
   const manifest = isObject(source.manifest) ? source.manifest : {}
   const madeBy = isObject(manifest.made_by) ? manifest.made_by : {}
+  const court = isObject(source.court) ? source.court : {}
   const failure = isObject(source.failure) ? source.failure : null
   return {
     kind: 'court-package',
     verdict: verdict(source.verdict),
     failure: failure && { check: count(failure.check), path: text(failure.path), note: sentence(failure) },
     caseNumber: text(manifest.case_number),
-    court: text(manifest.court),
+    court: {
+      zh: text(court.name_zh) || text(manifest.court),
+      en: text(court.name_en) || text(manifest.court),
+    },
     made: text(manifest.made),
     madeBy: text(madeBy.name),
     chainName: text(manifest.chain_name),
