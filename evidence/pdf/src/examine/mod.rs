@@ -451,5 +451,8 @@ pub fn only_validation_data_follows(pdf: &[u8]) -> bool {
     let harmless =
         |later: &LaterChange| matches!(later.change.kind, ChangeKind::ValidationData | ChangeKind::TimestampAdded);
     let Some(last) = report.signatures.iter().rfind(is_signer) else { return false };
-    report.verdict.holds() && last.later.iter().all(harmless)
+    // Something must follow at all, and nothing behind it but the line end of its marker.
+    let end = report.revisions.last().map_or(pdf.len(), |revision| revision.end);
+    let is_closed = matches!(pdf.get(end..), Some(b"" | b"\n" | b"\r" | b"\r\n"));
+    report.verdict.holds() && is_closed && !last.later.is_empty() && last.later.iter().all(harmless)
 }
