@@ -4,6 +4,7 @@ use crate::app::open_storage;
 use crate::authority::{Authority, random};
 use crate::clock::{now_ms, rfc3339};
 use crate::config::{AnchoringConfig, Config, IssuerConfig, WitnessConfig};
+use crate::custody::SealKeysConfig;
 use crate::portal::config::PortalSettings;
 use crate::portal::init::{PortalInit, portal_init};
 use crate::portal::trust::TrustFiles;
@@ -187,6 +188,7 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         attestor: flags.attestor.as_ref().map(org).transpose()?,
         issuer: IssuerConfig { name: flags.issuer_name, id_code: flags.issuer_id_code },
         portal: PortalSettings { trust: flags.trust.settings(), ..PortalSettings::default() },
+        seal_keys: SealKeysConfig::default(),
         anchoring: (flags.tsa.is_some() || !flags.witness.is_empty()).then(|| AnchoringConfig {
             tsa: flags.tsa.clone(),
             witnesses: flags.witness.clone(),

@@ -50,7 +50,7 @@ impl App {
         let config = Config::load(home)?;
         let (storage, encryption) = open_storage(home).await?;
         let blobs = BlobStore::open(home, encryption.clone())?;
-        let authority = Authority::load(home, &storage, &encryption, &config.issuer.name).await?;
+        let authority = Authority::load(home, &storage, &encryption, &config.issuer.name, &config.portal_url).await?;
         let organisation = &config.organisation;
         let organisation_home = Home::open(organisation)
             .with_context(|| format!("{}: 机构文件夹 / organisation's folder", organisation.display()))?;

@@ -4,13 +4,15 @@
 //! The CA is 非依法设立的电子认证服务提供者 and says so in every name that it writes. In a real deployment
 //! a licensed CA takes its place.
 
-use crate::clock::signed;
+use crate::clock::{now_ms, signed};
 use crate::error::ServiceError;
 use anyhow::Context;
-use qz_document::ca::{CertificateAuthority, LeafRequest, SealKey, Subject};
+use qz_document::ca::revocation::{Reason, RevocationList, Revoked};
+use qz_document::ca::{CertificateAuthority, LeafRequest, SealKey, Services, Subject, summarise};
 use qz_document::seal::{self, COMPANY_SEAL_MM, Imprint, NAME_SEAL_MM, SealError};
 use qz_evidence::payload::SealKind;
-use qz_storage::{KeyEncryption, SealKeyId, Storage, seal_keys};
+use qz_storage::revoked_certificates::{self, RevokedCertificate};
+use qz_storage::{KeyEncryption, SealKeyId, Storage, Tx, seal_keys};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -19,6 +21,10 @@ const FILE: &str = "authority.json";
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
 /// Certificates begin this long before they are issued, since clocks differ.
 const SKEW_MS: u64 = 5 * 60_000;
+/// How long a revocation list holds.
+const LIST_MS: u64 = 24 * 3_600_000;
+/// Where the revocation list is, below the portal's address.
+pub const LIST_PATH: &str = "ca/revoked.crl";
 /// Line under the star of the issuer's seal.
 const ISSUER_SEAL: &str = "签署证明专用章";
 
@@ -61,7 +67,9 @@ impl Authority {
             serial(),
         )?;
         let subject = Subject::Seal { organisation: issuer_name, credit_code: issuer_code, seal: ISSUER_SEAL };
-        let issuer = issue(&ca, &subject, now_ms, 10)?;
+        let key = SealKey::generate()?;
+        let certificate_der = issue(&ca, &subject, &key, now_ms, 10)?;
+        let issuer = Credential { key, certificate_der };
         // Drawn here so that a name that does not fit the seal is refused now.
         seal::company_seal(issuer_name, ISSUER_SEAL)?;
         let (ca_key, issuer_key) = (SealKeyId::random(), SealKeyId::random());
@@ -84,7 +92,7 @@ impl Authority {
 
     /// Loads what [`Authority::create`] made.
     pub async fn load(
-        home: &Path, storage: &Storage, encryption: &KeyEncryption, issuer_name: &str,
+        home: &Path, storage: &Storage, encryption: &KeyEncryption, issuer_name: &str, portal_url: &str,
     ) -> anyhow::Result<Self> {
         let path = home.join(FILE);
         let text =
@@ -96,6 +104,9 @@ impl Authority {
             Ok(SealKey::from_pkcs8_der(&pkcs8)?)
         };
         let ca = CertificateAuthority::load(open(&stored.ca_key).await?, &hex::decode(&stored.ca_certificate)?)?;
+        let services =
+            Services { revocation_list_url: Some(format!("{portal_url}/{LIST_PATH}")), ..Services::default() };
+        let ca = ca.with_services(services);
         let issuer = Credential {
             key: open(&stored.issuer_key).await?,
             certificate_der: hex::decode(&stored.issuer_certificate)?,
@@ -110,6 +121,41 @@ impl Authority {
         self.ca.certificate_der().to_vec()
     }
 
+    /// Did this CA issue the certificate? It is ours by the name of its issuer.
+    pub fn is_issuer_of(&self, certificate_der: &[u8]) -> bool {
+        let own = summarise(self.ca.certificate_der());
+        matches!((summarise(certificate_der), own), (Ok(found), Ok(own)) if found.issuer == own.subject)
+    }
+
+    /// The CA's revocation list of now; DER.
+    pub async fn revocation_list(&self, storage: &Storage) -> Result<Vec<u8>, ServiceError> {
+        let now = now_ms();
+        let revoked = |row: RevokedCertificate| {
+            let reason = row.reason.parse::<Reason>();
+            let reason = reason.map_err(|_| ServiceError::Damaged(format!("reason {}", row.reason)))?;
+            Ok(Revoked { serial: row.serial, since_ms: signed(row.since_ms), reason })
+        };
+        let revoked = revoked_certificates::all(storage).await?.into_iter().map(revoked);
+        let list = RevocationList {
+            number: now,
+            this_update_ms: signed(now - SKEW_MS),
+            next_update_ms: signed(now + LIST_MS),
+            revoked: &revoked.collect::<Result<Vec<_>, ServiceError>>()?,
+        };
+        Ok(list.sign(self.ca.key(), self.ca.certificate_der())?)
+    }
+
+    /// Revokes a certificate of this CA; one of another CA is not ours to revoke.
+    pub async fn revoke(&self, tx: &Tx, certificate_der: &[u8], reason: &str, now_ms: u64) -> Result<(), ServiceError> {
+        if !self.is_issuer_of(certificate_der) {
+            return Ok(());
+        }
+        let serial = hex::decode(summarise(certificate_der)?.serial)
+            .map_err(|error| ServiceError::Damaged(error.to_string()))?;
+        let revoked = RevokedCertificate { serial, since_ms: now_ms, reason: reason.to_owned() };
+        Ok(revoked_certificates::insert(tx, &revoked).await?)
+    }
+
     /// The issuer of signing certificates.
     pub fn issuer(&self) -> &Credential {
         &self.issuer
@@ -120,24 +166,22 @@ impl Authority {
         &self.issuer_imprint
     }
 
-    /// A new key with a certificate for this subject, valid for three years.
-    pub fn credential(&self, subject: &Subject<'_>, now_ms: u64) -> Result<Credential, ServiceError> {
-        Ok(issue(&self.ca, subject, now_ms, 3)?)
+    /// A certificate for this subject's key, valid for three years; DER.
+    pub fn certify(&self, subject: &Subject<'_>, key: &SealKey, now_ms: u64) -> Result<Vec<u8>, ServiceError> {
+        Ok(issue(&self.ca, subject, key, now_ms, 3)?)
     }
 }
 
 fn issue(
-    ca: &CertificateAuthority, subject: &Subject<'_>, now_ms: u64, years: u64,
-) -> Result<Credential, qz_document::ca::CaError> {
-    let key = SealKey::generate()?;
-    let certificate_der = ca.issue(&LeafRequest {
+    ca: &CertificateAuthority, subject: &Subject<'_>, key: &SealKey, now_ms: u64, years: u64,
+) -> Result<Vec<u8>, qz_document::ca::CaError> {
+    ca.issue(&LeafRequest {
         subject: subject.clone(),
         public_key_der: &key.public_key_der()?,
         not_before_ms: signed(now_ms - SKEW_MS),
         not_after_ms: signed(now_ms + years * YEAR_MS),
         serial: random(),
-    })?;
-    Ok(Credential { key, certificate_der })
+    })
 }
 
 /// Draws the imprint of a seal.

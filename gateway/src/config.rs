@@ -1,5 +1,6 @@
 //! `gateway.json` in the gateway's home folder: where it listens, for whom it relays, who issues.
 
+use crate::custody::SealKeysConfig;
 use crate::portal::config::PortalSettings;
 use crate::settings::{Settings, check_address};
 use anyhow::Context;
@@ -29,6 +30,9 @@ pub struct Config {
     /// The public portal.
     #[serde(default)]
     pub portal: PortalSettings,
+    /// Keys of seals: their kind and where they are kept.
+    #[serde(default)]
+    pub seal_keys: SealKeysConfig,
     /// Who anchors the proofs of signing certificates; absent: nobody, and every certificate says so.
     #[serde(default)]
     pub anchoring: Option<AnchoringConfig>,

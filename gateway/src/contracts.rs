@@ -13,7 +13,7 @@ use qz_domain::{Refusal, refusal};
 use qz_evidence::genesis::Role;
 use qz_evidence::payload::{SealKind, SlotKind};
 use qz_evidence::{Hash32, OrgId, SubjectId};
-use qz_storage::contracts::{self, Contract};
+use qz_storage::contracts::{self, Contract, SignatureLevel};
 use qz_storage::operations::Operation;
 use qz_storage::{ContractId, DocumentId};
 use serde::Deserialize;
@@ -193,6 +193,7 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
         version_commitment: None,
         current_revision: None,
         final_document: None,
+        signature_level: None,
         busy: None,
         created_ms: operation.created_ms,
         updated_ms: operation.created_ms,
@@ -400,6 +401,7 @@ async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Resul
         "slots": slots.collect::<Vec<_>>(),
         "rules": contract.rules,
         "signed_document_sha256": signed,
+        "signature_level": row.signature_level.map(SignatureLevel::as_str),
         "completion_operation": of_kind("contract.completed").map(|operation| operation.id.as_str()),
         "certificates": orders.iter().map(|order| json!({
             "number": order.number, "status": order.status.as_str(),

@@ -15,6 +15,12 @@ use thiserror::Error;
 /// How the message of [`ServiceError::RefusedOnce`] begins.
 pub const REFUSED_ONCE: &str = "refused by a node";
 
+/// How the message of [`ServiceError::Timestamp`] begins.
+pub const NO_TIMESTAMP: &str = "no timestamp yet";
+
+/// How the message of [`ServiceError::AwaitsSignature`] begins.
+pub const AWAITS_SIGNATURE: &str = "awaits the signature of a key outside of the gateway";
+
 /// An error of the gateway's services.
 #[derive(Debug, Error)]
 pub enum ServiceError {
@@ -39,6 +45,12 @@ pub enum ServiceError {
     /// Witnesses or the timestamp authority. Nothing takes their place.
     #[error("the proof is not anchored yet: {0}")]
     Anchor(#[source] Box<qz_client::AnchorError>),
+    /// No timestamp for a signature. Nothing takes its place.
+    #[error("{NO_TIMESTAMP}: {0}")]
+    Timestamp(#[source] Box<qz_client::TsaError>),
+    /// The seal's key is elsewhere and its signature was not brought yet.
+    #[error("{AWAITS_SIGNATURE}: GET …/to-be-signed, POST …/external-signature")]
+    AwaitsSignature,
     /// The relay key does not sign (a PKCS#11 token that is away).
     #[error("relay key: {0}")]
     RelayKey(#[source] KeyError),
@@ -58,6 +70,9 @@ pub enum ServiceError {
     /// A key or X.509 certificate.
     #[error(transparent)]
     Ca(#[from] CaError),
+    /// Validation data cannot be added.
+    #[error(transparent)]
+    Ltv(#[from] qz_document::ltv::LtvError),
     /// The private key of a seal.
     #[error(transparent)]
     SealKey(#[from] qz_document::ca::KeyError),
@@ -84,7 +99,13 @@ impl ServiceError {
         match self {
             Self::Ledger(error) => error.is_temporary(),
             Self::Anchor(error) => error.is_temporary(),
-            Self::NotYet(_) | Self::RefusedOnce(_) | Self::Proof(_) | Self::Blob(_) | Self::RelayKey(_) => true,
+            Self::Timestamp(error) => error.is_temporary(),
+            Self::NotYet(_)
+            | Self::AwaitsSignature
+            | Self::RefusedOnce(_)
+            | Self::Proof(_)
+            | Self::Blob(_)
+            | Self::RelayKey(_) => true,
             Self::Storage(error) => matches!(
                 error,
                 StorageError::Stale { .. }

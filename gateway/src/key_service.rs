@@ -5,14 +5,16 @@
 //! PDF of a suspended seal exists. It decides nothing else and writes nothing.
 
 use crate::app::App;
-use crate::clock::signed;
+use crate::clock::{now_ms, signed};
 use crate::error::{ServiceError, blocking};
 use crate::signing::Plan;
-use crate::{contracts, failpoint, operations};
-use qz_document::ca::SealKey;
-use qz_document::cms;
+use crate::{contracts, custody, failpoint, operations, pades};
+use qz_document::ca::{Standing, check_signer_with};
+use qz_document::cms::{self, SignerCertificate};
+use qz_document::key::{HashFunction, SealKey};
 use qz_document::render::Rendered;
 use qz_document::sign::{self, FieldRequest, Policy, Prepared};
+use qz_domain::Refusal;
 use qz_domain::proven::ProvenRecord;
 use qz_evidence::Hash32;
 use qz_evidence::commitment::{Opening, name};
@@ -20,16 +22,90 @@ use qz_evidence::hash::sha256;
 use qz_evidence::payload::{ContractSigned, Payload, SlotKind};
 use qz_storage::contracts::Contract;
 use qz_storage::operations::{self as rows, Operation};
-use qz_storage::seal_keys;
 use qz_storage::seals::{self, Seal};
+use qz_storage::{external_signatures, seal_keys};
 
 /// Completes the signature that a final `contract.signed` record allows; gives the signed PDF.
 ///
-/// Repeating it gives the same bytes: the revision was stored before the record, and the signature is
-/// deterministic (RFC 6979).
+/// Repeating it signs the same bytes: the revision was stored before the record. Only the timestamp is another.
 pub async fn sign_after_finality(
     app: &App, operation: &Operation, contract: &Contract,
 ) -> Result<Vec<u8>, ServiceError> {
+    let Approved { prepared, seal } = approved(app, operation, contract).await?;
+    failpoint::reached("after_finality_before_pdf");
+
+    let row = seal_keys::open(&app.storage, &app.encryption, &seal.key).await?;
+    let config = app.config.seal_keys.clone();
+    match blocking(move || custody::open(&config, &row)).await? {
+        Some(key) => seal_up(app, prepared, key, seal.certificate_der, seal.chain).await,
+        None => {
+            let signature = external_signatures::find(&app.storage, &operation.id).await?;
+            let signature = signature.ok_or(ServiceError::AwaitsSignature)?;
+            let (prepared, signed) = blocking(move || {
+                let signed = cms::assemble(&digest(&prepared, &seal)?, signer(&seal), &signature)?;
+                Ok::<_, ServiceError>((prepared, signed))
+            })
+            .await?;
+            finish(app, prepared, signed).await
+        }
+    }
+}
+
+/// What a key outside of the gateway has to sign, once the record that allows it is final: bytes that it hashes
+/// itself, and by which function.
+pub async fn to_be_signed(
+    app: &App, operation: &Operation, contract: &Contract,
+) -> Result<(Vec<u8>, HashFunction), ServiceError> {
+    let Approved { prepared, seal } = approved(app, operation, contract).await?;
+    let row = seal_keys::open(&app.storage, &app.encryption, &seal.key).await?;
+    if row.as_slice() != custody::OUTSIDE {
+        return Err(Refusal::state(
+            "signature.inside",
+            "该印章的密钥由平台保管，无需外部签名",
+            "the key of this seal is in the gateway: no signature is to be brought",
+        )
+        .into());
+    }
+    blocking(move || {
+        let message = cms::to_be_signed(&digest(&prepared, &seal)?, signer(&seal))?;
+        Ok::<_, ServiceError>((message, signer(&seal).hash()?))
+    })
+    .await
+}
+
+/// Checks a signature that was brought, without keeping it.
+pub async fn check_brought(
+    app: &App, operation: &Operation, contract: &Contract, signature: Vec<u8>,
+) -> Result<(), ServiceError> {
+    let Approved { prepared, seal } = approved(app, operation, contract).await?;
+    let held =
+        blocking(move || Ok::<_, ServiceError>(cms::assemble(&digest(&prepared, &seal)?, signer(&seal), &signature)));
+    match held.await? {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Refusal::invalid(
+            "signature.wrong",
+            "签名值与待签数据或印章的数字证书不符",
+            format!("the signature is not over what was to be signed, or by another key: {error}"),
+        )
+        .into()),
+    }
+}
+
+fn signer(seal: &Seal) -> SignerCertificate<'_> {
+    SignerCertificate { certificate_der: &seal.certificate_der, chain_ders: &seal.chain }
+}
+
+fn digest(prepared: &Prepared, seal: &Seal) -> Result<[u8; 32], ServiceError> {
+    Ok(prepared.digest_by(signer(seal).hash()?)?)
+}
+
+/// A revision that a final record allows to sign, and the seal for it.
+struct Approved {
+    prepared: Prepared,
+    seal: Seal,
+}
+
+async fn approved(app: &App, operation: &Operation, contract: &Contract) -> Result<Approved, ServiceError> {
     let refuse = |why: &str| ServiceError::Withheld(format!("operation {}: {why}", operation.id));
     let record = operation.record.ok_or_else(|| refuse("it has no record"))?;
     let proven = app.ledger.proven_record(&Hash32(record.hash)).await?;
@@ -47,15 +123,42 @@ pub async fn sign_after_finality(
     if bound_certificate(app, &seal, &proven, &openings, &fields).await? != Some(sha256(&[&seal.certificate_der])) {
         return Err(refuse("the ledger binds another X.509 certificate"));
     }
-    failpoint::reached("after_finality_before_pdf");
+    let standing = standing(app, &seal).await?;
+    if standing != Standing::Good {
+        return Err(refuse(standing.words().1));
+    }
+    Ok(Approved { prepared, seal })
+}
 
-    let pkcs8 = seal_keys::open(&app.storage, &app.encryption, &seal.key).await?;
-    let key = SealKey::from_pkcs8_der(&pkcs8)?;
-    blocking(move || {
-        let cms = cms::sign(&prepared.digest, &key, &seal.certificate_der, &seal.chain)?;
-        Ok::<_, ServiceError>(sign::complete(&prepared, &cms)?)
+/// May the seal's certificate sign now? What our own CA has revoked is known without asking; other CAs are asked.
+pub async fn standing(app: &App, seal: &Seal) -> Result<Standing, ServiceError> {
+    let lists = if app.authority.is_issuer_of(&seal.certificate_der) {
+        vec![app.authority.revocation_list(&app.storage).await?]
+    } else {
+        let mut certificates = vec![seal.certificate_der.clone()];
+        certificates.extend(seal.chain.iter().cloned());
+        qz_client::revocation_data(&certificates).await.lists
+    };
+    Ok(check_signer_with(&seal.certificate_der, &seal.chain, &lists, signed(now_ms()))?)
+}
+
+/// Signs a prepared revision; with a timestamp if an authority is configured.
+async fn seal_up(
+    app: &App, prepared: Prepared, key: SealKey, certificate: Vec<u8>, chain: Vec<Vec<u8>>,
+) -> Result<Vec<u8>, ServiceError> {
+    let (prepared, signed) = blocking(move || {
+        let digest =
+            prepared.digest_by(SignerCertificate { certificate_der: &certificate, chain_ders: &[] }.hash()?)?;
+        let signed = cms::sign(&digest, &key, &certificate, &chain)?;
+        Ok::<_, ServiceError>((prepared, signed))
     })
-    .await
+    .await?;
+    finish(app, prepared, signed).await
+}
+
+async fn finish(app: &App, prepared: Prepared, signed: Vec<u8>) -> Result<Vec<u8>, ServiceError> {
+    let signed = pades::stamped(app, signed).await?;
+    blocking(move || sign::complete(&prepared, &signed)).await
 }
 
 /// The record is this operation's, and says what the contract expects.
@@ -139,7 +242,7 @@ async fn sign_issued(
     let (key, certificate) = (issuer.key.clone(), issuer.certificate_der.clone());
     let (imprint, root) = (app.authority.issuer_imprint().clone(), app.authority.root_der());
     let signer_name = app.config.issuer.name.clone();
-    blocking(move || {
+    let prepared = blocking(move || {
         let anchor = rendered
             .anchor("issuer")
             .ok_or_else(|| ServiceError::Damaged("the signing certificate has no place for the seal".into()))?;
@@ -155,9 +258,8 @@ async fn sign_issued(
             time_ms: signed(now_ms),
             policy: Policy::Approval,
         };
-        let prepared = sign::prepare(&rendered.pdf, &request)?;
-        let cms = cms::sign(&prepared.digest, &key, &certificate, &[root])?;
-        Ok::<_, ServiceError>(sign::complete(&prepared, &cms)?)
+        Ok::<_, ServiceError>(sign::prepare(&rendered.pdf, &request)?)
     })
-    .await
+    .await?;
+    seal_up(app, prepared, key, certificate, vec![root]).await
 }

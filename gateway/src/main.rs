@@ -7,14 +7,17 @@ mod access;
 mod admin;
 mod app;
 mod authority;
+mod ca;
 mod certificate;
 mod change;
 mod clock;
 mod config;
 mod contracts;
 mod court;
+mod custody;
 mod documents;
 mod error;
+mod external;
 mod failpoint;
 mod following;
 mod issuance;
@@ -24,6 +27,7 @@ mod keys;
 mod ledger;
 mod operations;
 mod organisation;
+mod pades;
 mod portal;
 mod proofs;
 mod publication;
@@ -77,6 +81,8 @@ enum Command {
         #[arg(long)]
         home: PathBuf,
     },
+    /// 演示或内部部署的证书服务 / a CA for demonstration and private installations
+    Ca(ca::Flags),
     /// 机构运维页面（本机、只读）/ page for a member's operators, on this machine, read-only
     Organisation(organisation::Flags),
     /// 运维命令 / operator's commands
@@ -110,6 +116,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve { home } => serve(home).await,
         Command::Portal { home } => portal(home).await,
         Command::Tsa { home } => timestamps(home).await,
+        Command::Ca(flags) => certificates(&flags).await,
         Command::Organisation(flags) => organisation(flags).await,
         Command::Admin(command) => admin::run(command).await,
     }
@@ -146,6 +153,15 @@ async fn timestamps(home: PathBuf) -> anyhow::Result<()> {
     let (address, routes) = tsa::open(&home)?;
     let listener = listen(address).await?;
     tracing::info!(listen = %listener.local_addr()?, "演示时间戳 · demo TSA ready");
+    server::connections::serve(listener, routes, stopped(stop_signal()?)).await;
+    Ok(())
+}
+
+async fn certificates(flags: &ca::Flags) -> anyhow::Result<()> {
+    let Some(home) = ca::run(flags)? else { return Ok(()) };
+    let (address, routes) = ca::open(home)?;
+    let listener = listen(address).await?;
+    tracing::info!(listen = %listener.local_addr()?, "演示 CA · demo CA ready");
     server::connections::serve(listener, routes, stopped(stop_signal()?)).await;
     Ok(())
 }

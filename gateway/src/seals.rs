@@ -3,9 +3,10 @@
 use crate::app::App;
 use crate::change::Change;
 use crate::clock::now_ms;
+use crate::custody::{self, Kept, KeyChoice, Store};
 use crate::error::{ServiceError, blocking};
 use crate::server::{Caller, Outcome};
-use crate::{authority, documents, keys, operations};
+use crate::{authority, documents, external, keys, operations};
 use qz_document::ca::Subject;
 use qz_domain::compose::{self, Content, SealDecision};
 use qz_domain::{Refusal, refusal};
@@ -18,6 +19,7 @@ use qz_storage::seals::{self, Seal, SealStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
 /// `POST /v1/seals`
 #[derive(Debug, Deserialize, ToSchema)]
@@ -31,6 +33,13 @@ pub struct NewSeal {
     company_name: String,
     #[serde(default)]
     bottom_text: String,
+    /// Kind of the seal's key and where it is kept, if not as configured.
+    #[serde(default)]
+    #[schema(inline)]
+    key: KeyChoice,
+    /// A key outside of the gateway: its certificate by whichever CA and the issuers, PEM.
+    #[serde(default)]
+    external_certificate: Option<String>,
 }
 
 /// `POST /v1/seals/{subject}/{suspend|resume|destroy}`
@@ -72,9 +81,18 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
         SealKind::LegalRepresentative | SealKind::Personal => Subject::Person { name: &company, organisation: None },
         _ => Subject::Seal { organisation: &company, credit_code: &owner.id_code, seal: &name },
     };
-    let credential = app.authority.credential(&subject, now)?;
+    let (certificate_der, chain, row) = match new.external_certificate {
+        Some(pem) => {
+            let (certificate, chain) = external::chain(pem, &company).await?;
+            (certificate, chain, Zeroizing::new(custody::OUTSIDE.to_vec()))
+        }
+        None => {
+            let kept = new_key(app, new.key).await?;
+            (app.authority.certify(&subject, &kept.key, now)?, vec![app.authority.root_der()], kept.row)
+        }
+    };
     let imprint = documents::store_pdf(app, imprint.pdf, Some(format!("{name}-印模.pdf"))).await?;
-    let certificate = sha256(&[&credential.certificate_der]);
+    let certificate = sha256(&[&certificate_der]);
     let content = compose::seal_made(new.owner, kind, &name, &Hash32(imprint.sha256), &certificate);
     let operation = operations::compose(app, content, None, Value::Null).await?;
     let key = SealKeyId::random();
@@ -87,8 +105,8 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
         company_name: company.clone(),
         bottom_text: bottom,
         imprint: imprint.id.clone(),
-        certificate_der: credential.certificate_der,
-        chain: vec![app.authority.root_der()],
+        certificate_der,
+        chain,
         key: key.clone(),
         status: SealStatus::Pending,
         created_ms: now,
@@ -96,7 +114,7 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
     let body = operations::view(app, &operation)?;
     let change = Change {
         documents: vec![imprint],
-        seal_keys: vec![(key, credential.key.to_pkcs8_der()?)],
+        seal_keys: vec![(key, row)],
         seals: vec![seal],
         jobs: vec![operations::job(&operation)],
         audit: vec![operations::composed(caller, &operation)],
@@ -106,16 +124,35 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
     Ok(Outcome::created(body, change))
 }
 
-/// The seal for a person's own slot: a name seal and a key that serve this one signature.
-pub async fn personal(
-    app: &App, holder: &qz_storage::keys::PartyKey,
-) -> Result<(Document, qz_document::seal::Imprint, authority::Credential), ServiceError> {
+/// A key of its own for a seal.
+async fn new_key(app: &App, choice: KeyChoice) -> Result<Kept, ServiceError> {
+    let config = app.config.seal_keys.clone();
+    let label = format!("qz-{}", hex::encode(authority::random::<8>()));
+    blocking(move || custody::generate(&config, choice, &label)).await
+}
+
+/// What signs a person's own slot: a name seal and a key that serve this one signature.
+pub struct Personal {
+    /// The imprint's row.
+    pub document: Document,
+    /// The imprint.
+    pub imprint: qz_document::seal::Imprint,
+    /// The certificate.
+    pub certificate_der: Vec<u8>,
+    /// The key.
+    pub key: Kept,
+}
+
+/// The seal for a person's own slot.
+pub async fn personal(app: &App, holder: &qz_storage::keys::PartyKey) -> Result<Personal, ServiceError> {
     let name = holder.name.clone();
     let imprint = blocking(move || authority::draw(SealKind::Personal, &name, "")).await?;
     let subject = Subject::Person { name: &holder.name, organisation: None };
-    let credential = app.authority.credential(&subject, now_ms())?;
+    // For one signature: not worth a place in a token.
+    let key = new_key(app, KeyChoice { store: Some(Store::File), ..KeyChoice::default() }).await?;
+    let certificate_der = app.authority.certify(&subject, &key.key, now_ms())?;
     let document = documents::store_pdf(app, imprint.pdf.clone(), Some(format!("{}-签名.pdf", holder.name))).await?;
-    Ok((document, imprint, credential))
+    Ok(Personal { document, imprint, certificate_der, key })
 }
 
 /// Suspends, resumes or destroys a seal.

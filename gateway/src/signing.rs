@@ -6,19 +6,20 @@ use crate::change::{Change, Reservation};
 use crate::contracts::{check_entitled, domain, of_operation};
 use crate::error::{ServiceError, blocking};
 use crate::operations::PREPARED_TIME_MS;
+use crate::seals::Personal;
 use crate::server::{Caller, Outcome};
-use crate::{authority, clock, documents, keys, operations, seals};
+use crate::{authority, clock, documents, key_service, keys, operations, seals};
+use qz_document::ca::Standing;
 use qz_document::inspect::MAX_BYTES;
 use qz_document::seal::Imprint;
 use qz_document::sign::{self, FieldRequest, Policy, Prepared};
 use qz_domain::compose::{self, Intent};
 use qz_domain::contract::{Field, Request, Slot};
-use qz_domain::refusal;
+use qz_domain::{Refusal, refusal};
 use qz_evidence::hash::sha256;
 use qz_evidence::payload::{ContractSigned, SlotKind};
 use qz_evidence::{Hash32, SubjectId};
 use qz_storage::contracts::Contract;
-use qz_storage::documents::Document;
 use qz_storage::seals::{Seal, SealStatus};
 use qz_storage::{BlobKey, SealKeyId, StorageError};
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,7 @@ struct Instrument {
     imprint: Imprint,
     signer_name: String,
     /// Rows of a person's seal, which is made for this signature alone.
-    personal: Option<(Document, authority::Credential)>,
+    personal: Option<Personal>,
 }
 
 /// Prepares the signature of a slot and composes `contract.signed`.
@@ -133,7 +134,7 @@ pub async fn prepare(
         version,
         seal: (slot.kind == SlotKind::Seal).then_some(slot.subject),
     };
-    let certificate = instrument.personal.as_ref().map(|(_, credential)| sha256(&[&credential.certificate_der]));
+    let certificate = instrument.personal.as_ref().map(|personal| sha256(&[&personal.certificate_der]));
     let content =
         compose::contract_signed(fields, request.key, &Hash32(prepared.digest), certificate.as_ref(), &intent);
     let operation = operations::compose(app, content, Some(row.id.clone()), json!(plan)).await?;
@@ -147,8 +148,8 @@ pub async fn prepare(
         }),
         ..of_operation(caller, operation)
     };
-    if let Some((imprint, credential)) = instrument.personal {
-        add_personal_seal(app, &mut change, &slot, &instrument.signer_name, imprint, credential)?;
+    if let Some(personal) = instrument.personal {
+        add_personal_seal(app, &mut change, &slot, &instrument.signer_name, personal)?;
     }
     Ok(Outcome::created(body, change))
 }
@@ -160,6 +161,11 @@ async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> 
             if seal.status != SealStatus::Active {
                 return Err(seals::wrong_state(seal.status).into());
             }
+            // Refused before the ledger is asked; the key service looks again when it signs.
+            let standing = key_service::standing(app, &seal).await?;
+            if standing != Standing::Good {
+                return Err(Refusal::state("certificate.unusable", standing.words().0, standing.words().1).into());
+            }
             let side = authority::imprint_side_mm(seals::kind_of(&seal)?);
             let pdf = documents::bytes(app, &documents::get(app, &seal.imprint).await?).await?;
             let imprint = Imprint { pdf, width_mm: side, height_mm: side };
@@ -167,8 +173,8 @@ async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> 
         }
         SlotKind::Key => {
             let holder = keys::active(app, &slot.subject).await?;
-            let (document, imprint, credential) = seals::personal(app, &holder).await?;
-            Ok(Instrument { imprint, signer_name: holder.name, personal: Some((document, credential)) })
+            let personal = seals::personal(app, &holder).await?;
+            Ok(Instrument { imprint: personal.imprint.clone(), signer_name: holder.name, personal: Some(personal) })
         }
     }
 }
@@ -199,7 +205,7 @@ async fn prepare_revision(
 
 /// A person's slot is signed with a key and certificate of their own for this one signature.
 fn add_personal_seal(
-    app: &App, change: &mut Change, slot: &Slot, name: &str, imprint: Document, credential: authority::Credential,
+    app: &App, change: &mut Change, slot: &Slot, name: &str, personal: Personal,
 ) -> Result<(), ServiceError> {
     let key = SealKeyId::random();
     let operation = change.operations.first().ok_or_else(|| ServiceError::Damaged("no operation".into()))?;
@@ -211,14 +217,14 @@ fn add_personal_seal(
         owner: slot.subject.0.0,
         company_name: name.to_owned(),
         bottom_text: String::new(),
-        imprint: imprint.id.clone(),
-        certificate_der: credential.certificate_der,
+        imprint: personal.document.id.clone(),
+        certificate_der: personal.certificate_der,
         chain: vec![app.authority.root_der()],
         key: key.clone(),
         status: SealStatus::Active,
         created_ms: operation.created_ms,
     });
-    change.seal_keys.push((key, credential.key.to_pkcs8_der()?));
-    change.documents.push(imprint);
+    change.seal_keys.push((key, personal.key.row));
+    change.documents.push(personal.document);
     Ok(())
 }

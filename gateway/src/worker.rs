@@ -8,10 +8,10 @@
 use crate::app::App;
 use crate::change::Change;
 use crate::clock::now_ms;
-use crate::error::{REFUSED_ONCE, ServiceError};
+use crate::error::{AWAITS_SIGNATURE, NO_TIMESTAMP, REFUSED_ONCE, ServiceError};
 use crate::ledger::Submitted;
 use crate::signing::Plan;
-use crate::{contracts, court, documents, following, issuance, key_service, operations};
+use crate::{contracts, court, documents, following, issuance, key_service, operations, pades};
 use qz_client::Rejection;
 use qz_domain::compose::contract_completed;
 use qz_domain::contract::{Event, Status as ContractStatus};
@@ -22,6 +22,7 @@ use qz_evidence::payload::Payload;
 use qz_evidence::submission::Actor;
 use qz_evidence::{Hash32, SubjectId};
 use qz_storage::audit::{self, AuditLine};
+use qz_storage::contracts::SignatureLevel;
 use qz_storage::jobs::{self, BackOff, Claim};
 use qz_storage::keys::{self, KeyStatus};
 use qz_storage::operations::{FollowupStatus, Operation, OperationError, OperationStatus, RecordRef};
@@ -108,9 +109,13 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
 
 async fn attempt(app: &App, claim: &Claim) {
     let job = &claim.job;
+    // A final record's file is completed whenever the timestamp authority is back or the signature is brought.
+    let waits = |error: &str| error.starts_with(NO_TIMESTAMP) || error.starts_with(AWAITS_SIGNATURE);
+    let waiting = job.last_error.as_deref().is_some_and(waits);
     // What waits for others, witnesses and timestamp authorities among them, waits without end.
-    let back_off = match job.kind.as_str() {
+    let mut back_off = match job.kind.as_str() {
         SUBMIT | CERTIFICATE | PACKAGE => UNTIL_ANSWERED,
+        _ if waiting => UNTIL_ANSWERED,
         _ => BACK_OFF,
     };
     let outcome = if job.attempts > back_off.max_attempts {
@@ -123,6 +128,9 @@ async fn attempt(app: &App, claim: &Claim) {
     };
     let Err(error) = outcome else { return };
     let text = error.to_string();
+    if waits(&text) {
+        back_off = UNTIL_ANSWERED;
+    }
     let outcome = async {
         let tx = app.storage.begin().await?;
         let now = now_ms();
@@ -132,6 +140,12 @@ async fn attempt(app: &App, claim: &Claim) {
         };
         let gave_up = if !hopeless {
             tracing::warn!(kind = %job.kind, reference = %job.ref_id, error = %text, "job will be tried again");
+            if job.kind == FOLLOW_UP
+                && let Ok(id) = job.ref_id.parse::<OperationId>()
+            {
+                // Shown with the operation: what its file waits for.
+                rows::set_followup(&tx, &id, FollowupStatus::Pending, Some(&text), now).await?;
+            }
             jobs::fail(&tx, claim, &text, now, &back_off).await? == jobs::Failed::GaveUp
         } else {
             jobs::fail_for_good(&tx, claim, &text, now).await?;
@@ -257,7 +271,7 @@ async fn settle(app: &App, claim: &Claim, operation: &Operation, record: &Hash32
     }
     operation::next(operations::status(&current)?, Command::Finalise)?;
     rows::mark_final(&tx, &operation.id, place, now).await?;
-    apply(&tx, operation, &proven, now).await?;
+    apply(app, &tx, operation, &proven, now).await?;
     let detail = format!("{} {record} @ {}", operation.kind, place.height);
     audit::append(&tx, &line(now, "operation.final", operation, detail)).await?;
     jobs::finish(&tx, claim, now).await?;
@@ -265,7 +279,7 @@ async fn settle(app: &App, claim: &Claim, operation: &Operation, record: &Hash32
 }
 
 /// What a final record changes in our rows.
-async fn apply(tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) -> Result<(), ServiceError> {
+async fn apply(app: &App, tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) -> Result<(), ServiceError> {
     let event = match proven.payload() {
         Payload::KeyRegistered(_) => {
             let subject =
@@ -275,7 +289,12 @@ async fn apply(tx: &Tx, operation: &Operation, proven: &ProvenRecord, now: u64) 
         Payload::SealMade(_) => return Ok(seals::set_status(tx, &operation.id, SealStatus::Active).await?),
         Payload::SealSuspended(fields) => return set_seal(tx, &fields.seal, SealStatus::Suspended).await,
         Payload::SealResumed(fields) => return set_seal(tx, &fields.seal, SealStatus::Active).await,
-        Payload::SealDestroyed(fields) => return set_seal(tx, &fields.seal, SealStatus::Destroyed).await,
+        Payload::SealDestroyed(fields) => {
+            if let Some(seal) = seals::find(tx, &fields.seal.0.0).await? {
+                app.authority.revoke(tx, &seal.certificate_der, "cessation_of_operation", now).await?;
+            }
+            return set_seal(tx, &fields.seal, SealStatus::Destroyed).await;
+        }
         Payload::ContractOpened(_) => Event::Opened,
         Payload::ContractVersionFixed(fields) => {
             let commitment = proven.parsed.body().commitment(qz_evidence::commitment::name::DOCUMENT);
@@ -453,13 +472,20 @@ async fn follow_up(app: &App, claim: &Claim, operation: &Operation) -> Result<()
         return Err(ServiceError::Damaged(format!("operation {} was prepared on another revision", operation.id)));
     }
     let pdf = key_service::sign_after_finality(app, operation, &contract).await?;
-    let name = format!("{}-{}.pdf", contract.title, contract.number);
-    let revision = documents::store_pdf(app, pdf, Some(name)).await?;
-
     let mut signed = contracts::domain(&contract)?;
     let slot = signed.slots.get_mut(usize::from(plan.slot)).and_then(|slot| slot.signed.as_mut());
     slot.ok_or_else(|| ServiceError::Damaged(format!("slot {} is not signed", plan.slot)))?.in_document = true;
-    let completion = match signed.status == ContractStatus::Signed && signed.document_is_current() {
+    let completes = signed.status == ContractStatus::Signed && signed.document_is_current();
+    let mut level = pades::level(pdf.clone()).await?;
+    let mut pdf = pdf;
+    if completes && level == SignatureLevel::Timestamped {
+        // Before the final digest is recorded, so that the ledger commits to these data too.
+        pdf = pades::long_term(app, pdf).await?;
+        level = SignatureLevel::LongTerm;
+    }
+    let name = format!("{}-{}.pdf", contract.title, contract.number);
+    let revision = documents::store_pdf(app, pdf, Some(name)).await?;
+    let completion = match completes {
         true => {
             let content = contract_completed(signed.subject, &Hash32(revision.sha256));
             Some(operations::compose(app, content, Some(contract.id.clone()), Value::Null).await?)
@@ -470,6 +496,7 @@ async fn follow_up(app: &App, claim: &Claim, operation: &Operation) -> Result<()
     let now = now_ms();
     let mut row = contract;
     row.current_revision = Some(revision.id.clone());
+    row.signature_level = Some(level);
     contracts::put(&mut row, &signed)?;
     let mut change = Change { documents: vec![revision], ..Change::default() };
     change.audit.push(line(now, "document.sealed", operation, format!("slot {}", plan.slot)));

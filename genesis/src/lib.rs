@@ -29,6 +29,7 @@ pub mod sealed;
 pub mod show;
 pub mod tls;
 pub mod token;
+pub mod token_signer;
 pub mod vault;
 
 pub use client_folder::{ClientFolder, ClientFolderError};

@@ -67,12 +67,15 @@ pub enum TokenError {
     /// The token's public key cannot be read as an Ed25519 key.
     #[error("the key `{0}` of the token is not an Ed25519 key")]
     NotEd25519(String),
+    /// The token's public key cannot be read.
+    #[error("the public key `{0}` of the token cannot be read")]
+    PublicKey(String),
     /// The token gave something that is no signature.
     #[error("the token's signature has {0} bytes, not 64")]
     Signature(usize),
 }
 
-fn at(doing: &'static str) -> impl FnOnce(cryptoki::error::Error) -> TokenError {
+pub(crate) fn at(doing: &'static str) -> impl FnOnce(cryptoki::error::Error) -> TokenError {
     move |source| TokenError::Pkcs11 { doing, source: Box::new(source) }
 }
 
@@ -94,7 +97,7 @@ impl TokenKey {
     /// Makes a new key in the token; refuses a label that is taken.
     pub fn generate(location: &TokenLocation) -> Result<Self, TokenError> {
         let session = open(location, true)?;
-        let taken = find(&session, location, ObjectClass::PRIVATE_KEY)?.len();
+        let taken = find(&session, location, ObjectClass::PRIVATE_KEY, KeyType::EC_EDWARDS)?.len();
         if taken > 0 {
             return Err(TokenError::Keys { label: location.label.clone(), class: "private", found: taken });
         }
@@ -126,8 +129,9 @@ impl TokenKey {
     }
 
     fn of_session(session: Session, location: &TokenLocation) -> Result<Self, TokenError> {
-        let private = only(find(&session, location, ObjectClass::PRIVATE_KEY)?, location, "private")?;
-        let public = only(find(&session, location, ObjectClass::PUBLIC_KEY)?, location, "public")?;
+        let private =
+            only(find(&session, location, ObjectClass::PRIVATE_KEY, KeyType::EC_EDWARDS)?, location, "private")?;
+        let public = only(find(&session, location, ObjectClass::PUBLIC_KEY, KeyType::EC_EDWARDS)?, location, "public")?;
         let attributes =
             session.get_attributes(public, &[AttributeType::EcPoint]).map_err(at("reading the public key"))?;
         let point = attributes.iter().find_map(|attribute| match attribute {
@@ -169,7 +173,7 @@ fn module(path: &PathBuf) -> Result<Pkcs11, TokenError> {
     Ok(module)
 }
 
-fn open(location: &TokenLocation, writable: bool) -> Result<Session, TokenError> {
+pub(crate) fn open(location: &TokenLocation, writable: bool) -> Result<Session, TokenError> {
     let module = module(&location.module)?;
     for slot in module.get_slots_with_token().map_err(at("listing tokens"))? {
         if module.get_token_info(slot).map_err(at("reading a token's label"))?.label() != location.token {
@@ -188,16 +192,17 @@ fn open(location: &TokenLocation, writable: bool) -> Result<Session, TokenError>
     Err(TokenError::NoToken(location.token.clone()))
 }
 
-fn find(session: &Session, location: &TokenLocation, class: ObjectClass) -> Result<Vec<ObjectHandle>, TokenError> {
-    let template = [
-        Attribute::Class(class),
-        Attribute::KeyType(KeyType::EC_EDWARDS),
-        Attribute::Label(location.label.as_bytes().to_vec()),
-    ];
+pub(crate) fn find(
+    session: &Session, location: &TokenLocation, class: ObjectClass, kind: KeyType,
+) -> Result<Vec<ObjectHandle>, TokenError> {
+    let template =
+        [Attribute::Class(class), Attribute::KeyType(kind), Attribute::Label(location.label.as_bytes().to_vec())];
     session.find_objects(&template).map_err(at("searching the key"))
 }
 
-fn only(found: Vec<ObjectHandle>, location: &TokenLocation, class: &'static str) -> Result<ObjectHandle, TokenError> {
+pub(crate) fn only(
+    found: Vec<ObjectHandle>, location: &TokenLocation, class: &'static str,
+) -> Result<ObjectHandle, TokenError> {
     match found.as_slice() {
         [one] => Ok(*one),
         others => Err(TokenError::Keys { label: location.label.clone(), class, found: others.len() }),

@@ -8,6 +8,8 @@
 #   oracles.sh text FILE.pdf              text of all pages, by poppler
 #   oracles.sh attachments FILE.pdf       attachment names, by qpdf
 #   oracles.sh cades CA.pem CMS.der CONTENT   the CMS object holds as CAdES, by OpenSSL
+#   oracles.sh python ARGUMENT…           Python with pyHanko
+#   oracles.sh openssl COMMAND…           OpenSSL
 #   oracles.sh rewrite IN.pdf OUT.pdf OPTION…  another form of the same PDF, by qpdf
 set -eu
 venv=${QZ_VENV:-$HOME/.cache/qizheng-venv}
@@ -16,7 +18,7 @@ need() {
     command -v "$1" >/dev/null || { echo "$1 is missing: apt-get install $2" >&2; exit 3; }
 }
 
-pyhanko() {
+environment() {
     if [ ! -x "$venv/bin/pyhanko" ]; then
         need python3 python3-venv
         # One maker at a time; the others wait for its lock.
@@ -29,6 +31,10 @@ pyhanko() {
             fi
         ) 9>"$venv.lock" >&2
     fi
+}
+
+pyhanko() {
+    environment
     "$venv/bin/pyhanko" "$@"
 }
 
@@ -41,6 +47,8 @@ case "$1" in
     text) need pdftotext poppler-utils; pdftotext -layout "$2" - ;;
     attachments) need qpdf qpdf; qpdf --list-attachments "$2" ;;
     cades) need openssl openssl; openssl cms -verify -cades -binary -inform DER -in "$3" -content "$4" -CAfile "$2" -out /dev/null 2>&1 ;;
+    python) environment; shift; exec "$venv/bin/python" "$@" ;;
+    openssl) need openssl openssl; shift; openssl "$@" 2>&1 ;;
     rewrite) need qpdf qpdf; in=$2 out=$3; shift 3; qpdf "$@" "$in" "$out" 2>&1 ;;
     *) echo "unknown: $1" >&2; exit 2 ;;
 esac

@@ -2,6 +2,7 @@
 //!
 //! Handlers are thin: parse, authenticate, call the service, answer. No SQL and no cryptography here.
 
+mod authority;
 mod certificates;
 pub mod connections;
 mod contracts;
@@ -68,6 +69,8 @@ pub fn routes(
         .or(operations::routes(app))
         .unify()
         .or(certificates::routes(app))
+        .unify()
+        .or(authority::routes(app))
         .unify()
         .or(retrievals::routes(app))
         .unify()

@@ -2,7 +2,7 @@
 //! types that parse them; the table of operations is tested against the routes.
 
 use super::{Routes, documents, ok, operations};
-use crate::{contracts, keys, publication, seals, signing};
+use crate::{contracts, external, keys, publication, seals, signing};
 use serde_json::{Map, Value, json};
 use utoipa::PartialSchema;
 use warp::Filter;
@@ -138,6 +138,14 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
             File("application/zip"),
         ),
         ("get", "/v1/operations/{id}", "查看操作（可长轮询）An operation (long poll by wait)", None, Json),
+        ("get", "/v1/operations/{id}/to-be-signed", "外部密钥的待签数据 What an outside key signs", None, Json),
+        (
+            "post",
+            "/v1/operations/{id}/external-signature",
+            "提交外部密钥的签名 Bring an outside key's signature",
+            Body::Json(schema::<external::Brought>()),
+            Json,
+        ),
         (
             "post",
             "/v1/operations/{id}/signatures",

@@ -4,7 +4,7 @@ use super::problem::Problem;
 use super::request::{Caller, Wait, caller, json_body, parse};
 use super::{Routes, ok, respond};
 use crate::app::App;
-use crate::{access, operations};
+use crate::{access, external, operations};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -42,7 +42,16 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(caller(app))
         .and(json_body())
         .then(async |id: String, app, caller, body| respond(sign(app, caller, &id, body).await));
-    show.or(sign).unify().boxed()
+    let to_be_signed = warp::path!("v1" / "operations" / String / "to-be-signed")
+        .and(warp::get())
+        .and(caller(app))
+        .then(async |id: String, app, caller| respond(to_be_signed(app, &caller, &id).await));
+    let bring = warp::path!("v1" / "operations" / String / "external-signature")
+        .and(warp::post())
+        .and(caller(app))
+        .and(json_body())
+        .then(async |id: String, app, caller, body| respond(bring(app, caller, &id, body).await));
+    show.or(sign).unify().or(to_be_signed).unify().or(bring).unify().boxed()
 }
 
 fn operation_id(text: &str) -> Result<OperationId, Problem> {
@@ -86,6 +95,21 @@ async fn sign(app: Arc<App>, caller: Caller, id: &str, body: Bytes) -> Result<Re
         )
     })?;
     let operation = operations::sign(&app, &caller, &id, subject, signature).await?;
+    answer(&app, &operation)
+}
+
+async fn to_be_signed(app: Arc<App>, caller: &Caller, id: &str) -> Result<Response, Problem> {
+    let id = operation_id(id)?;
+    check_seen(&app, caller, &id).await?;
+    let operation = rows::get(&app.storage, &id).await?;
+    Ok(ok(&external::to_be_signed(&app, &operation).await?))
+}
+
+async fn bring(app: Arc<App>, caller: Caller, id: &str, body: Bytes) -> Result<Response, Problem> {
+    let id = operation_id(id)?;
+    check_seen(&app, &caller, &id).await?;
+    let operation = rows::get(&app.storage, &id).await?;
+    external::bring(&app, &caller, &operation, parse(&body)?).await?;
     answer(&app, &operation)
 }
 

@@ -198,6 +198,17 @@ impl From<ServiceError> for Problem {
                     ),
                 )
             }
+            ServiceError::Timestamp(error) => {
+                tracing::warn!(%error, "no timestamp for a signature");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "timestamp.unavailable",
+                    format!("时间戳服务暂不可用，文件尚未签章，请稍后重试（不会以本机时间代替）：{error}"),
+                    format!(
+                        "the timestamp authority is not available; nothing was signed and no local clock takes its place; try again later: {error}"
+                    ),
+                )
+            }
             ServiceError::RelayKey(error) => {
                 tracing::error!(%error, "the relay key does not sign");
                 Self::new(

@@ -36,6 +36,7 @@ mod entity {
         pub version_commitment: Option<String>,
         pub current_revision_id: Option<String>,
         pub final_document_id: Option<String>,
+        pub signature_level: Option<String>,
         pub busy_operation: Option<String>,
         pub busy_until_ms: Option<i64>,
         pub created_ms: i64,
@@ -72,6 +73,18 @@ text_enum! {
         Voided => "voided",
         /// In dispute.
         Disputed => "disputed",
+    }
+}
+
+text_enum! {
+    /// Level of signatures (ETSI EN 319 142-1).
+    pub enum SignatureLevel {
+        /// Signatures alone.
+        Basic => "B-B",
+        /// Each with a timestamp.
+        Timestamped => "B-T",
+        /// With the data by which they can be judged years later.
+        LongTerm => "B-LT",
     }
 }
 
@@ -115,6 +128,8 @@ pub struct Contract {
     pub current_revision: Option<DocumentId>,
     /// The completed file.
     pub final_document: Option<DocumentId>,
+    /// Level of the signatures in the latest revision.
+    pub signature_level: Option<SignatureLevel>,
     /// Who prepares a signature now; changed by [`acquire_busy`] and [`release_busy`] only.
     pub busy: Option<Busy>,
     /// When it was made.
@@ -317,6 +332,7 @@ fn encode(contract: &Contract) -> Result<entity::Model, StorageError> {
         version_commitment: hex_opt(contract.version_commitment.as_ref()),
         current_revision_id: text_opt(contract.current_revision.as_ref()),
         final_document_id: text_opt(contract.final_document.as_ref()),
+        signature_level: text_opt(contract.signature_level.as_ref()),
         busy_operation: busy.map(|busy| busy.operation.to_string()),
         busy_until_ms: integer_opt(busy.map(|busy| busy.until_ms))?,
         created_ms: integer(contract.created_ms)?,
@@ -348,6 +364,7 @@ fn decode(model: entity::Model) -> Result<Contract, StorageError> {
         version_commitment: row.hash_opt("version_commitment", model.version_commitment.as_deref())?,
         current_revision: row.parse_opt("current_revision_id", model.current_revision_id.as_deref())?,
         final_document: row.parse_opt("final_document_id", model.final_document_id.as_deref())?,
+        signature_level: row.parse_opt("signature_level", model.signature_level.as_deref())?,
         busy,
         created_ms: row.number("created_ms", model.created_ms)?,
         updated_ms: row.number("updated_ms", model.updated_ms)?,

@@ -222,6 +222,10 @@ fn found(folder: &Path, ports: &[u16]) {
     }
 }
 
+pub fn free_port() -> u16 {
+    free_ports(1)[0]
+}
+
 fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
     listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()

@@ -162,10 +162,24 @@ impl Cast {
             let settled = party.carry_out(api, &operation).await;
             assert_eq!(settled["followup"]["status"], "done", "{settled}");
         }
-        let (_, view) = api.get(&format!("/v1/contracts/{contract}")).await;
-        let completion = api.settled(view["completion_operation"].as_str().unwrap()).await;
-        assert_eq!(completion["status"], "final", "{completion}");
+        self.completion(api, &contract).await;
         contract
+    }
+
+    /// Waits until a contract that all have signed is completed; gives its view.
+    pub async fn completion(&self, api: &Api, contract: &str) -> Value {
+        let started = std::time::Instant::now();
+        let operation = loop {
+            let (_, view) = api.get(&format!("/v1/contracts/{contract}")).await;
+            if let Some(operation) = view["completion_operation"].as_str() {
+                break operation.to_owned();
+            }
+            assert!(started.elapsed() < std::time::Duration::from_secs(60), "{view}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        };
+        let completion = api.settled(&operation).await;
+        assert_eq!(completion["status"], "final", "{completion}");
+        api.get(&format!("/v1/contracts/{contract}")).await.1
     }
 }
 

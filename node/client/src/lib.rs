@@ -37,6 +37,9 @@ pub use events::{Event, Events, EventsFrom};
 pub use history::{HistoryFailure, SubjectHistory};
 pub use membership::{Membership, MembershipError};
 pub use qz_genesis::passphrase::from_file as passphrase_from_file;
+pub use qz_genesis::private_file::{FileError, read_secret};
+pub use qz_genesis::token::{TokenError, TokenLocation};
+pub use qz_genesis::token_signer::{SignerKind, TokenSigner};
 pub use qz_genesis::{ClientFolder, ClientFolderError, Home, HomeError, KeyError};
 pub use relay::{Relay, RelayError, SignedSubmission};
 pub use wire::{

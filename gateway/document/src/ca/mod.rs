@@ -1,9 +1,14 @@
-//! A small demonstration CA: P-256 keys, a root and leaf X.509 certificates for seals and persons.
+//! A small CA for demonstration and private installations: X.509 certificates for seals and persons, CAs in one
+//! or two levels, requests, revocation lists and OCSP answers.
 //!
-//! It is not a licensed electronic certification service (非依法设立的电子认证服务提供者), says so in the
-//! names it writes, and has no revocation. Keys live in zeroizing memory and are never printed.
+//! It is not a licensed electronic certification service (非依法设立的电子认证服务提供者) and says so in the
+//! names it writes. Which certificates were issued or revoked is the caller's to keep. Keys live in zeroizing memory and are never printed.
 
+pub mod hierarchy;
+pub mod ocsp;
+pub mod request;
 pub mod revocation;
+mod standing;
 
 use der::asn1::{Any, ObjectIdentifier, PrintableStringRef, Utf8StringRef};
 use der::{Decode, DecodePem, Encode, EncodePem};
@@ -24,6 +29,8 @@ use x509_cert::time::{Time, Validity};
 
 use crate::key::SignatureBytes;
 pub use crate::key::{KeyAlgorithm, KeyError, SealKey};
+pub use hierarchy::Services;
+pub use standing::{Standing, check_signer, check_signer_with};
 
 /// Organisation name in every issuer name of the demonstration CA.
 pub const DEMO_CA_ORGANISATION: &str = "演示 · 非依法设立的电子认证服务提供者";
@@ -55,6 +62,12 @@ pub enum CaError {
     /// The CA's key and certificate do not belong together.
     #[error("CA 私钥与证书不匹配 / the CA's private key and certificate do not match")]
     OtherKey,
+    /// The certificate to be renewed is another CA's.
+    #[error("证书不是本 CA 签发的 / another CA issued the certificate")]
+    OtherIssuer,
+    /// A request was not signed with the key that it names.
+    #[error("证书请求的签名与其公钥不符 / the request was not signed with the key that it names")]
+    Possession,
     /// A validity limit is not a date, or the end is not after the start.
     #[error("有效期无效 / invalid validity")]
     Validity,
@@ -108,6 +121,7 @@ pub struct CertificateAuthority {
     key: SealKey,
     certificate: Certificate,
     certificate_der: Vec<u8>,
+    services: Services,
 }
 
 impl CertificateAuthority {
@@ -130,7 +144,7 @@ impl CertificateAuthority {
         )?;
         let certificate = builder.build::<_, SignatureBytes>(&key)?;
         let certificate_der = certificate.to_der()?;
-        Ok(Self { key, certificate, certificate_der })
+        Ok(Self { key, certificate, certificate_der, services: Services::default() })
     }
 
     /// Restores a CA from its key and root certificate.
@@ -142,7 +156,15 @@ impl CertificateAuthority {
         if certificate.tbs_certificate().subject_public_key_info().to_der()? != key.public_key_der()? {
             return Err(CaError::OtherKey);
         }
-        Ok(Self { key, certificate, certificate_der: certificate_der.to_vec() })
+        let certificate_der = certificate_der.to_vec();
+        Ok(Self { key, certificate, certificate_der, services: Services::default() })
+    }
+
+    /// With the places that its certificates name.
+    #[must_use]
+    pub fn with_services(mut self, services: Services) -> Self {
+        self.services = services;
+        self
     }
 
     /// The root certificate, DER.
@@ -165,6 +187,7 @@ impl CertificateAuthority {
         let profile = LeafProfile {
             issuer: self.certificate.tbs_certificate().subject().clone(),
             subject: subject_name(&request.subject)?,
+            services: self.services.clone(),
         };
         let builder = CertificateBuilder::new(
             profile,
@@ -172,6 +195,28 @@ impl CertificateAuthority {
             validity(request.not_before_ms, request.not_after_ms)?,
             public,
         )?;
+        Ok(builder.build::<_, SignatureBytes>(&self.key)?.to_der()?)
+    }
+}
+
+impl CertificateAuthority {
+    /// A new certificate for the subject and key of one that this CA issued before; DER. Signatures under the old
+    /// one keep it.
+    ///
+    /// # Errors
+    /// When the old one cannot be read or is another CA's, or the validity makes no sense.
+    pub fn renew(
+        &self, old_der: &[u8], not_before_ms: i64, not_after_ms: i64, serial: [u8; 16],
+    ) -> Result<Vec<u8>, CaError> {
+        let old = Certificate::from_der(old_der)?;
+        let old = old.tbs_certificate();
+        let issuer = self.certificate.tbs_certificate().subject().clone();
+        if *old.issuer() != issuer {
+            return Err(CaError::OtherIssuer);
+        }
+        let profile = LeafProfile { issuer, subject: old.subject().clone(), services: self.services.clone() };
+        let (serial, validity) = (serial_number(serial)?, validity(not_before_ms, not_after_ms)?);
+        let builder = CertificateBuilder::new(profile, serial, validity, old.subject_public_key_info().clone())?;
         Ok(builder.build::<_, SignatureBytes>(&self.key)?.to_der()?)
     }
 }
@@ -230,6 +275,15 @@ pub fn from_pem(pem: &str) -> Result<Vec<u8>, CaError> {
     Ok(Certificate::from_pem(pem)?.to_der()?)
 }
 
+/// Several certificates in PEM to DER, in their order.
+///
+/// # Errors
+/// When it is not PEM or holds no certificate.
+pub fn chain_from_pem(pem: &str) -> Result<Vec<Vec<u8>>, CaError> {
+    let chain = Certificate::load_pem_chain(pem.as_bytes())?;
+    Ok(chain.iter().map(Encode::to_der).collect::<Result<_, _>>()?)
+}
+
 fn common_name(name: &Name) -> String {
     name.iter()
         .find(|part| part.oid == COMMON_NAME)
@@ -265,6 +319,7 @@ impl BuilderProfile for RootProfile {
 struct LeafProfile {
     issuer: Name,
     subject: Name,
+    services: Services,
 }
 
 impl BuilderProfile for LeafProfile {
@@ -284,13 +339,15 @@ impl BuilderProfile for LeafProfile {
             key_identifier: Some(SubjectKeyIdentifier::try_from(issuer)?.0),
             ..AuthorityKeyIdentifier::default()
         };
-        Ok(vec![
+        let mut extensions = vec![
             (&BasicConstraints { ca: false, path_len_constraint: None }).to_extension(name, &[])?,
             (&KeyUsage(KeyUsages::DigitalSignature | KeyUsages::NonRepudiation)).to_extension(name, &[])?,
             (&ExtendedKeyUsage(vec![DOCUMENT_SIGNING, EMAIL_PROTECTION])).to_extension(name, &[])?,
             (&SubjectKeyIdentifier::try_from(own)?).to_extension(name, &[])?,
             (&authority).to_extension(name, &[])?,
-        ])
+        ];
+        extensions.extend(self.services.extensions(name)?);
+        Ok(extensions)
     }
 }
 

@@ -71,10 +71,17 @@ impl Demo {
 
     /// Both steps of a signature.
     pub fn sign(&self, pdf: &[u8], signer: &Signer, request: &sign::FieldRequest<'_>) -> Vec<u8> {
-        let prepared = sign::prepare(pdf, request).unwrap();
+        self.try_sign(pdf, signer, request).unwrap()
+    }
+
+    /// The same for a file that may be refused.
+    pub fn try_sign(
+        &self, pdf: &[u8], signer: &Signer, request: &sign::FieldRequest<'_>,
+    ) -> Result<Vec<u8>, sign::SignError> {
+        let prepared = sign::prepare(pdf, request)?;
         let chain = [self.ca.certificate_der().to_vec()];
         let cms = cms::sign(&prepared.digest, &signer.key, &signer.certificate, &chain).unwrap();
-        sign::complete(&prepared, &cms).unwrap()
+        sign::complete(&prepared, &cms)
     }
 }
 

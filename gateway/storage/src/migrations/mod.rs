@@ -7,6 +7,7 @@ mod m0003_publication;
 mod m0004_orders;
 mod m0005_accounts;
 mod m0006_ledger;
+mod m0007_signing;
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_orders::Migration),
             Box::new(m0005_accounts::Migration),
             Box::new(m0006_ledger::Migration),
+            Box::new(m0007_signing::Migration),
         ]
     }
 }

@@ -122,6 +122,7 @@ pub fn new_contract(document: DocumentId) -> Contract {
         version_commitment: None,
         current_revision: None,
         final_document: None,
+        signature_level: None,
         busy: None,
         created_ms: NOW,
         updated_ms: NOW,

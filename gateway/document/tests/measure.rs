@@ -1,0 +1,67 @@
+//! What a signature costs at each level: prints milliseconds and bytes for `docs/PERFORMANCE.md`, and holds
+//! them under generous bounds.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Instant;
+
+use qz_document::ca::{CertificateAuthority, KeyAlgorithm, LeafRequest, SealKey, Subject};
+use qz_document::render::{self, sample};
+use qz_document::seal;
+use support::ltv::{Tsa, archived};
+use support::{Demo, NOW_MS, Signer, request};
+
+const ROUNDS: usize = 9;
+const YEAR_MS: i64 = 365 * 24 * 3_600_000;
+
+fn median(work: impl Fn() -> Vec<u8>) -> (f64, Vec<u8>) {
+    let mut times = Vec::new();
+    let mut last = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        last = work();
+        times.push(start.elapsed().as_secs_f64() * 1000.0);
+    }
+    times.sort_by(f64::total_cmp);
+    (times[ROUNDS / 2], last)
+}
+
+#[test]
+fn cost_of_a_signature() {
+    let (mut demo, tsa) = (Demo::new(), Tsa::new());
+    let imprint = seal::company_seal(sample::BUYER, "合同专用章").unwrap();
+    let contract = render::contract(&sample::contract("T-1", "2026年11月22日", NOW_MS)).unwrap().pdf;
+    let request = request("sig-a", &imprint, sample::BUYER);
+    println!("contract: {} bytes, the seal's imprint {} bytes", contract.len(), imprint.pdf.len());
+    for (name, algorithm) in [("P-256", KeyAlgorithm::EcdsaP256), ("RSA-3072", KeyAlgorithm::Rsa)] {
+        demo.buyer = signer(&demo.ca, algorithm);
+        let print = |level: &str, ms: f64, bytes: usize| {
+            println!("{name:9} {level:26} {ms:7.1} ms {bytes:7} bytes");
+            assert!(ms < 5_000.0, "{level} takes {ms} ms");
+        };
+        let (ms, basic) = median(|| demo.sign(&contract, &demo.buyer, &request));
+        print("B-B", ms, basic.len() - contract.len());
+        let (ms, stamped) = median(|| demo.sign_stamped(&contract, &demo.buyer, &request, &tsa));
+        print("B-T, token made here", ms, stamped.len() - contract.len());
+        let (ms, long_term) = median(|| demo.with_validation_data(&stamped, &tsa, &[]));
+        print("B-LT, on top of B-T", ms, long_term.len() - stamped.len());
+        let (ms, archive) = median(|| archived(&long_term, &tsa, "qz-timestamp-1"));
+        print("B-LTA, on top of B-LT", ms, archive.len() - long_term.len());
+    }
+}
+
+fn signer(ca: &CertificateAuthority, algorithm: KeyAlgorithm) -> Signer {
+    let key = SealKey::generate_for(algorithm).unwrap();
+    let request = LeafRequest {
+        subject: Subject::Seal {
+            organisation: sample::BUYER, credit_code: "91110108MA00DEM14Q", seal: "合同专用章"
+        },
+        public_key_der: &key.public_key_der().unwrap(),
+        not_before_ms: NOW_MS - YEAR_MS,
+        not_after_ms: NOW_MS + 3 * YEAR_MS,
+        serial: [7; 16],
+    };
+    let certificate = ca.issue(&request).unwrap();
+    Signer { key, certificate }
+}

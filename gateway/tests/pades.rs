@@ -1,0 +1,275 @@
+//! Levels of the signatures on contracts: with a timestamp authority each has its timestamp, and while the
+//! authority is out of reach the signature waits, visibly. Judged by pyHanko.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use qz_evidence::verify::Verdict;
+use qz_verify::{Input, verify_any};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use support::party::{Cast, prepare};
+use support::{World, free_port};
+
+/// `qz-gateway tsa` in a folder of its own.
+struct Tsa {
+    home: std::path::PathBuf,
+    listen: String,
+    child: Option<Child>,
+}
+
+impl Tsa {
+    fn init(folder: &Path) -> Self {
+        let tsa = Self { home: folder.join("tsa"), listen: format!("127.0.0.1:{}", free_port()), child: None };
+        let made = Command::new(env!("CARGO_BIN_EXE_qz-gateway"))
+            .args(["admin", "tsa-init", "--listen", &tsa.listen, "--organisation", "示例公证处", "--home"])
+            .arg(&tsa.home)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", support::text(&made));
+        tsa
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    fn start(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qz-gateway"));
+        command.args(["tsa", "--home"]).arg(&self.home).stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(command.spawn().unwrap());
+        let started = Instant::now();
+        while std::net::TcpStream::connect(&self.listen).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "the TSA does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Tsa {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The oracles of the document crate.
+fn oracle(arguments: &[&str]) -> (bool, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("document/tests/oracles.sh");
+    let output = Command::new(script).args(arguments).output().unwrap();
+    assert_ne!(output.status.code(), Some(3), "a checker is missing: {}", support::text(&output));
+    (output.status.success(), support::text(&output))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_have_timestamps_and_wait_for_the_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tsa = Tsa::init(folder.path());
+    tsa.start();
+    let world = World::start_configured(&[], |_| vec!["--tsa".into(), tsa.url()]).await;
+    let api = world.api();
+    let cast = Cast::new(&world).await;
+    let subject = cast.contract(&api).await;
+
+    let first = prepare(&api, &subject, 0, &cast.buyer.subject).await;
+    cast.buyer.carry_out(&api, &first).await;
+    let (_, view) = api.get(&format!("/v1/contracts/{subject}")).await;
+    assert_eq!(view["signature_level"], "B-T", "{view}");
+
+    tsa.stop();
+    let second = prepare(&api, &subject, 1, &cast.person.subject).await;
+    cast.person.sign(&api, &second).await;
+    let operation = format!("/v1/operations/{}", second["id"].as_str().unwrap());
+    let started = Instant::now();
+    loop {
+        let (_, view) = api.get(&operation).await;
+        let detail = view["followup"]["detail"].as_str().unwrap_or_default();
+        if view["status"] == "final" && detail.contains("no timestamp yet") {
+            assert_eq!(view["followup"]["status"], "pending");
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{view}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (_, view) = api.get(&format!("/v1/contracts/{subject}")).await;
+    assert_eq!(view["status"], "signed", "signed on the ledger, but no file without its timestamp: {view}");
+    assert_eq!(view["slots"][1]["in_document"], false);
+
+    tsa.start();
+    let view = cast.completion(&api, &subject).await;
+    assert_eq!(view["signature_level"], "B-LT", "{view}");
+    let (pdf, _) = api.bytes(&format!("/v1/contracts/{subject}/document")).await;
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    std::fs::write(path("final.pdf"), &pdf).unwrap();
+    let roots = [world.path("gateway/demo-ca.pem").to_string_lossy().into_owned(), path("tsa/tsa-root.pem")];
+    let (ok, text) = oracle(&["validate-stamped", &roots[0], &roots[1], &path("final.pdf")]);
+    assert!(ok && text.matches("judged VALID").count() == 2, "{text}");
+    assert_eq!(text.matches("The TSA certificate is trusted").count(), 2, "{text}");
+    let (ok, text) = oracle(&["ades", &roots[0], &roots[1], &path("final.pdf")]);
+    assert!(ok && text.matches("judged VALID").count() == 2, "{text}");
+
+    let (proof, _) = api.bytes(&format!("/v1/contracts/{subject}/proof")).await;
+    let genesis = world.genesis();
+    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+    let report = verify_any(&Input {
+        file: &pdf,
+        genesis: &genesis,
+        proof: Some(&proof),
+        now_ms,
+        witness_policy: None,
+        tsa_roots: &[],
+    });
+    assert_eq!(report.verdict, Verdict::ValidUnanchored, "{:?}", report.failed_step());
+}
+
+/// A certificate of the CA for a key that OpenSSL keeps; gives the chain.
+fn certified(folder: &Path) -> String {
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{program} {arguments:?}: {}", support::text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let gateway = env!("CARGO_BIN_EXE_qz-gateway");
+    run(gateway, &["ca", "init", "--home", "ca", "--listen", "127.0.0.1:9"]);
+    run("openssl", &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072", "-out", "usb.pem"]);
+    run("openssl", &["req", "-new", "-key", "usb.pem", "-subj", "/CN=usb", "-out", "usb.csr"]);
+    run(
+        gateway,
+        &[
+            "ca",
+            "issue",
+            "--home",
+            "ca",
+            "--request",
+            "usb.csr",
+            "--kind",
+            "seal",
+            "--name",
+            "合同专用章",
+            "--organisation",
+            support::party::BUYER,
+            "--credit-code",
+            "91110108MA00DEM14Q",
+        ],
+    )
+}
+
+/// The company's key is on its USB key (OpenSSL here), certified by another CA: digest out, signature in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_outside_of_the_gateway_signs_after_finality() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = certified(folder.path());
+    let world = World::start().await;
+    let api = world.api();
+    let mut cast = Cast::new(&world).await;
+    let mut request = support::party::seal_request(&cast.buyer.subject, support::party::BUYER);
+    request["external_certificate"] = json!(chain);
+    let operation = api.create("/v1/seals", &request).await;
+    cast.buyer_seal = operation["created_subject"].as_str().unwrap().to_owned();
+    cast.buyer.carry_out(&api, &operation).await;
+
+    let subject = cast.contract(&api).await;
+    let operation = prepare(&api, &subject, 0, &cast.buyer.subject).await;
+    let id = operation["id"].as_str().unwrap().to_owned();
+    let (status, problem) = api.get(&format!("/v1/operations/{id}/to-be-signed")).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("signature.not_awaited")), "{problem}");
+    cast.buyer.sign(&api, &operation).await;
+    let started = Instant::now();
+    let out = loop {
+        let (status, out) = api.get(&format!("/v1/operations/{id}/to-be-signed")).await;
+        if status == 200 {
+            break out;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{out}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(out["hash"], "SHA-256");
+    let message = BASE64.decode(out["to_be_signed"].as_str().unwrap()).unwrap();
+    std::fs::write(folder.path().join("message"), &message).unwrap();
+    let signed = Command::new("openssl")
+        .args(["dgst", "-sha256", "-sign", "usb.pem", "-out", "signature", "message"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(signed.status.success(), "{}", support::text(&signed));
+    let mut signature = std::fs::read(folder.path().join("signature")).unwrap();
+    let path = format!("/v1/operations/{id}/external-signature");
+    let bring = async |signature: &[u8]| {
+        let body = json!({"signature": BASE64.encode(signature)}).to_string().into_bytes();
+        api.raw("POST", &path, &[("content-type", "application/json")], body).await
+    };
+    signature[7] ^= 1;
+    let (status, problem) = bring(&signature).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("signature.wrong")), "{problem}");
+    signature[7] ^= 1;
+    let (status, answer) = bring(&signature).await;
+    assert_eq!(status, 200, "{answer}");
+    let settled = api.settled(&id).await;
+    assert_eq!(settled["followup"]["status"], "done", "{settled}");
+    let operation = prepare(&api, &subject, 1, &cast.person.subject).await;
+    cast.person.carry_out(&api, &operation).await;
+    let view = cast.completion(&api, &subject).await;
+    assert_eq!(view["signature_level"], "B-B", "no authority is configured: {view}");
+
+    let (pdf, _) = api.bytes(&format!("/v1/contracts/{subject}/document")).await;
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    std::fs::write(path("final.pdf"), &pdf).unwrap();
+    let own = world.path("gateway/demo-ca.pem").to_string_lossy().into_owned();
+    let (ok, text) = oracle(&["validate-stamped", &own, &path("ca/root.pem"), &path("final.pdf")]);
+    assert!(ok && text.matches("judged VALID").count() == 2, "{text}");
+}
+
+/// The seal's key is made in a PKCS#11 token (SoftHSM) and never leaves it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_a_token_signs() {
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = folder.path().join("softhsm2.conf");
+    std::fs::create_dir(folder.path().join("tokens")).unwrap();
+    let text = format!("directories.tokendir = {}\n", folder.path().join("tokens").display());
+    std::fs::write(&configuration, text).unwrap();
+    let made = Command::new("softhsm2-util")
+        .env("SOFTHSM2_CONF", &configuration)
+        .args(["--init-token", "--free", "--label", "seals", "--pin", "123456", "--so-pin", "12345678"])
+        .output()
+        .expect("softhsm2 is installed (testnet/setup.sh test)");
+    assert!(made.status.success(), "{}", support::text(&made));
+    let pin = folder.path().join("pin");
+    std::fs::write(&pin, "123456\n").unwrap();
+    std::fs::set_permissions(&pin, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+
+    let mut world = World::start().await;
+    assert_eq!(world.stop_gateway(), Some(0));
+    let settings = world.path("gateway/gateway.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&settings).unwrap()).unwrap();
+    config["seal_keys"] = json!({
+        "algorithm": "rsa3072", "store": "token",
+        "token": {"module": "/usr/lib/softhsm/libsofthsm2.so", "token": "seals", "pin_file": pin},
+    });
+    std::fs::write(&settings, config.to_string()).unwrap();
+    world.start_gateway(&[("SOFTHSM2_CONF", configuration.to_str().unwrap())]).await;
+
+    let api = world.api();
+    let cast = Cast::new(&world).await;
+    let subject = cast.completed(&api, &cast.plan()).await;
+    let (pdf, _) = api.bytes(&format!("/v1/contracts/{subject}/document")).await;
+    let file = folder.path().join("final.pdf").to_string_lossy().into_owned();
+    std::fs::write(&file, &pdf).unwrap();
+    let own = world.path("gateway/demo-ca.pem").to_string_lossy().into_owned();
+    let (ok, text) = oracle(&["validate", &own, &file]);
+    assert!(ok && text.matches("judged VALID").count() == 2 && text.contains("sha256_rsa"), "{text}");
+    // The key stands in the token, not in our rows.
+    assert_eq!(world.stop_gateway(), Some(0));
+    let listed =
+        Command::new("softhsm2-util").env("SOFTHSM2_CONF", &configuration).arg("--show-slots").output().unwrap();
+    assert!(support::text(&listed).contains("seals"));
+}
