@@ -87,7 +87,7 @@ enum Command {
     Organisation(organisation::Flags),
     /// 运维命令 / operator's commands
     #[command(subcommand)]
-    Admin(admin::Admin),
+    Admin(Box<admin::Admin>),
 }
 
 /// The address is taken: exit code 2.
@@ -118,7 +118,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Tsa { home } => timestamps(home).await,
         Command::Ca(flags) => certificates(&flags).await,
         Command::Organisation(flags) => organisation(flags).await,
-        Command::Admin(command) => admin::run(command).await,
+        Command::Admin(command) => admin::run(*command).await,
     }
 }
 
