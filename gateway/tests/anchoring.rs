@@ -52,11 +52,25 @@ async fn tls_front(tls: &Path, listen: u16, behind: u16) {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 let Ok(mut front) = acceptor.accept(stream).await else { return };
-                let mut back = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
+                let Ok(mut back) = TcpStream::connect(("127.0.0.1", behind)).await else { return };
                 let _ = tokio::io::copy_bidirectional(&mut front, &mut back).await;
             });
         }
     });
+}
+
+const GATEWAY: &str = env!("CARGO_BIN_EXE_qz-gateway");
+
+/// The timestamp authority of this folder, once it answers.
+async fn start_authority(home: &Path, listen: &str) -> Running {
+    let started = Command::new(GATEWAY).args(["tsa", "--home"]).arg(home).stderr(Stdio::null()).spawn();
+    let authority = Running(started.unwrap());
+    let start = Instant::now();
+    while TcpStream::connect(listen).await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the TSA does not start");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    authority
 }
 
 async fn until(api: &Api, url: &str, status: &str) -> Value {
@@ -83,7 +97,18 @@ async fn a_certificate_waits_visibly_for_its_timestamp() {
     .await;
     let api = world.api();
     let cast = Cast::new(&world).await;
+    // Contracts are signed with timestamps; then the authority goes away.
+    let (home, listen) = (world.path("tsa"), format!("127.0.0.1:{behind}"));
+    let init = Command::new(GATEWAY)
+        .args(["admin", "tsa-init", "--listen", &listen, "--organisation", "示例公证处", "--home"])
+        .arg(&home)
+        .output()
+        .unwrap();
+    assert!(init.status.success(), "{}", text(&init));
+    let authority = start_authority(&home, &listen).await;
+    tls_front(&world.path("platform/tls"), front, behind).await;
     let subject = cast.completed(&api, &cast.plan()).await;
+    drop(authority);
 
     let order = format!("/v1/contracts/{subject}/certificates?wait=1");
     let (code, answer) = api.post_as("order", &order, &json!({})).await;
@@ -110,23 +135,7 @@ async fn a_certificate_waits_visibly_for_its_timestamp() {
     world.kill_gateway();
     world.start_gateway(&[]).await;
 
-    let home = world.path("tsa");
-    let listen = format!("127.0.0.1:{behind}");
-    let gateway = env!("CARGO_BIN_EXE_qz-gateway");
-    let init = Command::new(gateway)
-        .args(["admin", "tsa-init", "--listen", &listen, "--organisation", "示例公证处", "--home"])
-        .arg(&home)
-        .output()
-        .unwrap();
-    assert!(init.status.success(), "{}", text(&init));
-    let tsa = Command::new(gateway).args(["tsa", "--home"]).arg(&home).stderr(Stdio::null()).spawn();
-    let _tsa = Running(tsa.unwrap());
-    let start = Instant::now();
-    while TcpStream::connect(&listen).await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(20), "the TSA does not start");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    tls_front(&world.path("platform/tls"), front, behind).await;
+    let _authority = start_authority(&home, &listen).await;
 
     // Whose certificate nobody has vouched for is not spoken with.
     let stranger = TimestampAuthority { url: url.clone(), tls: HttpsRoots::System };

@@ -76,6 +76,7 @@ impl Client {
             .validation_mode(ValidationMode::Anonymous)
             .max_transmit_size(2 * OVERSIZED)
             .flood_publish(true)
+            .message_id_fn(|message| blake3::hash(&message.data).as_bytes().to_vec().into())
             .build()
             .map_err(|error| anyhow!("{error}"))?;
         let mut gossip =

@@ -168,6 +168,11 @@ async fn two_of_four_stop_the_chain_and_an_honest_one_resumes_it() {
 
 async fn two_faulty(arena: &mut Arena) -> Result<()> {
     let (second, honest) = (HONEST[2], [HONEST[0], HONEST[1]]);
+    // A validator that is stopped before it has ever voted only observes for a while when it is back.
+    for node in [second, ADVERSARY] {
+        arena.deposit(node).await?;
+        arena.agree(&[honest[0], honest[1], second, ADVERSARY]).await?;
+    }
     // Silence: no quorum, nothing final; what waits gets final once one of them is honest again.
     arena.turn_bad(ADVERSARY, "mute", &[]).await?;
     arena.turn_bad(second, "mute", &[]).await?;
