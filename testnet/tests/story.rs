@@ -5,6 +5,7 @@
 
 use qz_testnet::binaries::Binaries;
 use qz_testnet::folder::Folder;
+use qz_testnet::outside;
 use qz_testnet::ports::Ports;
 use qz_testnet::screen::Screen;
 use qz_testnet::story::{Options, STEPS, Story, compare_states};
@@ -43,10 +44,12 @@ async fn play(story: &mut Story) -> anyhow::Result<()> {
 /// pyHanko finds every signature valid and trusted, qpdf finds the files well-formed.
 fn independent_checkers_agree(story: &Story) {
     let outputs = &story.outputs;
+    let tsa_root = outside::tsa_root(&story.network.folder);
     for (file, signatures) in [(&outputs.contract, 3), (&outputs.amendment, 3), (&outputs.certificate, 1)] {
         let (fine, words) = oracle(&["structure", file.to_str().unwrap()]);
         assert!(fine, "qpdf: {}: {words}", file.display());
-        let (fine, words) = oracle(&["validate", outputs.ca.to_str().unwrap(), file.to_str().unwrap()]);
+        let (ca, file_name) = (outputs.ca.to_str().unwrap(), file.to_str().unwrap());
+        let (fine, words) = oracle(&["validate-stamped", ca, tsa_root.to_str().unwrap(), file_name]);
         assert!(fine, "pyHanko: {}: {words}", file.display());
         let sound = words.matches("The signature is judged VALID").count();
         assert_eq!(sound, signatures, "pyHanko: {}: {words}", file.display());
