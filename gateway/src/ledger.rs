@@ -5,7 +5,10 @@
 
 use crate::clock::now_ms;
 use crate::error::ServiceError;
-use qz_client::{Client, ClientError, ProofRequest, Rejection, Relay, RelayError, SubmissionState};
+use qz_client::{
+    Client, ClientError, HistoryFailure, Membership, MembershipError, ProofRequest, Rejection, Relay, RelayError,
+    SubmissionState,
+};
 use qz_domain::proven::ProvenRecord;
 use qz_evidence::bundle::Bundle;
 use qz_evidence::genesis::{Genesis, Role};
@@ -80,6 +83,15 @@ impl Ledger {
         let anchored = anchoring.anchor(&self.client, &verified.bytes).await;
         let bytes = anchored.map_err(|error| ServiceError::Anchor(Box::new(error)))?;
         self.verified(decode_strict(&bytes).map_err(|error| ServiceError::Proof(error.to_string()))?)
+    }
+
+    /// Who the members are now, proven from the genesis on.
+    pub async fn members(&self) -> Result<Membership, ServiceError> {
+        match self.client.membership().await {
+            Ok((members, _)) => Ok(members),
+            Err(MembershipError::Nodes(HistoryFailure::Client(error))) => Err(error.into()),
+            Err(error) => Err(ServiceError::Proof(format!("the members: {error}"))),
+        }
     }
 
     /// The pinned genesis.

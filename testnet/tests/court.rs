@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use qz_evidence::hash::sha256;
-use qz_testnet::binaries::Binaries;
+use qz_testnet::binaries::{self, Binaries};
+use qz_testnet::custody;
 use qz_testnet::folder::{Folder, make};
 use qz_testnet::outside;
 use qz_testnet::ports::Ports;
@@ -15,6 +16,7 @@ use qz_verify::package::manifest::Manifest;
 use qz_verify::{Input, PackageReport, verify_package};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::Command;
 
 #[tokio::test]
 async fn from_dispute_to_ruling() {
@@ -34,6 +36,8 @@ async fn from_dispute_to_ruling() {
     only_the_court_gets_it(&story, &contract).await;
     notice_is_deferred(&mut story, &people).await;
     ruled(&mut story, &people, &contract).await;
+    a_rotated_office_key_releases_and_the_old_one_does_not(&story).await;
+    let late = a_court_that_joined_later_gets_a_package(&story, &contract).await;
 
     let genesis = story.outputs.genesis.clone();
     let policy = std::fs::read(outside::policy(&story.network.folder)).unwrap();
@@ -42,6 +46,7 @@ async fn from_dispute_to_ruling() {
     let (package, genesis) = (std::fs::read(package).unwrap(), std::fs::read(genesis).unwrap());
     report_says_whose_witnesses_count(&package, &policy);
     verifies_in_an_empty_folder(&verify, place.path(), &package, &genesis);
+    names_the_court_of_the_ledger(&late, &genesis);
     whatever_is_altered_is_refused(&package, &genesis);
 }
 
@@ -206,6 +211,91 @@ async fn ruled(story: &mut Story, people: &People, contract: &Contract) {
     let events = story.api.get(&format!("/v1/contracts/{}/events", contract.subject)).await.unwrap();
     let ruled = events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "contract.ruled").count();
     assert_eq!(ruled, 3);
+}
+
+/// The offices of the others put this member's card on the ledger.
+async fn governed(story: &Story, home: &Path, name: &str) {
+    let (folder, binaries) = (&story.network.folder, &story.network.binaries);
+    let file = |ending: &str| folder.out().join(format!("{name}.{ending}")).to_str().unwrap().to_owned();
+    let genesis = |arguments: &[&str]| binaries::run(&binaries.genesis, arguments).unwrap();
+    let secret = |home: &Path| custody::passphrase_file(home).to_str().unwrap().to_owned();
+    let document = folder.genesis();
+    let document = document.to_str().unwrap();
+    let (card, proposal, signed) = (file("qzcard"), file("qzp"), file("signed"));
+    genesis(&["card", "--passphrase-file", &secret(home), "--home", home.to_str().unwrap(), "-o", &card]);
+    let expiry = "15000";
+    genesis(&["propose", "put-organisation", &card, "--genesis", document, "--expiry", expiry, "--out", &proposal]);
+    let shown = genesis(&["proposal", "--genesis", document, "--json", &proposal]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let digest = shown["digest"].as_str().unwrap();
+    let mut combine = vec!["combine".to_owned(), "--genesis".into(), document.into(), proposal.clone()];
+    combine.extend(["--out".to_owned(), signed.clone()]);
+    for office in ["platform", "notary", "arbitration"] {
+        let (home, approval) = (folder.organisation(office), file(&format!("{office}.approval")));
+        let arguments = ["approve", "--passphrase-file", &secret(&home), "--home", home.to_str().unwrap()];
+        let more = ["--genesis", document, "--digest", digest, &proposal, "--out", &approval];
+        genesis(&[&arguments[..], &more[..]].concat());
+        combine.push(approval);
+    }
+    genesis(&combine.iter().map(String::as_str).collect::<Vec<_>>());
+    let platform = folder.organisation("platform");
+    let mut submit = Command::new(&binaries.node);
+    submit.arg("submit").arg("--home").arg(&platform).arg(&signed);
+    let output = submit.env(custody::VARIABLE, custody::passphrase_file(&platform)).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+async fn a_rotated_office_key_releases_and_the_old_one_does_not(story: &Story) {
+    let folder = &story.network.folder;
+    let (old, new) = (folder.organisation("court"), folder.organisation("court-2"));
+    let (secret, choice) = (custody::passphrase_file(&old), custody::choose(&new).unwrap());
+    let [old, new_home, secret, choice] = [&old, &new, &secret, &choice].map(|path| path.to_str().unwrap());
+    let arguments = ["rotate", "--passphrase-file", secret, "--home", old, "--to", new_home, "--keys", "office"];
+    let arguments = [&arguments[..], &["--new-passphrase-file", choice]].concat();
+    binaries::run(&story.network.binaries.genesis, &arguments).unwrap();
+    std::fs::copy(folder.genesis(), new.join("genesis.qz")).unwrap();
+    governed(story, &new, "court-2").await;
+
+    let (retrieval, gateway) =
+        (story.proof_path("package"), format!("http://127.0.0.1:{}", story.network.ports.gateway()));
+    let package = folder.out().join("released-again.zip");
+    let arguments = ["--retrieval", retrieval.to_str().unwrap(), "--gateway", &gateway];
+    let arguments = [&arguments[..], &["--package", package.to_str().unwrap()]].concat();
+    let words = story.office_refused("court", "release", &arguments).unwrap();
+    assert!(words.contains("retrieval.signature"), "{words}");
+    story.office("court-2", "release", &arguments).unwrap();
+    assert_eq!(std::fs::read(package).unwrap(), std::fs::read(folder.out().join("package.zip")).unwrap());
+}
+
+async fn a_court_that_joined_later_gets_a_package(story: &Story, contract: &Contract) -> Vec<u8> {
+    let folder = &story.network.folder;
+    let home = folder.organisation("court-b");
+    let secret = custody::choose(&home).unwrap();
+    let (place, secret) = (home.to_str().unwrap(), secret.to_str().unwrap());
+    let arguments = ["keygen", "--passphrase-file", secret, "--home", place, "--org", "court-b", "--roles", "court"];
+    let names = ["--name-zh", "第二示例法院", "--name-en", "Second Example Court"];
+    let node = ["--consensus-addr", "/ip4/127.0.0.1/tcp/1", "--mempool-addr", "/ip4/127.0.0.1/tcp/2"];
+    let arguments = [&arguments[..], &names, &node, &["--rpc-url", "https://127.0.0.1:3"]].concat();
+    binaries::run(&story.network.binaries.genesis, &arguments).unwrap();
+    std::fs::copy(folder.genesis(), home.join("genesis.qz")).unwrap();
+    governed(story, &home, "court-b").await;
+
+    let package = folder.out().join("late.zip");
+    let (proof, gateway) = (story.proof_path("late"), format!("http://127.0.0.1:{}", story.network.ports.gateway()));
+    let subject = contract.subject.to_string();
+    let arguments = ["--case", CASE, "--contract", &subject, "--gateway", &gateway];
+    let files = ["--out", proof.to_str().unwrap(), "--package", package.to_str().unwrap()];
+    story.office("court-b", "retrieve", &[&arguments[..], &files].concat()).unwrap();
+    std::fs::read(package).unwrap()
+}
+
+/// A court that no genesis names stands in the verdict by the name of its card.
+fn names_the_court_of_the_ledger(package: &[u8], genesis: &[u8]) {
+    let report = check(package, genesis);
+    assert_eq!(report.failure, None);
+    let court = report.court.unwrap();
+    assert_eq!((court.org.to_string().as_str(), court.name_zh.as_str()), ("court-b", "第二示例法院"));
+    assert!(report.checks[2].detail_en.contains("Second Example Court"));
 }
 
 fn verifies_in_an_empty_folder(program: &Path, place: &Path, package: &[u8], genesis: &[u8]) {

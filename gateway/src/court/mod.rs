@@ -16,9 +16,10 @@ use crate::app::App;
 use crate::clock::now_ms;
 use crate::error::ServiceError;
 use crate::worker;
+use qz_client::Membership;
 use qz_domain::Refusal;
 use qz_domain::proven::ProvenRecord;
-use qz_evidence::genesis::{Genesis, Role};
+use qz_evidence::genesis::{Organisation, Role};
 use qz_evidence::payload::Payload;
 use qz_evidence::retrieval::{RetrievalError, RetrievalRequest};
 use qz_evidence::{Hash32, OrgId, SubjectId};
@@ -108,23 +109,28 @@ async fn check(app: &App, body: &[u8]) -> Result<Presented, ServiceError> {
     if record.parsed.digest() != digest || !matches!(record.payload(), Payload::RetrievalMade(_)) {
         return Err(ServiceError::Proof(format!("record {} is not this retrieval", record.hash)));
     }
-    let (actors, keys) = (&record.parsed.submission().actors, &record.record.actor_keys);
-    let ([actor], [key]) = (actors.as_slice(), keys.as_slice()) else {
+    let [actor] = record.parsed.submission().actors.as_slice() else {
         return Err(ServiceError::Proof("a retrieval without exactly one office".into()));
     };
-    let court = court_of(app.ledger.genesis(), &actor.subject, &record.parsed.submission().relay);
-    let court = court.ok_or_else(|| ServiceError::Proof("a retrieval by no office that is known here".into()))?;
-    let office = <[u8; 32]>::try_from(key.bytes.0.as_slice()).map_err(|_| refused(RetrievalError::Signature))?;
-    request.check_release(&Hash32(office), now_ms()).map_err(refused)?;
+    // The ledger let the key of that time make the record. Released is to the office's key of today: after a
+    // rotation the old one, which may be in strange hands, opens nothing any more.
+    let members = app.ledger.members().await?;
+    let court = court_of(&members, &app.ledger.chain_id(), &actor.subject).ok_or_else(|| {
+        Refusal::not_entitled(
+            "retrieval.no_court",
+            "签署该调取的机构现已不是联盟中的法院",
+            "the office that made this retrieval is no court of the consortium any more",
+        )
+    })?;
+    request.check_release(&court.office_key, now_ms()).map_err(refused)?;
+    let court = court.id.clone();
     Ok(Presented { request, record, court })
 }
 
-/// The organisation whose office this is. Only a court's office can make the record: the ledger's rules.
-fn court_of(genesis: &Genesis, office: &SubjectId, relay: &OrgId) -> Option<OrgId> {
-    let is_office = |id: &OrgId| SubjectId::of_organisation(&genesis.chain_id(), id) == *office;
-    let courts = genesis.organisations().iter().filter(|member| member.has(Role::Court)).map(|member| &member.id);
-    // One that joined later is known if it relayed the record itself.
-    courts.chain([relay]).find(|id| is_office(id)).cloned()
+/// The member whose office this is, if it is a court.
+fn court_of<'a>(members: &'a Membership, chain_id: &Hash32, office: &SubjectId) -> Option<&'a Organisation> {
+    let mut courts = members.organisations().filter(|member| member.has(Role::Court));
+    courts.find(|court| SubjectId::of_organisation(chain_id, &court.id) == *office)
 }
 
 fn refused(error: RetrievalError) -> ServiceError {

@@ -16,6 +16,7 @@ use qz_domain::Refusal;
 use qz_domain::proven::ProvenRecord;
 use qz_evidence::bundle::Bundle;
 use qz_evidence::commitment::name;
+use qz_evidence::genesis::Role;
 use qz_evidence::hash::sha256;
 use qz_evidence::payload::Payload;
 use qz_evidence::retrieval::RetrievalRequest;
@@ -74,11 +75,21 @@ pub async fn make(app: &App, claim: &Claim) -> Result<(), ServiceError> {
     Ok(tx.commit().await?)
 }
 
+/// What shows that this is a court, when the genesis does not: the changes of governance about it.
+async fn admission(app: &App, court: &OrgId) -> Result<Vec<Hash32>, ServiceError> {
+    if app.ledger.genesis().organisation(court).is_some_and(|member| member.has(Role::Court)) {
+        return Ok(vec![]);
+    }
+    app.ledger.records_of(&SubjectId::of_organisation(&app.ledger.chain_id(), court)).await
+}
+
 async fn assemble(app: &App, retrieval: &Retrieval) -> Result<Vec<u8>, ServiceError> {
     let request = RetrievalRequest::parse(&retrieval.request)
         .map_err(|error| ServiceError::Damaged(format!("a stored request: {error}")))?;
     let record = Hash32(retrieval.record);
-    let proof = proofs::anchored(app, opened(app, app.ledger.bundle(vec![record]).await?, &request)?).await?;
+    let court = OrgId::new(&retrieval.court).ok_or_else(|| ServiceError::Damaged("a court's id".into()))?;
+    let proven = [vec![record], admission(app, &court).await?].concat();
+    let proof = proofs::anchored(app, opened(app, app.ledger.bundle(proven).await?, &request)?).await?;
     let mut files = vec![
         file("README.txt", FileRole::Readme, None, README.as_bytes().to_vec()),
         file("genesis.qz", FileRole::Genesis, None, app.ledger.genesis().bytes().to_vec()),
@@ -99,7 +110,6 @@ async fn assemble(app: &App, retrieval: &Retrieval) -> Result<Vec<u8>, ServiceEr
     let at = proof_place(&proof.report, &record)?;
     let made_ms = now_ms();
     let issuer = &app.config.issuer;
-    let court = OrgId::new(&retrieval.court).ok_or_else(|| ServiceError::Damaged("a court's id".into()))?;
     let mut manifest = Manifest {
         format: manifest::FORMAT.to_owned(),
         chain_id: app.ledger.chain_id(),

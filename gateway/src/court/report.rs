@@ -38,7 +38,7 @@ pub fn json(app: &App, found: &PackageReport) -> Result<Vec<u8>, ServiceError> {
 pub fn data(app: &App, manifest: &Manifest, found: &PackageReport) -> Result<ReportData, ServiceError> {
     let genesis = app.ledger.genesis();
     let issuer = &app.config.issuer;
-    let court = genesis.organisation(&manifest.court);
+    let court = found.court.as_ref();
     let retrieval = &manifest.retrieval;
     let contracts = manifest.contracts.iter().zip(1..).map(|(contract, number)| one(contract, number, found));
     Ok(ReportData {
