@@ -262,7 +262,7 @@ async fn a_rotated_office_key_releases_and_the_old_one_does_not(story: &Story) {
     let arguments = ["--retrieval", retrieval.to_str().unwrap(), "--gateway", &gateway];
     let arguments = [&arguments[..], &["--package", package.to_str().unwrap()]].concat();
     let words = story.office_refused("court", "release", &arguments).unwrap();
-    assert!(words.contains("retrieval.signature"), "{words}");
+    assert!(words.contains("not signed by the court's office key"), "{words}");
     story.office("court-2", "release", &arguments).unwrap();
     assert_eq!(std::fs::read(package).unwrap(), std::fs::read(folder.out().join("package.zip")).unwrap());
 }
