@@ -29,6 +29,7 @@ mod operations;
 mod organisation;
 mod pades;
 mod portal;
+mod private_file;
 mod proofs;
 mod publication;
 mod seals;

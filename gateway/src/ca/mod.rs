@@ -10,6 +10,7 @@ mod routes;
 
 use crate::authority::random;
 use crate::clock::{now_ms, signed};
+use crate::private_file::write_private;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use qz_document::ca::hierarchy::{self, AuthorityRequest, Services};
@@ -18,7 +19,7 @@ use qz_document::ca::{CertificateAuthority, KeyAlgorithm, LeafRequest, SealKey, 
 use register::{Issued, Register};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 pub use routes::open;
@@ -207,17 +208,6 @@ impl AuthorityRequestOwned {
             serial,
         }
     }
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| path.display().to_string())?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(|| path.display().to_string())
 }
 
 fn read_key(path: &Path) -> anyhow::Result<SealKey> {

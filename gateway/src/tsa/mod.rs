@@ -9,6 +9,7 @@ mod serial;
 
 use crate::authority::random;
 use crate::clock::{now_ms, signed};
+use crate::private_file::write_private;
 use answer::Clerk;
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serial::Serials;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use warp::http::StatusCode;
@@ -92,17 +93,6 @@ pub fn init(flags: &Init) -> anyhow::Result<()> {
     println!("已初始化演示时间戳服务 / demo TSA initialised: {}", home.display());
     println!("校验方使用的根证书 / root for verifiers: {}", home.join(ROOT_FILE).display());
     Ok(())
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| path.display().to_string())?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(|| path.display().to_string())
 }
 
 /// What the routes work on.

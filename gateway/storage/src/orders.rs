@@ -3,7 +3,7 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
-use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::{IntoActiveModel, QueryOrder};
 
 use crate::database::{self, Read, Tx, sealed::Connection as _};
 use crate::error::StorageError;
@@ -111,21 +111,6 @@ pub async fn for_contract(read: &impl Read, contract: &ContractId) -> Result<Vec
         .filter(entity::Column::ContractId.eq(contract.as_str()))
         .order_by_asc(entity::Column::CreatedMs)
         .order_by_asc(entity::Column::Number)
-        .all(read.connection())
-        .await;
-    found.map_err(StorageError::database(TABLE))?.into_iter().map(decode).collect()
-}
-
-/// Orders that are neither issued nor given up, oldest first.
-///
-/// # Errors
-/// If the database failed or a row is damaged.
-pub async fn waiting(read: &impl Read, limit: u64) -> Result<Vec<Order>, StorageError> {
-    let settled = [OrderStatus::Issued.as_str(), OrderStatus::Failed.as_str()];
-    let found = entity::Entity::find()
-        .filter(entity::Column::Status.is_not_in(settled))
-        .order_by_asc(entity::Column::CreatedMs)
-        .limit(limit)
         .all(read.connection())
         .await;
     found.map_err(StorageError::database(TABLE))?.into_iter().map(decode).collect()
