@@ -9,6 +9,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use qz_client::{Client, ClientConfig, SignedSubmission};
@@ -300,6 +301,18 @@ pub fn deposit_with_time(relay: &Relay, number: u8, expiry: u64, claimed_time_ms
 }
 
 pub fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    // Below those that the system gives to outgoing connections, one of which could otherwise take a port before the
+    // node that it is for listens.
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 10_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    let candidates = (0..PORTS).map(|_| {
+        let place = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        u16::try_from(FIRST + place).unwrap()
+    });
+    let free: Vec<u16> =
+        candidates.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(count).collect();
+    assert_eq!(free.len(), count, "too few free ports");
+    free
 }
