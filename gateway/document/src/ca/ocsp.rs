@@ -1,29 +1,29 @@
 //! Answers of an OCSP responder (RFC 6960) that is the issuing CA itself. Reading other responders' answers is
 //! the verifier's (`qz_evidence`).
 
-use der::asn1::{BitString, GeneralizedTime, Null, ObjectIdentifier, OctetString};
-use der::{Choice, Decode, Encode, Enumerated, Sequence};
+use der::asn1::{Any, BitString, GeneralizedTime, Null, ObjectIdentifier, OctetString};
+use der::{Decode, Encode, Sequence};
+use qz_evidence::ocsp::message::{
+    BasicResponse, CertId, CertStatus, ID_PKIX_OCSP_BASIC, OcspResponse, ResponderId, ResponseBytes, ResponseData,
+    ResponseStatus, RevokedInfo, SHA_1, SingleRequest, SingleResponse,
+};
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 use x509_cert::Certificate;
 use x509_cert::ext::Extensions;
-use x509_cert::ext::pkix::CrlReason;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::serial_number::SerialNumber;
-use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::revocation::Reason;
 use super::{CaError, SealKey, time};
 
-const BASIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");
 const NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.2");
-const SHA_1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 /// Most certificates that one request asks about.
 const MAX_REQUESTS: usize = 16;
 /// RFC 9654 §2.1: longest nonce.
 const MAX_NONCE: usize = 128;
 
+/// Unlike `qz_evidence`'s, with the signature and the requestor's name that others may send; nothing depends on them.
 #[derive(Sequence)]
 struct OcspRequest {
     tbs: TbsRequest,
@@ -40,87 +40,6 @@ struct TbsRequest {
     list: Vec<SingleRequest>,
     #[asn1(context_specific = "2", tag_mode = "EXPLICIT", optional = "true")]
     extensions: Option<Extensions>,
-}
-
-#[derive(Sequence)]
-struct SingleRequest {
-    certificate: CertId,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Extensions>,
-}
-
-#[derive(Clone, Sequence)]
-struct CertId {
-    hash_algorithm: AlgorithmIdentifierOwned,
-    issuer_name_hash: OctetString,
-    issuer_key_hash: OctetString,
-    serial_number: SerialNumber,
-}
-
-#[derive(Clone, Copy, Enumerated)]
-#[repr(u8)]
-enum ResponseStatus {
-    Successful = 0,
-    MalformedRequest = 1,
-}
-
-#[derive(Sequence)]
-struct OcspResponse {
-    status: ResponseStatus,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    bytes: Option<ResponseBytes>,
-}
-
-#[derive(Sequence)]
-struct ResponseBytes {
-    kind: ObjectIdentifier,
-    response: OctetString,
-}
-
-#[derive(Sequence)]
-struct BasicResponse {
-    data: ResponseData,
-    algorithm: AlgorithmIdentifierOwned,
-    signature: BitString,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    certificates: Option<Vec<Certificate>>,
-}
-
-#[derive(Sequence)]
-struct ResponseData {
-    /// Of the two ways to name the responder, the hash of its key.
-    #[asn1(context_specific = "2", tag_mode = "EXPLICIT")]
-    responder: OctetString,
-    produced_at: GeneralizedTime,
-    responses: Vec<SingleResponse>,
-    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Extensions>,
-}
-
-#[derive(Sequence)]
-struct SingleResponse {
-    certificate: CertId,
-    status: CertStatus,
-    this_update: GeneralizedTime,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    next_update: Option<GeneralizedTime>,
-}
-
-#[derive(Choice)]
-enum CertStatus {
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
-    Good(Null),
-    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", constructed = "true")]
-    Revoked(RevokedInfo),
-    #[asn1(context_specific = "2", tag_mode = "IMPLICIT")]
-    Unknown(Null),
-}
-
-#[derive(Sequence)]
-struct RevokedInfo {
-    time: GeneralizedTime,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    reason: Option<CrlReason>,
 }
 
 /// What the CA knows of a serial number.
@@ -162,20 +81,21 @@ pub fn answer(
             }
         };
         let (this_update, next_update) = (moment(now_ms)?, Some(moment(next_update_ms)?));
-        Ok::<_, CaError>(SingleResponse { certificate: id, status, this_update, next_update })
+        Ok::<_, CaError>(SingleResponse { certificate: id, status, this_update, next_update, extensions: None })
     };
     let nonce = request.tbs.extensions.iter().flatten().find(|extension| extension.extn_id == NONCE);
     let nonce = nonce.filter(|nonce| nonce.extn_value.as_bytes().len() <= MAX_NONCE + 2).cloned();
     let data = ResponseData {
-        responder: OctetString::new(Sha1::digest(key_bits(&issuer)).to_vec())?,
+        version: 0,
+        responder: ResponderId::Key(OctetString::new(Sha1::digest(key_bits(&issuer)).to_vec())?),
         produced_at: moment(now_ms)?,
         responses: request.tbs.list.iter().map(single).collect::<Result<_, _>>()?,
         extensions: nonce.map(|nonce| vec![nonce]),
     };
     let signature = BitString::from_bytes(&issuer_key.sign(&data.to_der()?)?)?;
     let algorithm = issuer_key.algorithm().identifier();
-    let basic = BasicResponse { data, algorithm, signature, certificates: None };
-    let bytes = ResponseBytes { kind: BASIC, response: OctetString::new(basic.to_der()?)? };
+    let basic = BasicResponse { data: Any::encode_from(&data)?, algorithm, signature, certificates: None };
+    let bytes = ResponseBytes { response_type: ID_PKIX_OCSP_BASIC, response: OctetString::new(basic.to_der()?)? };
     Ok(OcspResponse { status: ResponseStatus::Successful, bytes: Some(bytes) }.to_der()?)
 }
 
