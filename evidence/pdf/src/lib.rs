@@ -23,7 +23,7 @@ pub use difference::{Change, ChangeKind};
 pub use examine::{
     DocumentReport, DocumentVerdict, LaterChange, Placement, RevisionReport, RevocationData, RootsError,
     SignatureReport, SignatureStatus, TimestampReport, Trust, TrustedRoots, Weight, examine,
-    only_validation_data_follows,
+    only_validation_data_follows, readable,
 };
 pub use scan::{Warning, WarningKind, Words};
 pub use signatures::{PdfSignature, SignatureKind, signatures};

@@ -23,7 +23,7 @@ const MAX_STREAM_BYTES: usize = 128 << 20;
 /// Why a PDF is refused: always about the file, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum PdfError {
-    /// No `%PDF-` header.
+    /// No `%PDF-` header with a version.
     #[error("文件不是 PDF，请上传 PDF 文件 / not a PDF: upload a PDF file")]
     NotPdf,
     /// Something precedes the header.
@@ -166,6 +166,11 @@ impl Pdf {
             let pages = pages(&document)?;
             check_certification(&document)?;
             check_passive(&document)?;
+            // What we could not examine afterwards is not signed: trees that are circular or lead nowhere.
+            qz_evidence_pdf::readable(bytes).map_err(|error| {
+                let text = error.to_string();
+                PdfError::Malformed(text.rsplit(" / ").next().unwrap_or(&text).to_owned())
+            })?;
             Ok(Inspected { document, pages })
         }))
         .unwrap_or_else(|_| Err(PdfError::Malformed("the parser gave up".into())))
@@ -177,7 +182,11 @@ fn check_header(bytes: &[u8]) -> Result<(), PdfError> {
     // Readers look for the header within the first kilobyte.
     let head = &bytes[..bytes.len().min(1024)];
     match head.windows(HEADER.len()).position(|window| window == HEADER) {
-        Some(0) => Ok(()),
+        // `%PDF-1.7`: strict readers refuse anything else as a version.
+        Some(0) => match &head[HEADER.len()..] {
+            [b'1'..=b'2', b'.', b'0'..=b'9', ..] => Ok(()),
+            _ => Err(PdfError::NotPdf),
+        },
         Some(offset) => Err(PdfError::JunkBeforeHeader(offset)),
         None => Err(PdfError::NotPdf),
     }

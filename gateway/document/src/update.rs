@@ -175,16 +175,20 @@ impl<'a> Update<'a> {
         Ok(Updated { bytes: out, raw_offsets })
     }
 
-    /// Entries of the previous trailer that still hold, `/Prev`, and a file identifier whose second
-    /// part names this revision (ISO 32000-1 §14.4).
+    /// The previous trailer's entries, `/Prev`, and a file identifier whose second part names this revision
+    /// (ISO 32000-1 §14.4).
     fn trailer(&self, body: &[u8]) -> Result<Dictionary, UpdateError> {
-        let mut trailer = Dictionary::new();
+        // §7.5.6: all entries of the previous trailer but `/Prev`; those of a cross-reference stream are the
+        // stream's own.
+        const OWN: [&[u8]; 9] =
+            [b"Prev", b"XRefStm", b"Type", b"W", b"Index", b"Filter", b"DecodeParms", b"Length", b"DL"];
+        let mut trailer = self.document.trailer.clone();
+        OWN.iter().for_each(|key| {
+            trailer.remove(key);
+        });
         trailer.set("Size", i64::from(self.next));
         trailer.set("Prev", i64::try_from(self.document.xref_start).map_err(|_| UpdateError::Exhausted)?);
         trailer.set("Root", self.root()?);
-        if let Ok(info @ Object::Reference(_)) = self.document.trailer.get(b"Info") {
-            trailer.set("Info", info.clone());
-        }
         let hash = Sha256::digest(body);
         let revision = Object::String(hash[..16].to_vec(), StringFormat::Hexadecimal);
         let first = self

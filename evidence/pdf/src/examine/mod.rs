@@ -74,6 +74,20 @@ fn empty(pdf: &[u8]) -> DocumentReport {
     }
 }
 
+/// Can the newest revision be examined: its structure, page tree and form? Nobody should sign what a later
+/// examination cannot read.
+///
+/// # Errors
+/// When it cannot.
+pub fn readable(pdf: &[u8]) -> Result<(), PdfReadError> {
+    let read = || {
+        let file = PdfFile::open(pdf)?;
+        Model::read(file.last()).map(|_| ())
+    };
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(PdfReadError::Malformed("the reader gave up".to_owned())))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
