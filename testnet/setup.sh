@@ -27,6 +27,8 @@ if [ "${1:-demo}" = test ]; then
     want poppler-utils sh -c 'command -v pdftotext'
     want openssl sh -c 'command -v openssl'
     want softhsm2 sh -c 'command -v softhsm2-util'
+    want default-jdk-headless sh -c 'command -v javac'
+    want libbcprov-java test -f /usr/share/java/bcprov.jar
     want python3-venv python3 -c 'import venv, ensurepip'
 fi
 

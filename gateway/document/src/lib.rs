@@ -1,5 +1,5 @@
 //! Documents of the gateway: inspect, sign and archive PDFs (PAdES), draw seals, issue X.509 certificates,
-//! render contracts and signing certificates.
+//! render contracts and signing certificates; seal data of GB/T 38540.
 //!
 //! Bytes in, bytes out: no network, no database, no clock, no async. Typst and the PDF writer stay
 //! inside this crate. Whether a signature *may* be made is decided elsewhere; `sign` is split into
@@ -14,6 +14,7 @@ pub mod ltv;
 mod page;
 pub mod render;
 pub mod seal;
+pub mod ses;
 pub mod sign;
 pub mod tsa;
 mod update;

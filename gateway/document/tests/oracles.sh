@@ -10,6 +10,7 @@
 #   oracles.sh cades CA.pem CMS.der CONTENT   the CMS object holds as CAdES, by OpenSSL
 #   oracles.sh python ARGUMENT…           Python with pyHanko
 #   oracles.sh openssl COMMAND…           OpenSSL
+#   oracles.sh ses < LIST                 seal data of GB/T 38540, by BouncyCastle (see SesOracle.java)
 #   oracles.sh rewrite IN.pdf OUT.pdf OPTION…  another form of the same PDF, by qpdf
 set -eu
 venv=${QZ_VENV:-$HOME/.cache/qizheng-venv}
@@ -49,6 +50,12 @@ case "$1" in
     cades) need openssl openssl; openssl cms -verify -cades -binary -inform DER -in "$3" -content "$4" -CAfile "$2" -out /dev/null 2>&1 ;;
     python) environment; shift; exec "$venv/bin/python" "$@" ;;
     openssl) need openssl openssl; shift; openssl "$@" 2>&1 ;;
+    ses)
+        need javac default-jdk-headless
+        jar=/usr/share/java/bcprov.jar
+        [ -f "$jar" ] || { echo "BouncyCastle is missing: apt-get install libbcprov-java" >&2; exit 3; }
+        exec java -Dfile.encoding=UTF-8 -Dstdout.encoding=UTF-8 -XX:TieredStopAtLevel=1 -cp "$jar" "$(dirname "$0")/SesOracle.java"
+        ;;
     rewrite) need qpdf qpdf; in=$2 out=$3; shift 3; qpdf "$@" "$in" "$out" 2>&1 ;;
     *) echo "unknown: $1" >&2; exit 2 ;;
 esac

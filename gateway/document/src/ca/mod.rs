@@ -29,6 +29,7 @@ use x509_cert::time::{Time, Validity};
 
 use crate::key::SignatureBytes;
 pub use crate::key::{KeyAlgorithm, KeyError, SealKey};
+use crate::ses::SEAL_MAKING;
 pub use hierarchy::Services;
 pub use standing::{Standing, check_signer, check_signer_with};
 
@@ -90,6 +91,13 @@ pub enum Subject<'a> {
         credit_code: &'a str,
         /// Name of the seal, e.g. 合同专用章.
         seal: &'a str,
+    },
+    /// A seal maker 制章人, who signs seal data ([`crate::ses`]) and no documents.
+    Maker {
+        /// Registered name of the organisation.
+        organisation: &'a str,
+        /// Unified social credit code 统一社会信用代码.
+        credit_code: &'a str,
     },
     /// A natural person.
     Person {
@@ -187,6 +195,10 @@ impl CertificateAuthority {
         let profile = LeafProfile {
             issuer: self.certificate.tbs_certificate().subject().clone(),
             subject: subject_name(&request.subject)?,
+            purposes: match request.subject {
+                Subject::Maker { .. } => vec![SEAL_MAKING],
+                Subject::Seal { .. } | Subject::Person { .. } => vec![DOCUMENT_SIGNING, EMAIL_PROTECTION],
+            },
             services: self.services.clone(),
         };
         let builder = CertificateBuilder::new(
@@ -214,7 +226,11 @@ impl CertificateAuthority {
         if *old.issuer() != issuer {
             return Err(CaError::OtherIssuer);
         }
-        let profile = LeafProfile { issuer, subject: old.subject().clone(), services: self.services.clone() };
+        let purposes = match old.get_extension::<ExtendedKeyUsage>()? {
+            Some((_, ExtendedKeyUsage(purposes))) => purposes,
+            None => vec![DOCUMENT_SIGNING, EMAIL_PROTECTION],
+        };
+        let profile = LeafProfile { issuer, subject: old.subject().clone(), purposes, services: self.services.clone() };
         let (serial, validity) = (serial_number(serial)?, validity(not_before_ms, not_after_ms)?);
         let builder = CertificateBuilder::new(profile, serial, validity, old.subject_public_key_info().clone())?;
         Ok(builder.build::<_, SignatureBytes>(&self.key)?.to_der()?)
@@ -319,6 +335,7 @@ impl BuilderProfile for RootProfile {
 struct LeafProfile {
     issuer: Name,
     subject: Name,
+    purposes: Vec<ObjectIdentifier>,
     services: Services,
 }
 
@@ -342,7 +359,7 @@ impl BuilderProfile for LeafProfile {
         let mut extensions = vec![
             (&BasicConstraints { ca: false, path_len_constraint: None }).to_extension(name, &[])?,
             (&KeyUsage(KeyUsages::DigitalSignature | KeyUsages::NonRepudiation)).to_extension(name, &[])?,
-            (&ExtendedKeyUsage(vec![DOCUMENT_SIGNING, EMAIL_PROTECTION])).to_extension(name, &[])?,
+            (&ExtendedKeyUsage(self.purposes.clone())).to_extension(name, &[])?,
             (&SubjectKeyIdentifier::try_from(own)?).to_extension(name, &[])?,
             (&authority).to_extension(name, &[])?,
         ];
@@ -359,6 +376,13 @@ fn subject_name(subject: &Subject<'_>) -> Result<Name, CaError> {
             (ORGANISATION_ID, &format!("NTRCN-{credit_code}")),
             (UNIT, "演示印章"),
             (COMMON_NAME, format!("{organisation} {seal}").trim()),
+        ]),
+        Subject::Maker { organisation, credit_code } => distinguished_name(&[
+            (COUNTRY, "CN"),
+            (ORGANISATION, organisation),
+            (ORGANISATION_ID, &format!("NTRCN-{credit_code}")),
+            (UNIT, "演示制章人"),
+            (COMMON_NAME, &format!("{organisation} 制章")),
         ]),
         Subject::Person { name, organisation } => {
             let mut parts = vec![(COUNTRY, "CN")];
