@@ -20,6 +20,7 @@ mod pdf;
 mod records;
 mod relays;
 mod scene;
+mod updates;
 mod vector;
 
 pub use scene::{SealHistory, seal_history};
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Vector> {
     all.extend(records::vectors());
     all.extend(relays::vectors());
     all.extend(documents::vectors());
+    all.extend(updates::vectors());
     all.extend(anchors::vectors());
     all
 }

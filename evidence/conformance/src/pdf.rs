@@ -18,6 +18,8 @@ pub struct Pdf {
     fields: Vec<usize>,
     /// `/Names` of the catalog, if there are attachments.
     names: String,
+    /// More entries of the catalog.
+    pub catalog: String,
 }
 
 impl Pdf {
@@ -40,15 +42,29 @@ impl Pdf {
         }
         let names = if names.is_empty() { names } else { format!("/Names<</EmbeddedFiles<</Names[{names}]>>>>") };
         objects.insert(0, format!("<</Type/Catalog/Pages 2 0 R{names}>>").into_bytes());
-        let mut pdf =
-            Self { bytes: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(), xref: 0, size: 0, fields: vec![], names };
+        let mut pdf = Self {
+            bytes: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(),
+            xref: 0,
+            size: 0,
+            fields: vec![],
+            names,
+            catalog: String::new(),
+        };
         let numbered: Vec<_> = objects.into_iter().enumerate().map(|(i, object)| (i + 1, object)).collect();
         pdf.update(&numbered);
         pdf
     }
 
     /// Appends objects, a table and a trailer. Returns the offsets of the objects.
-    fn update(&mut self, objects: &[(usize, Vec<u8>)]) -> Vec<usize> {
+    pub fn update(&mut self, objects: &[(usize, Vec<u8>)]) -> Vec<usize> {
+        let offsets = self.body(objects);
+        let entries: Vec<_> = objects.iter().zip(&offsets).map(|((number, _), offset)| (*number, *offset)).collect();
+        self.close(&entries, "");
+        offsets
+    }
+
+    /// Appends objects only. Returns their offsets.
+    pub fn body(&mut self, objects: &[(usize, Vec<u8>)]) -> Vec<usize> {
         let mut offsets = vec![];
         for (number, object) in objects {
             offsets.push(self.bytes.len());
@@ -56,50 +72,109 @@ impl Pdf {
             self.bytes.extend_from_slice(object);
             self.bytes.extend_from_slice(b"\nendobj\n");
         }
+        offsets
+    }
+
+    /// Appends a table with these entries (offset 0: freed), and a trailer with `more`.
+    pub fn close(&mut self, entries: &[(usize, usize)], more: &str) {
         let first = self.size == 0;
-        self.size = self.size.max(objects.iter().map(|(number, _)| number + 1).max().unwrap_or(0));
+        self.size = self.size.max(entries.iter().map(|(number, _)| number + 1).max().unwrap_or(0));
         let previous = if first { String::new() } else { format!("/Prev {}", self.xref) };
         self.xref = self.bytes.len();
         self.bytes.extend_from_slice(b"xref\n");
         if first {
             self.bytes.extend_from_slice(b"0 1\n0000000000 65535 f \n");
         }
-        for ((number, _), offset) in objects.iter().zip(&offsets) {
-            self.bytes.extend_from_slice(format!("{number} 1\n{offset:010} 00000 n \n").as_bytes());
+        for (number, offset) in entries {
+            let line = match offset {
+                0 => format!("{number} 1\n0000000000 00001 f \n"),
+                _ => format!("{number} 1\n{offset:010} 00000 n \n"),
+            };
+            self.bytes.extend_from_slice(line.as_bytes());
         }
         let trailer =
-            format!("trailer\n<</Size {}/Root 1 0 R{previous}>>\nstartxref\n{}\n%%EOF\n", self.size, self.xref);
+            format!("trailer\n<</Size {}/Root 1 0 R{previous}{more}>>\nstartxref\n{}\n%%EOF\n", self.size, self.xref);
         self.bytes.extend_from_slice(trailer.as_bytes());
-        offsets
+    }
+
+    /// The same with a cross-reference stream, which has further entries: number, object stream.
+    pub fn update_with_stream(&mut self, objects: &[(usize, Vec<u8>)], packed: &[(usize, usize)]) {
+        let places = self.body(objects);
+        let numbers = objects.iter().map(|(number, _)| *number);
+        let mut entries: Vec<_> = numbers.zip(places).map(|(number, place)| (number, 1, place)).collect();
+        entries.extend(packed.iter().map(|(number, container)| (*number, 2, *container)));
+        let number = entries.iter().map(|(number, ..)| number + 1).max().unwrap().max(self.size);
+        self.size = number + 1;
+        let previous = std::mem::replace(&mut self.xref, self.bytes.len());
+        entries.push((number, 1, self.xref));
+        let index: Vec<_> = entries.iter().map(|(number, ..)| format!("{number} 1")).collect();
+        let row = |(_, kind, place): &(usize, u8, usize)| {
+            [&[*kind][..], &u32::try_from(*place).unwrap().to_be_bytes(), &[0, 0]].concat()
+        };
+        let rows: Vec<u8> = entries.iter().flat_map(row).collect();
+        let index = index.join(" ");
+        let more = format!("/Type/XRef/Size {}/Root 1 0 R/Prev {previous}/W[1 4 2]/Index[{index}]", self.size);
+        self.body(&[(number, stream(&more, &rows))]);
+        self.bytes.extend_from_slice(format!("startxref\n{}\n%%EOF\n", self.xref).as_bytes());
+    }
+
+    /// First number that is free.
+    pub fn free(&self) -> usize {
+        self.size
+    }
+
+    pub fn catalog_object(&self) -> Vec<u8> {
+        let form = match self.fields.is_empty() {
+            true => String::new(),
+            false => format!("/AcroForm<</SigFlags 3/Fields[{}]>>", self.list()),
+        };
+        format!("<</Type/Catalog/Pages 2 0 R{}{form}{}>>", self.names, self.catalog).into_bytes()
+    }
+
+    /// The page with more annotations, and more of anything.
+    pub fn page_object(&self, annotations: &str, more: &str) -> Vec<u8> {
+        format!(
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R/Annots[{}{annotations}]{more}>>",
+            self.list()
+        )
+        .into_bytes()
+    }
+
+    fn list(&self) -> String {
+        let fields: Vec<_> = self.fields.iter().map(|number| format!("{number} 0 R")).collect();
+        fields.join(" ")
     }
 
     /// An update with a signature field whose value waits for its CMS object. Returns what must be signed.
     pub fn prepare(&mut self) -> Prepared {
-        let (value, widget) = (self.size, self.size + 1);
+        self.prepare_as("/Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached", "", vec![])
+    }
+
+    /// The same with these first entries of the signature, more of its field, and more objects in the update.
+    pub fn prepare_as(&mut self, kind: &str, more: &str, others: Vec<(usize, Vec<u8>)>) -> Prepared {
+        let value = others.iter().map(|(number, _)| number + 1).max().unwrap_or(0).max(self.size);
+        let widget = value + 1;
         self.fields.push(widget);
-        let head = b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/ByteRange[0 0000000000 0000000000 0000000000]/Contents<";
-        let signature = [head.as_slice(), &vec![b'0'; 2 * ROOM], b">>>"].concat();
-        let field =
-            format!("<</Type/Annot/Subtype/Widget/FT/Sig/T(sig-{widget})/V {value} 0 R/P 3 0 R/F 132/Rect[0 0 0 0]>>");
-        let fields: Vec<_> = self.fields.iter().map(|number| format!("{number} 0 R")).collect();
-        let fields = fields.join(" ");
-        let form = format!("/AcroForm<</SigFlags 3/Fields[{fields}]>>");
-        let catalog = format!("<</Type/Catalog/Pages 2 0 R{}{form}>>", self.names);
-        let page = format!(
-            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R/Annots[{fields}]>>"
+        let head = format!("<<{kind}/ByteRange[0 0000000000 0000000000 0000000000]/Contents<");
+        let signature = [head.as_bytes(), &vec![b'0'; 2 * ROOM], b">>>"].concat();
+        let field = format!(
+            "<</Type/Annot/Subtype/Widget/FT/Sig/T(sig-{widget})/V {value} 0 R/P 3 0 R/F 132/Rect[0 0 0 0]{more}>>"
         );
-        let offsets = self.update(&[
-            (1, catalog.into_bytes()),
-            (3, page.into_bytes()),
+        let mut objects = vec![
+            (1, self.catalog_object()),
+            (3, self.page_object("", "")),
             (value, signature),
             (widget, field.into_bytes()),
-        ]);
+        ];
+        objects.extend(others);
+        let offsets = self.update(&objects);
         let start = offsets[2] + format!("{value} 0 obj\n").len() + head.len();
         let (first, second) = (start - 1, start + 2 * ROOM + 1);
         let range = format!("[0 {first:010} {second:010} {:010}]", self.bytes.len() - second);
         let place = start - b"/Contents<".len() - range.len();
         self.bytes[place..place + range.len()].copy_from_slice(range.as_bytes());
-        Prepared { digest: sha256(&[&self.bytes[..first], &self.bytes[second..]]), contents: start }
+        let covered = [&self.bytes[..first], &self.bytes[second..]].concat();
+        Prepared { digest: sha256(&[&covered]), covered, contents: start }
     }
 
     /// Puts the CMS object in its place.
@@ -121,10 +196,12 @@ impl Pdf {
 pub struct Prepared {
     /// SHA-256 over the byte range.
     pub digest: Hash32,
+    /// The bytes of the range.
+    pub covered: Vec<u8>,
     contents: usize,
 }
 
-fn stream(more: &str, bytes: &[u8]) -> Vec<u8> {
+pub fn stream(more: &str, bytes: &[u8]) -> Vec<u8> {
     [format!("<<{more}/Length {}>>\nstream\n", bytes.len()).as_bytes(), bytes, b"\nendstream"].concat()
 }
 

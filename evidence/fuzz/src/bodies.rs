@@ -14,6 +14,8 @@ use qz_evidence::submission::{Body, Parsed, Submission};
 use qz_evidence::verify::{TrustInputs, Verdict, verify};
 use qz_evidence::{Hash32, SubjectId};
 use qz_verify::Input;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 const GENESIS: &[u8] = include_bytes!("../../vectors/genesis.qz");
 const GOLDEN: &[u8] = include_bytes!("../../vectors/bundle.qzproof");
@@ -79,7 +81,7 @@ fn submission(data: &[u8]) {
     }
 }
 
-/// A note, checkpoint, witness policy, anchor, OCSP answer or root.
+/// A note, checkpoint, witness policy, anchor or root.
 pub fn checkpoint(data: &[u8]) {
     if let Ok(note) = SignedNote::parse(data) {
         assert_eq!(note.to_string().as_bytes(), data);
@@ -99,8 +101,33 @@ pub fn checkpoint(data: &[u8]) {
             let _ = qz_evidence::revocation::Sources::of(&certificates);
         }
     }
-    let _ = qz_evidence::ocsp::Answer::read(data);
     let _ = qz_evidence::timestamp::Roots::parse(data);
+}
+
+/// An OCSP answer, as an anchor or a PDF brings it; or a certificate of which an answer is asked.
+pub fn ocsp(data: &[u8]) {
+    let roots = Certificate::load_pem_chain(ROOTS).expect("the committed roots are PEM");
+    let root = &roots[0];
+    if let Ok(answer) = qz_evidence::ocsp::Answer::read(data) {
+        let _ = answer.is_about(root);
+        let _ = qz_evidence::ocsp::status(root, root, &[answer], &roots, NOW_MS);
+    }
+    if let Ok(certificate) = Certificate::from_der(data) {
+        let _ = qz_evidence::ocsp::url(&certificate);
+        let _ = qz_evidence::ocsp::request(&certificate, Some(root));
+        let _ = qz_evidence::revocation::Sources::of(&[data.to_vec()]);
+    }
+}
+
+/// A time-stamp token (RFC 3161) over nothing, and the answer of an authority.
+pub fn timestamp(data: &[u8]) {
+    let roots = qz_evidence::timestamp::Roots::parse(ROOTS).expect("the committed roots are PEM");
+    let _ = qz_evidence::timestamp::verify_over(data, &[b""], &[], &[], &[], &roots);
+    let anchor = Anchor::of_token(data.to_vec());
+    let _ = qz_evidence::timestamp::verify(&anchor, &Hash32([0; 32]), &roots);
+    let _ = qz_evidence::timestamp::certificates_of(&anchor);
+    let request = qz_evidence::timestamp::TimestampRequest::new(&Hash32([0; 32]), 7).expect("it has a nonce");
+    let _ = request.token_of(data);
 }
 
 /// A PDF: a signing certificate, and a contract with a proof.
@@ -119,6 +146,9 @@ pub fn pdf(data: &[u8]) {
 pub fn examined(data: &[u8]) {
     let roots = qz_evidence_pdf::TrustedRoots::parse(ROOTS, ROOTS, NOW_MS).expect("the committed roots are PEM");
     let report = qz_evidence_pdf::examine(data, &roots);
+    if qz_evidence_pdf::only_validation_data_follows(data) {
+        assert!(report.verdict.holds() && !report.signatures.is_empty());
+    }
     assert_eq!(report.size, data.len());
     assert!(!report.verdict.holds() || !report.signatures.is_empty());
     assert_eq!(report, qz_evidence_pdf::examine(data, &roots));

@@ -18,9 +18,8 @@ def check(file, genesis, proof=None, as_of_ms=0, max_age_ms=None, witness_policy
     except Exception as error:  # whatever the PDF library says about foreign bytes
         return unreadable(f"the PDF cannot be read: {error}")
     if proof is not None:
-        covered = bool(found) and found[-1].covers
-        pairs = [(s.digest, sha256(s.certificate or b"")) for s in found]
-        run = Verification(proof, trust, File(sha256(file), pairs, pdf.revisions(file), covered)).run()
+        pairs = [(s.digest, sha256(s.certificate or b"")) for s in found if not s.is_timestamp]
+        run = Verification(proof, trust, File(sha256(file), pairs, pdf.revisions(file), pdf.covered(file, found))).run()
     elif len(attached) != 1:
         return unreadable("the PDF does not carry one proof")
     else:
@@ -29,9 +28,9 @@ def check(file, genesis, proof=None, as_of_ms=0, max_age_ms=None, witness_policy
         broken = [s for s in found if s.error]
         if broken:
             run.fail(9, f"a PDF signature does not hold: {broken[0].error}")
-        elif proof is None and not (found and found[-1].covers):
+        elif proof is None and not pdf.covered(file, found):
             run.fail(9, "no PDF signature covers the whole certificate")
-        elif proof is None and not _deposited(run, sha256(found[-1].certificate)):
+        elif proof is None and not _deposited(run, sha256([s for s in found if not s.is_timestamp][-1].certificate)):
             run.fail(9, "the certificate is not signed by an issuer that a platform put on the ledger")
     return report(run)
 

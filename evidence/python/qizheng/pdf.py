@@ -12,12 +12,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from . import timestamp
 from .crypto import sha256
+from .updates import only_validation_data
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
-# Digest over the ByteRange, signer's certificate (DER), does the range end at the end of the file, error or None.
-Signature = namedtuple("Signature", "digest certificate covers error")
+# Digest over the ByteRange, signer's certificate (DER), where the range ends, is it a document timestamp, error or None.
+Signature = namedtuple("Signature", "digest certificate end is_timestamp error")
 
 
 def revisions(data):
@@ -54,8 +56,13 @@ def signatures(data):
         pending += list(field.get("/Kids", []))
         if field.get("/FT") == "/Sig" and "/V" in field:
             found.append(_signature(data, field["/V"].get_object()))
-    found.sort(key=lambda pair: pair[0])
-    return [signature for _, signature in found]
+    return sorted(found, key=lambda signature: signature.end)
+
+
+def covered(data, found):
+    """Does the last of these that is no document timestamp cover the file, but for updates after SPEC §11a?"""
+    ends = [signature.end for signature in found if not signature.is_timestamp]
+    return bool(ends) and (ends[-1] == len(data) or only_validation_data(data, ends[-1], _reader(data[: ends[-1]])))
 
 
 def _signature(data, value):
@@ -68,11 +75,15 @@ def _signature(data, value):
     error, certificate = None, b""
     if not (gap[:1] == b"<" and gap[-1:] == b">"):
         error = "the gap holds more than the signature"
+    is_timestamp = value.get("/SubFilter") == "/ETSI.RFC3161"
     try:
-        certificate = check_cms(contents, signed)
+        if is_timestamp:
+            timestamp.check_token(contents, signed)
+        else:
+            certificate = check_cms(contents, signed)
     except Exception as problem:
         error = str(problem) or "no CMS signature"
-    return c + d, Signature(sha256(signed), certificate, c + d == len(data), error)
+    return Signature(sha256(signed), certificate, c + d, is_timestamp, error)
 
 
 def check_cms(contents, signed):

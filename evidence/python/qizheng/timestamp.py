@@ -39,25 +39,14 @@ def check(anchor, message, block_ms, roots, as_of_ms):
 
 def _check(anchor, message, block_ms, roots, as_of_ms):
     info = cms.ContentInfo.load(anchor.token, strict=True)
-    require(info["content_type"].native == "signed_data", "the token is not signed")
-    content = info["content"]
-    encapsulated = content["encap_content_info"]
-    require(encapsulated["content_type"].native == "tst_info", "the token is no timestamp")
-    require(len(content["signer_infos"]) == 1, "the token has not one signer")
-    pool = [x509.load_der_x509_certificate(c.chosen.dump()) for c in content["certificates"] or []]
+    pool = [x509.load_der_x509_certificate(c.chosen.dump()) for c in info["content"]["certificates"] or []]
     pool += [x509.load_der_x509_certificate(der) for der in anchor.certificates]
     lists = [x509.load_der_x509_crl(der) for der in anchor.revocations]
     answers = [ocsp.read(der) for der in anchor.ocsp or []]
-    octets = encapsulated["content"].contents
-    signer = _signer(content["signer_infos"][0], pool, octets)
-    tst = tsp.TSTInfo.load(octets, strict=True)
+    signer, tst, gen_time_ms = _token(info, pool)
     imprint = tst["message_imprint"]
-    require(tst["version"].native == "v1", "a timestamp of another version")
     require(imprint["hash_algorithm"]["algorithm"].native == "sha256"
             and imprint["hashed_message"].native == sha256(message), "a timestamp over something else")
-    extensions = tst["extensions"]
-    require(isinstance(extensions, core.Void) or not any(e["critical"].native for e in extensions), "an unknown extension")
-    gen_time_ms = tst["gen_time"].native.timestamp() * 1000
     require(block_ms - BEFORE_MS <= gen_time_ms <= block_ms + AFTER_MS, "a timestamp too far from its block's time")
     require(gen_time_ms <= as_of_ms + FUTURE_MS, "a timestamp from the future")
     path = _path(signer, pool, roots)
@@ -72,6 +61,35 @@ def _check(anchor, message, block_ms, roots, as_of_ms):
             if not listed and not answered:
                 unchecked.append(certificate.subject.rfc4514_string())
     return Token(gen_time_ms, path, unchecked)
+
+
+def check_token(token, covered):
+    """A document timestamp (SPEC §11 step 9): its token, padded with zeros, holds over these bytes. Raises otherwise."""
+    info = cms.ContentInfo.load(token)  # stops at the DER's end
+    if set(token[len(info.dump()):]) - {0}:
+        raise ValueError("more than zeros behind a token")
+    pool = [x509.load_der_x509_certificate(c.chosen.dump()) for c in info["content"]["certificates"] or []]
+    _, tst, _ = _token(info, pool)
+    imprint = tst["message_imprint"]
+    algorithm = imprint["hash_algorithm"]["algorithm"].native
+    require(algorithm in HASHES and imprint["hashed_message"].native == hashlib.new(algorithm, covered).digest(),
+            "a timestamp over something else")
+
+
+def _token(info, pool):
+    """The signer's certificate, the TSTInfo and its time of a token that holds."""
+    require(info["content_type"].native == "signed_data", "the token is not signed")
+    content = info["content"]
+    encapsulated = content["encap_content_info"]
+    require(encapsulated["content_type"].native == "tst_info", "the token is no timestamp")
+    require(len(content["signer_infos"]) == 1, "the token has not one signer")
+    octets = encapsulated["content"].contents
+    signer = _signer(content["signer_infos"][0], pool, octets)
+    tst = tsp.TSTInfo.load(octets, strict=True)
+    require(tst["version"].native == "v1", "a timestamp of another version")
+    extensions = tst["extensions"]
+    require(isinstance(extensions, core.Void) or not any(e["critical"].native for e in extensions), "an unknown extension")
+    return signer, tst, tst["gen_time"].native.timestamp() * 1000
 
 
 def _once(attributes, name):

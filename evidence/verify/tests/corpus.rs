@@ -9,11 +9,13 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 9] = [
     ("bundle", bodies::bundle),
     ("edited", bodies::edited),
     ("record", bodies::record),
     ("checkpoint", bodies::checkpoint),
+    ("ocsp", bodies::ocsp),
+    ("timestamp", bodies::timestamp),
     ("pdf", bodies::pdf),
     ("examined", bodies::examined),
     ("archive", bodies::archive),

@@ -118,6 +118,11 @@ impl Difference<'_> {
         };
         let first = field.all_widgets().next();
         let page = first.and_then(|(id, widget)| self.new.1.page_of(id, widget));
+        // A document timestamp has no looks: a picture in its field is laid over the page.
+        let looks: Vec<Value> = field.all_widgets().filter_map(|(_, widget)| widget.get(b"AP").cloned()).collect();
+        if kind == ChangeKind::TimestampAdded && looks.iter().any(|looks| self.draws(looks)) {
+            self.note(Change::of(ChangeKind::OverlayAdded, &field.name).at(page));
+        }
         self.note(Change::of(kind, &field.name).at(page));
     }
 

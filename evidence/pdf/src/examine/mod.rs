@@ -3,6 +3,7 @@
 //! Pure and bounded in size, depth and steps. It says nothing about the contents' meaning, and fetches
 //! nothing: revocation is judged by what the file brings along.
 
+mod addition;
 mod locate;
 mod permission;
 mod report;
@@ -458,7 +459,7 @@ fn words(one: &Found) -> Note {
 }
 
 /// Do only validation data and document timestamps follow the last signature (ETSI EN 319 142-1, B-LT and
-/// B-LTA), all of them well-formed? False when there is no signature.
+/// B-LTA), all of them well-formed and of the form of `docs/SPEC.md` §11a? False when there is no signature.
 pub fn only_validation_data_follows(pdf: &[u8]) -> bool {
     let report = examine(pdf, &TrustedRoots::default());
     let is_signer = |one: &&SignatureReport| one.kind != SignatureKind::DocumentTimestamp;
@@ -468,5 +469,9 @@ pub fn only_validation_data_follows(pdf: &[u8]) -> bool {
     // Something must follow at all, and nothing behind it but the line end of its marker.
     let end = report.revisions.last().map_or(pdf.len(), |revision| revision.end);
     let is_closed = matches!(pdf.get(end..), Some(b"" | b"\n" | b"\r" | b"\r\n"));
-    report.verdict.holds() && is_closed && !last.later.is_empty() && last.later.iter().all(harmless)
+    let is_harmless = report.verdict.holds() && !last.later.is_empty() && last.later.iter().all(harmless);
+    let has_form = |signed: usize| {
+        PdfFile::open(pdf).is_ok_and(|file| addition::only_validation_data(&file, signed - 1) && !file.is_exhausted())
+    };
+    is_closed && is_harmless && last.revision.is_some_and(has_form)
 }

@@ -52,6 +52,14 @@ impl Revision {
     pub(crate) fn trailer(&self) -> &Dictionary {
         &self.sections[0].trailer
     }
+
+    /// Its section, if it has just one.
+    pub(crate) fn only_section(&self) -> Option<&Section> {
+        match self.sections.as_slice() {
+            [section] => Some(section),
+            _ => None,
+        }
+    }
 }
 
 /// An object that was read, and the byte behind it.
@@ -273,6 +281,10 @@ pub(crate) struct View<'f> {
 impl<'f> View<'f> {
     pub(crate) fn file(&self) -> &'f PdfFile<'f> {
         self.file
+    }
+
+    pub(crate) fn revision(&self) -> &'f Revision {
+        self.revision
     }
 
     pub(crate) fn trailer(&self) -> &'f Dictionary {
