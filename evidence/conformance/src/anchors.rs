@@ -32,6 +32,7 @@ pub fn vectors() -> Vec<Vector> {
     all.extend(checkpoints(&ledger, &bundle, &authority));
     all.extend(timestamps(&ledger, &bundle, &authority));
     all.extend(crate::answers::vectors(&ledger, &bundle, &authority));
+    all.extend(crate::algorithms::vectors(&ledger, &bundle, &authority));
     all.extend(renewals());
     all.extend(renewed_twice());
     all

@@ -55,7 +55,7 @@ pub fn apply(group: &str, ledger: &Ledger, bundle: &Bundle, attacks: &[Attack]) 
 }
 
 /// Signatures whose S is not the smallest: S + L.
-fn add_order(signature: &mut [u8]) {
+pub fn add_order(signature: &mut [u8]) {
     const L: [u8; 16] =
         [0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14];
     let mut carry = 0u16;

@@ -8,6 +8,7 @@
 #[path = "../../tests/ledger/mod.rs"]
 mod ledger;
 
+mod algorithms;
 mod anchors;
 mod answers;
 pub mod attacks;

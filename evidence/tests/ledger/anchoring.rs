@@ -26,7 +26,7 @@ use x509_cert::ext::pkix::{BasicConstraints, CrlReason, ExtendedKeyUsage, KeyUsa
 use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
-use x509_cert::spki::{AlgorithmIdentifier, SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
+use x509_cert::spki::{AlgorithmIdentifier, SubjectPublicKeyInfo, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 use x509_cert::time::{Time, Validity};
 
 pub const DAY_MS: u64 = 86_400_000;
@@ -136,6 +136,13 @@ impl Authority {
         (key, certificate)
     }
 
+    /// The same for a key of any kind.
+    pub fn certify(&self, key: &SubjectPublicKeyInfoOwned, name: &str, style: Style) -> Certificate {
+        let issuer = Some(self.root.tbs_certificate().subject().clone());
+        let profile = Profile { issuer, subject: Name::from_str(name).unwrap(), style };
+        certify(&self.root_key, key.clone(), profile, 9)
+    }
+
     /// What the verifier is given.
     pub fn root_pem(&self) -> Vec<u8> {
         self.root.to_pem(der::pem::LineEnding::LF).unwrap().into_bytes()
@@ -208,6 +215,12 @@ impl Authority {
 fn issue(issuer: &p256::ecdsa::SigningKey, key: &p256::ecdsa::SigningKey, profile: Profile, serial: u8) -> Certificate {
     let public = key.verifying_key().to_public_key_der().unwrap();
     let public = <SubjectPublicKeyInfo<_, _> as der::Decode>::from_der(public.as_bytes()).unwrap();
+    certify(issuer, public, profile, serial)
+}
+
+fn certify(
+    issuer: &p256::ecdsa::SigningKey, public: SubjectPublicKeyInfoOwned, profile: Profile, serial: u8,
+) -> Certificate {
     let validity = Validity::new(time(profile.style.from_ms), time(profile.style.to_ms));
     let serial = SerialNumber::new(&[serial]).unwrap();
     CertificateBuilder::new(profile, serial, validity, public).unwrap().build::<_, DerSignature>(issuer).unwrap()
