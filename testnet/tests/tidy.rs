@@ -20,7 +20,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("qz-client", &["qz-evidence", "qz-genesis"]),
     ("qz-node", &["qz-evidence", "qz-chain", "qz-genesis", "qz-store"]),
     ("qz-domain", &["qz-evidence"]),
-    ("qz-document", &["qz-evidence", "qz-evidence-pdf"]),
+    ("qz-document", &["qz-evidence", "qz-evidence-pdf", "qz-domain"]),
     ("qz-storage", &["qz-domain"]),
     (
         "qz-gateway",

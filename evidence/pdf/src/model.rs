@@ -39,6 +39,13 @@ impl Field {
         self.kind == b"Sig"
     }
 
+    /// A button that only shows a picture and does not keep a state (ISO 32000-1 §12.7.4.2.2).
+    pub(crate) fn is_push_button(&self, view: View<'_>) -> bool {
+        const PUSH_BUTTON: i64 = 1 << 16;
+        let flags = view.entry(&self.dictionary, b"Ff").as_integer().unwrap_or(0);
+        self.kind == b"Btn" && flags & PUSH_BUTTON != 0 && self.value.is_none()
+    }
+
     /// All widgets, the field itself where it is one.
     pub(crate) fn all_widgets(&self) -> impl Iterator<Item = (Option<Id>, &Dictionary)> {
         let own = self.dictionary.get(b"Rect").map(|_| (self.id, &self.dictionary));

@@ -276,7 +276,9 @@ impl Scan<'_> {
         if *self.view.entry(form, b"NeedAppearances") == Value::Bool(true) {
             self.add(WarningKind::NeedAppearances, None, None);
         }
-        let fields: Vec<&Field> = self.model.fields.iter().filter(|field| !field.is_signature()).collect();
+        // A push button holds nothing that could be filled in; what it shows may only come with a signature.
+        let is_passive = |field: &Field| field.is_signature() || field.is_push_button(self.view);
+        let fields: Vec<&Field> = self.model.fields.iter().filter(|field| !is_passive(field)).collect();
         if !fields.is_empty() {
             self.add(WarningKind::FormFields, None, Some(fields.len().to_string()));
         }

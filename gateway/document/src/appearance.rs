@@ -8,6 +8,9 @@ use lopdf::{Dictionary, Document, LoadOptions, Object, ObjectId, Stream};
 use crate::inspect::number;
 use crate::update::{Update, UpdateError};
 
+/// The matrix that turns nothing.
+pub(crate) const UPRIGHT: [i64; 6] = [1, 0, 0, 1, 0, 0];
+
 /// Deepest nesting that is copied.
 const MAX_DEPTH: usize = 64;
 

@@ -7,6 +7,7 @@ use crate::refusal::{Refusal, text};
 use qz_evidence::payload::{ContractOpened, FulfilmentStep, GroupRule, Slot as LedgerSlot, SlotKind};
 use qz_evidence::{Hash32, SubjectId};
 use serde::{Deserialize, Serialize};
+use straddle::Straddle;
 
 /// Most slots of a contract.
 pub const MAX_SLOTS: usize = 32;
@@ -130,6 +131,9 @@ pub struct Slot {
     pub group: u8,
     /// Where it appears.
     pub field: Field,
+    /// The cross-page seal 骑缝章 that goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub straddle: Option<Straddle>,
     /// The record that signed it.
     #[serde(default)]
     pub signed: Option<SignedSlot>,
@@ -477,5 +481,6 @@ pub fn heading(title: &str, number: &str) -> Result<(String, String), Refusal> {
     Ok((text("title", title, 120)?, text("number", number, 64)?))
 }
 
+pub mod straddle;
 #[cfg(test)]
 mod tests;

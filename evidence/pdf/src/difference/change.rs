@@ -17,6 +17,8 @@ pub enum ChangeKind {
     SignatureAdded,
     /// An empty signature field was added.
     SignatureFieldAdded,
+    /// A cross-page seal 骑缝章 was put in its reserved places by the signature that locks them.
+    SealSlice,
     /// A form field was filled in or changed its value or looks.
     FormFilled,
     /// An annotation was added.
@@ -125,6 +127,10 @@ impl Change {
             K::SignatureFieldAdded => {
                 (format!("添加了待签的签名域“{detail}”"), format!("empty signature field `{detail}` was added"))
             }
+            K::SealSlice => (
+                format!("签署人在预留位置加盖了骑缝章（“{detail}”）"),
+                format!("a signer put a cross-page seal in the places kept for it (`{detail}`)"),
+            ),
             K::FormFilled => (
                 format!("表单域“{detail}”的内容被填写或修改"),
                 format!("the value of form field `{detail}` was changed"),

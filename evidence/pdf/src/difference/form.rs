@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use super::{Change, ChangeKind, Difference};
+use crate::examine::permission::{is_locked, locked_by_name, locks};
+use crate::file::View;
 use crate::file::value::{Dictionary, Value};
 use crate::model::Field;
 
@@ -83,7 +85,7 @@ impl Difference<'_> {
                 self.note(Change::of(ChangeKind::ActionChanged, &field.name));
             }
             // A picture in a field that nobody signed.
-            if !is_signed && widget.get(b"AP").is_some_and(|looks| self.draws(looks)) {
+            if !is_signed && widget.get(b"AP").is_some_and(|looks| draws(self.new.0, looks)) {
                 self.note(Change::of(ChangeKind::OverlayAdded, &field.name));
             }
         }
@@ -91,21 +93,6 @@ impl Difference<'_> {
             self.signed(field);
         } else {
             self.note(Change::of(ChangeKind::SignatureFieldAdded, &field.name));
-        }
-    }
-
-    /// Has it a normal appearance that is not empty?
-    fn draws(&self, looks: &Value) -> bool {
-        let looks = self.new.0.resolve(looks);
-        let Some(looks) = looks.as_dictionary() else { return false };
-        let normal = self.new.0.entry(looks, b"N");
-        match &*normal {
-            Value::Stream(_, data) => {
-                let empty = self.new.0.unpacked(&normal).map_or(data.is_empty(), |data| data.trim_ascii().is_empty());
-                !empty
-            }
-            Value::Dictionary(states) => states.iter().next().is_some(),
-            _ => false,
         }
     }
 
@@ -162,11 +149,50 @@ impl Difference<'_> {
             (true, false, false) if !same_looks => {
                 self.note(Change::of(ChangeKind::SignatureAppearance, &old.name));
             }
+            (false, ..) if old.is_push_button(self.old.0) && !same_looks => self.picture(old, new, same_value),
             (false, ..) if !same_value || !same_looks => {
                 self.note(Change::of(ChangeKind::FormFilled, &old.name));
             }
             _ => {}
         }
+    }
+
+    /// A push button has no value, so its looks are all that it says: only the slice of a cross-page seal
+    /// 骑缝章 that its signer puts there may come later, and it stays.
+    fn picture(&mut self, old: &Field, new: &Field, same_value: bool) {
+        let drew = |field: &Field, view: View<'_>| {
+            field.all_widgets().any(|(_, widget)| widget.get(b"AP").is_some_and(|looks| draws(view, looks)))
+        };
+        let change = if drew(old, self.old.0) {
+            Change::of(ChangeKind::SignatureAppearance, &old.name)
+        } else if same_value && self.is_sealed(new) {
+            let above = new.name.rsplit_once('.').map_or(new.name.as_str(), |(above, _)| above);
+            self.note(Change::of(ChangeKind::SealSlice, above));
+            return;
+        } else {
+            Change::of(ChangeKind::OverlayAdded, &old.name)
+        };
+        let page = new.all_widgets().next().and_then(|(id, widget)| self.new.1.page_of(id, widget));
+        self.note(change.at(page));
+    }
+
+    /// Does a signature that this revision adds lock this field by its name, and none that was there before?
+    fn is_sealed(&self, field: &Field) -> bool {
+        let (old, new) = (self.old.1, self.new.1);
+        let dictionary = |view: View<'_>, signature: &Field| {
+            let value = signature.value.as_ref().map(|value| view.resolve(value));
+            value.as_ref().and_then(|value| value.as_dictionary()).cloned().unwrap_or_default()
+        };
+        let mut before = old.fields.iter().filter(|one| one.is_signature() && self.is_signed(one, true));
+        if before.any(|one| is_locked(&field.name, &locks(self.old.0, &dictionary(self.old.0, one), one))) {
+            return false;
+        }
+        let is_fresh = |one: &&Field| {
+            let was_signed = old.field(&one.name).is_some_and(|before| self.is_signed(before, true));
+            one.is_signature() && self.is_signed(one, false) && !was_signed
+        };
+        let mut fresh = new.fields.iter().filter(is_fresh);
+        fresh.any(|one| locked_by_name(self.new.0, &dictionary(self.new.0, one)).contains(&field.name))
     }
 
     fn same_looks(&self, old: &Field, new: &Field) -> bool {
@@ -175,5 +201,22 @@ impl Difference<'_> {
             |old: &Dictionary, new: &Dictionary| LOOKS.iter().all(|key| self.same_afresh(old.get(key), new.get(key)));
         same(&old.dictionary, &new.dictionary)
             && old.widgets.iter().zip(&new.widgets).all(|((_, old), (_, new))| same(old, new))
+    }
+}
+
+/// Has it a normal appearance that is not empty?
+fn draws(view: View<'_>, looks: &Value) -> bool {
+    let looks = view.resolve(looks);
+    let Some(looks) = looks.as_dictionary() else { return false };
+    let is_empty = |value: &Value| match value {
+        Value::Stream(_, data) => view.unpacked(value).map_or(data.is_empty(), |data| data.trim_ascii().is_empty()),
+        Value::Null => true,
+        _ => false,
+    };
+    let normal = view.entry(looks, b"N");
+    match &*normal {
+        Value::Dictionary(states) => !states.iter().all(|(_, state)| is_empty(&view.resolve(state))),
+        Value::Stream(..) => !is_empty(&normal),
+        _ => false,
     }
 }

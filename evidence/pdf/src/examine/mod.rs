@@ -5,7 +5,7 @@
 
 mod addition;
 mod locate;
-mod permission;
+pub(crate) mod permission;
 mod report;
 mod trust;
 
@@ -244,7 +244,11 @@ impl Found {
         report.trust_words = report.trust.words();
         let mut share: f64 = 0.0;
         if let Some(Ok(model)) = models.last() {
-            for (id, widget) in field.all_widgets() {
+            // The slices of a cross-page seal are fields of their own, which the signature locks.
+            let names = permission::locked_by_name(view, dictionary);
+            let slices = names.iter().filter_map(|name| model.field(name)).filter(|slice| slice.is_push_button(view));
+            let shown = field.all_widgets().chain(slices.flat_map(Field::all_widgets));
+            for (id, widget) in shown {
                 let Some(page) = model.page_of(id, widget) else { continue };
                 let Some(rectangle) = rectangle(view, widget, b"Rect") else { continue };
                 let area = |[a, b, c, d]: [f64; 4]| ((c - a) * (d - b)).abs();

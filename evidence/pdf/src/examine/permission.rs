@@ -37,7 +37,7 @@ pub(crate) fn weigh(change: &Change, rules: &Rules) -> Weight {
     let detail = change.detail.as_deref().unwrap_or_default();
     match change.kind {
         K::ValidationData | K::TimestampAdded | K::Metadata => Weight::Expected,
-        K::SignatureAdded | K::SignatureFieldAdded => match rules.permits {
+        K::SignatureAdded | K::SignatureFieldAdded | K::SealSlice => match rules.permits {
             Some(1) => Weight::Forbidden,
             _ if rules.locks.iter().any(|lock| lock == detail) => Weight::Forbidden,
             _ => Weight::Expected,
@@ -55,7 +55,7 @@ pub(crate) fn weigh(change: &Change, rules: &Rules) -> Weight {
 }
 
 /// A lock on a field locks those below it.
-fn is_locked(name: &str, locks: &[String]) -> bool {
+pub(crate) fn is_locked(name: &str, locks: &[String]) -> bool {
     let is_below = |above: &str| name.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     let excluded: Vec<&str> = locks.iter().filter_map(|lock| lock.strip_prefix('!')).collect();
     if locks.iter().any(|lock| lock == "*") {
@@ -81,6 +81,16 @@ pub(crate) fn certifies(view: View<'_>, signature: &Dictionary) -> Option<u8> {
     let (_, parameters) = transforms(view, signature).into_iter().find(|(method, _)| method == b"DocMDP")?;
     let level = view.entry(&parameters, b"P").as_integer();
     Some(level.and_then(|level| u8::try_from(level).ok()).filter(|level| (1..=3).contains(level)).unwrap_or(2))
+}
+
+/// Fields that a signature dictionary itself locks one by one (`FieldMDP` with `Include`).
+pub(crate) fn locked_by_name(view: View<'_>, signature: &Dictionary) -> Vec<String> {
+    let parameters = transforms(view, signature).into_iter().filter(|(method, _)| method == b"FieldMDP");
+    let included = parameters.filter(|(_, parameters)| view.entry(parameters, b"Action").as_name() == Some(b"Include"));
+    included
+        .flat_map(|(_, parameters)| view.array(&parameters, b"Fields"))
+        .filter_map(|name| view.resolve(&name).as_text())
+        .collect()
 }
 
 /// Fields that a signature locks.
@@ -121,6 +131,7 @@ mod tests {
         };
         check(ChangeKind::ValidationData, "", [Expected; 4]);
         check(ChangeKind::SignatureAdded, "b", [Expected, Forbidden, Expected, Expected]);
+        check(ChangeKind::SealSlice, "b", [Expected, Forbidden, Expected, Expected]);
         check(ChangeKind::FormFilled, "x", [Forbidden, Forbidden, Permitted, Permitted]);
         check(ChangeKind::AnnotationAdded, "Text", [Forbidden, Forbidden, Forbidden, Permitted]);
         check(ChangeKind::AnnotationAdded, "Stamp", [Forbidden; 4]);

@@ -41,7 +41,18 @@ impl Field<'_> {
         fields(document).into_iter().find(|field| field.name(document).as_deref() == Some(wanted))
     }
 
-    fn name(&self, document: &Document) -> Option<String> {
+    /// The fields and widgets below it.
+    pub(super) fn kids<'a>(&self, document: &'a Document) -> Vec<Field<'a>> {
+        let kids = self.dictionary.get_deref(b"Kids", document).and_then(Object::as_array);
+        // The dictionary may be borrowed for shorter than the document: look the kids up by number.
+        let ids: Vec<ObjectId> =
+            kids.map(|kids| kids.iter().filter_map(|kid| kid.as_reference().ok()).collect()).unwrap_or_default();
+        let kid = |id| Some(Field { id: Some(id), dictionary: document.get_dictionary(id).ok()? });
+        ids.into_iter().filter_map(kid).collect()
+    }
+
+    /// Its own part of its name.
+    pub(super) fn name(&self, document: &Document) -> Option<String> {
         let title = self.dictionary.get_deref(b"T", document).ok()?;
         lopdf::decode_text_string(title).ok()
     }
@@ -181,16 +192,22 @@ impl Standing {
     }
 }
 
-/// A widget without a value.
-pub(super) fn widget(field_name: &str, page: ObjectId, rectangle: &Rectangle, lock: Option<&Lock>) -> Dictionary {
+/// A widget on its page, of whatever field.
+pub(super) fn annotation(page: ObjectId, rectangle: &Rectangle) -> Dictionary {
     let mut widget = Dictionary::new();
     widget.set("Type", name("Annot"));
     widget.set("Subtype", name("Widget"));
-    widget.set("FT", name("Sig"));
-    widget.set("T", text(field_name));
     widget.set("P", page);
     widget.set("F", WIDGET_FLAGS);
     widget.set("Rect", rectangle.map(|side| Object::Real(round(side))).to_vec());
+    widget
+}
+
+/// A widget without a value.
+pub(super) fn widget(field_name: &str, page: ObjectId, rectangle: &Rectangle, lock: Option<&Lock>) -> Dictionary {
+    let mut widget = annotation(page, rectangle);
+    widget.set("FT", name("Sig"));
+    widget.set("T", text(field_name));
     if let Some(lock) = lock {
         widget.set("Lock", lock.dictionary("SigFieldLock"));
     }
@@ -205,7 +222,7 @@ pub(super) fn add(update: &mut Update<'_>, page: ObjectId, widget: Dictionary) -
     Ok(widget)
 }
 
-fn add_to_page(update: &mut Update<'_>, page_id: ObjectId, widget: ObjectId) -> Result<(), UpdateError> {
+pub(super) fn add_to_page(update: &mut Update<'_>, page_id: ObjectId, widget: ObjectId) -> Result<(), UpdateError> {
     let mut page = update.get_dictionary(page_id)?;
     if update.push(&mut page, "Annots", widget)? {
         update.set(page_id, Object::Dictionary(page));
@@ -214,7 +231,7 @@ fn add_to_page(update: &mut Update<'_>, page_id: ObjectId, widget: ObjectId) -> 
 }
 
 /// The form may be absent, inline in the catalog, or an object of its own.
-fn add_to_form(update: &mut Update<'_>, widget: ObjectId) -> Result<(), UpdateError> {
+pub(super) fn add_to_form(update: &mut Update<'_>, widget: ObjectId) -> Result<(), UpdateError> {
     // SignaturesExist and AppendOnly.
     const SIGNATURE_FLAGS: i64 = 3;
     let root = update.root()?;

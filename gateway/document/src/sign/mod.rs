@@ -8,6 +8,7 @@
 
 mod body;
 mod field;
+mod straddle;
 
 use std::ops::Range;
 
@@ -28,6 +29,7 @@ use crate::seal::Imprint;
 use crate::update::{Update, UpdateError};
 use body::SignatureBody;
 use field::{Field, Standing};
+pub use straddle::Straddling;
 
 /// Room for the CMS object, in bytes: a signature with its chain and, later, a timestamp.
 pub const CONTENTS_BYTES: usize = 16 << 10;
@@ -70,6 +72,16 @@ pub enum SignError {
     /// An earlier signature locks the field.
     #[error("此前的签名已锁定签名域“{0}”，不能再签 / an earlier signature locks the field {0:?}")]
     FieldLocked(String),
+    /// The places of a cross-page seal were not reserved before the first signature.
+    #[error(
+        "骑缝章“{0}”的位置未在首次签署前预留 / the places of the cross-page seal {0:?} were not reserved before the first signature"
+    )]
+    NotReserved(String),
+    /// The file is signed already.
+    #[error(
+        "文件已有签名，骑缝章的位置须在首次签署前预留，请使用未签署的版本 / the file is signed: places of a cross-page seal must be reserved before; use the version without signatures"
+    )]
+    StraddleTooLate,
     /// A certification allows to fill in fields, not to add any.
     #[error(
         "PDF 带有认证签名，只能在预留的签名域中签署，不能新增签名域 / the PDF is certified: only fields that exist may be signed, none may be added"
@@ -219,6 +231,23 @@ pub fn signatures(pdf: &[u8]) -> Result<Vec<Signed>, SignError> {
 /// When the file is refused ([`PdfError`]), the place is not on the page, the name is taken, or earlier
 /// signatures forbid it.
 pub fn prepare(pdf: &[u8], request: &FieldRequest<'_>) -> Result<Prepared, SignError> {
+    prepare_with(pdf, request, None)
+}
+
+/// The same with a cross-page seal 骑缝章 whose places were reserved by [`reserve_all`]: the revision draws the
+/// signer's imprint into them, and the signature locks them.
+///
+/// # Errors
+/// As for [`prepare`]; and when the places were not reserved, lie elsewhere, or are filled already.
+pub fn prepare_straddling(
+    pdf: &[u8], request: &FieldRequest<'_>, straddling: &Straddling,
+) -> Result<Prepared, SignError> {
+    prepare_with(pdf, request, Some(straddling))
+}
+
+fn prepare_with(
+    pdf: &[u8], request: &FieldRequest<'_>, straddling: Option<&Straddling>,
+) -> Result<Prepared, SignError> {
     let inspected = Pdf::open(pdf)?;
     let document = &inspected.document;
     let size = (request.imprint.width_mm, request.imprint.height_mm);
@@ -238,11 +267,26 @@ pub fn prepare(pdf: &[u8], request: &FieldRequest<'_>) -> Result<Prepared, SignE
 
     let mut update = Update::new(pdf, document)?;
     let form = appearance::embed(&mut update, &request.imprint.pdf, page.upright_matrix())?;
+    if let Some(straddling) = straddling {
+        for name in straddling.field_names() {
+            standing.check(&name, true)?;
+        }
+        // Upright for the slices, which each turn it as their page wants.
+        let imprint = match page.upright_matrix() {
+            appearance::UPRIGHT => form,
+            _ => appearance::embed(&mut update, &request.imprint.pdf, appearance::UPRIGHT)?,
+        };
+        straddle::fill(&mut update, &inspected, straddling, imprint)?;
+    }
     let signature = update.reserve()?;
     let lock = match (&request.policy, &reserved) {
         (Policy::Locking(lock), _) => Some(lock.clone()),
         (Policy::Approval | Policy::Certification, Some((_, lock))) => lock.clone(),
         (Policy::Approval | Policy::Certification, None) => None,
+    };
+    let lock = match straddling {
+        Some(straddling) => Some(straddle::locking(lock, straddling)),
+        None => lock,
     };
     let root = update.root()?;
     let body = SignatureBody::signature(request, lock.as_ref(), root)?;
@@ -276,6 +320,14 @@ pub fn prepare(pdf: &[u8], request: &FieldRequest<'_>) -> Result<Prepared, SignE
 /// # Errors
 /// When the file is refused, a place is not on its page, a name is taken, or earlier signatures forbid it.
 pub fn reserve(pdf: &[u8], fields: &[EmptyField]) -> Result<Vec<u8>, SignError> {
+    reserve_all(pdf, fields, &[])
+}
+
+/// The same with the places of cross-page seals 骑缝章. To be called before the first signature.
+///
+/// # Errors
+/// As for [`reserve`]; and for cross-page seals when the file has a signature already.
+pub fn reserve_all(pdf: &[u8], fields: &[EmptyField], straddlings: &[Straddling]) -> Result<Vec<u8>, SignError> {
     let inspected = Pdf::open(pdf)?;
     let standing = Standing::of(&inspected);
     let mut update = Update::new(pdf, &inspected.document)?;
@@ -289,6 +341,15 @@ pub fn reserve(pdf: &[u8], fields: &[EmptyField]) -> Result<Vec<u8>, SignError> 
         let (page_id, page) = page_of(&inspected, field.page)?;
         let rectangle = placed(page, field.page, (field.x_mm, field.y_mm), (field.width_mm, field.height_mm))?;
         field::add(&mut update, page_id, field::widget(&field.name, page_id, &rectangle, field.lock.as_ref()))?;
+    }
+    for (index, straddling) in straddlings.iter().enumerate() {
+        check_name(&straddling.name)?;
+        let twice = straddlings[..index].iter().any(|other| other.name == straddling.name)
+            || fields.iter().any(|field| field.name == straddling.name);
+        if twice || Field::find(&inspected.document, &straddling.name).is_some() {
+            return Err(SignError::FieldExists(straddling.name.clone()));
+        }
+        straddle::reserve(&mut update, &inspected, &standing, straddling)?;
     }
     Ok(update.write()?.bytes)
 }
