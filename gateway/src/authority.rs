@@ -9,7 +9,7 @@ use crate::error::ServiceError;
 use anyhow::Context;
 use qz_document::ca::revocation::{Reason, RevocationList, Revoked};
 use qz_document::ca::{CertificateAuthority, LeafRequest, SealKey, Services, Subject, summarise};
-use qz_document::seal::{self, COMPANY_SEAL_MM, Imprint, NAME_SEAL_MM, SealError};
+use qz_document::seal::{self, Imprint, SealError};
 use qz_evidence::payload::SealKind;
 use qz_storage::revoked_certificates::{self, RevokedCertificate};
 use qz_storage::{KeyEncryption, SealKeyId, Storage, Tx, seal_keys};
@@ -191,14 +191,6 @@ pub fn draw(kind: SealKind, name: &str, bottom_text: &str) -> Result<Imprint, Se
         SealKind::Official | SealKind::Contract | SealKind::Finance | SealKind::Invoice => {
             seal::company_seal(name, bottom_text)
         }
-    }
-}
-
-/// Side of the imprint of a seal of this kind.
-pub fn imprint_side_mm(kind: SealKind) -> f64 {
-    match kind {
-        SealKind::LegalRepresentative | SealKind::Personal => NAME_SEAL_MM,
-        SealKind::Official | SealKind::Contract | SealKind::Finance | SealKind::Invoice => COMPANY_SEAL_MM,
     }
 }
 

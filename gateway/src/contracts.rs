@@ -5,13 +5,15 @@ use crate::change::Change;
 use crate::clock::{now_ms, rfc3339};
 use crate::error::ServiceError;
 use crate::server::{Caller, Outcome};
-use crate::{access, authority, documents, keys, operations, seals};
+use crate::{access, documents, keys, operations, seals};
 use qz_document::inspect::MAX_BYTES;
+use qz_document::seal::NAME_SEAL_MM;
 use qz_domain::compose;
+use qz_domain::contract::straddle::Straddle;
 use qz_domain::contract::{self as rules, Contract as Domain, Field, Request, Rule, Size, Slot, Status};
 use qz_domain::{Refusal, refusal};
 use qz_evidence::genesis::Role;
-use qz_evidence::payload::{SealKind, SlotKind};
+use qz_evidence::payload::SlotKind;
 use qz_evidence::{Hash32, OrgId, SubjectId};
 use qz_storage::contracts::{self, Contract, SignatureLevel};
 use qz_storage::operations::Operation;
@@ -55,6 +57,10 @@ pub struct NewSlot {
     group: u8,
     #[schema(value_type = Object, example = json!({"page": 1, "x_mm": 50.0, "y_mm": 40.0}))]
     field: Field,
+    /// A cross-page seal 骑缝章 with this slot's imprint; `{}` for the usual one at the right edge.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"edge": "right", "group": 10, "sides": "single"}))]
+    straddle: Option<Straddle>,
 }
 
 /// `POST /v1/contracts/{subject}/decline`
@@ -159,6 +165,7 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
         subject: slot.subject,
         group: slot.group,
         field: slot.field,
+        straddle: slot.straddle,
         signed: None,
     };
     let slots: Vec<Slot> = new.slots.into_iter().map(slot).collect();
@@ -168,6 +175,7 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
     }
     let mut sizes = BTreeMap::new();
     for slot in slots.iter().take(rules::MAX_SLOTS) {
+        check_usable(app, slot).await?;
         sizes.insert(slot.subject, imprint_size(app, slot).await?);
     }
     let none = Size { width_mm: 0.0, height_mm: 0.0 };
@@ -207,22 +215,27 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
     Ok(Outcome::created(body, change))
 }
 
-async fn imprint_size(app: &App, slot: &Slot) -> Result<Size, ServiceError> {
-    let side = match slot.kind {
-        SlotKind::Key => {
-            keys::active(app, &slot.subject).await?;
-            authority::imprint_side_mm(SealKind::Personal)
-        }
+/// Only a key or seal in use can be asked for.
+async fn check_usable(app: &App, slot: &Slot) -> Result<(), ServiceError> {
+    match slot.kind {
+        SlotKind::Key => keys::active(app, &slot.subject).await.map(drop),
+        SlotKind::Seal => match qz_storage::seals::find(&app.storage, &slot.subject.0.0).await? {
+            Some(seal) if seal.status == qz_storage::seals::SealStatus::Active => Ok(()),
+            Some(seal) => Err(seals::wrong_state(seal.status).into()),
+            None => Err(Refusal::missing("seal.unknown", "没有此印章", "there is no such seal").into()),
+        },
+    }
+}
+
+/// How large the imprint is with which a slot will be signed.
+pub async fn imprint_size(app: &App, slot: &Slot) -> Result<Size, ServiceError> {
+    match slot.kind {
+        SlotKind::Key => Ok(Size { width_mm: NAME_SEAL_MM, height_mm: NAME_SEAL_MM }),
         SlotKind::Seal => {
-            let seal = qz_storage::seals::find(&app.storage, &slot.subject.0.0).await?;
-            let seal = seal.ok_or_else(|| Refusal::missing("seal.unknown", "没有此印章", "there is no such seal"))?;
-            if seal.status != qz_storage::seals::SealStatus::Active {
-                return Err(seals::wrong_state(seal.status).into());
-            }
-            authority::imprint_side_mm(seals::kind_of(&seal)?)
+            let seal = qz_storage::seals::get(&app.storage, &slot.subject.0.0).await?;
+            seals::imprint_size(app, &seal).await
         }
-    };
-    Ok(Size { width_mm: side, height_mm: side })
+    }
 }
 
 /// Fixes the document as the version to be signed.
@@ -362,6 +375,7 @@ async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Resul
         json!({
             "index": index, "role": slot.role, "role_name": rules::role_words(slot.role), "kind": slot.kind,
             "subject": slot.subject, "group": slot.group, "field": slot.field,
+            "straddle": slot.straddle,
             "signed": slot.signed.is_some(),
             "in_document": slot.signed.as_ref().is_some_and(|signed| signed.in_document),
             "record": slot.signed.as_ref().map(|signed| signed.record),

@@ -32,6 +32,7 @@ mod portal;
 mod private_file;
 mod proofs;
 mod publication;
+mod reservation;
 mod seals;
 mod server;
 mod settings;

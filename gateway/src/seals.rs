@@ -9,6 +9,7 @@ use crate::server::{Caller, Outcome};
 use crate::{authority, documents, external, keys, operations};
 use qz_document::ca::Subject;
 use qz_domain::compose::{self, Content, SealDecision};
+use qz_domain::contract::Size;
 use qz_domain::{Refusal, refusal};
 use qz_evidence::hash::sha256;
 use qz_evidence::payload::SealKind;
@@ -239,10 +240,11 @@ pub async fn show(app: &App, subject: &SubjectId) -> Result<Value, ServiceError>
     }))
 }
 
-/// The kind of a stored seal.
-pub fn kind_of(seal: &Seal) -> Result<SealKind, ServiceError> {
-    serde_json::from_value(json!(seal.kind))
-        .map_err(|_| ServiceError::Damaged(format!("kind of seal {}", seal.operation)))
+/// The true size of a seal's imprint: that of its page.
+pub async fn imprint_size(app: &App, seal: &Seal) -> Result<Size, ServiceError> {
+    let imprint = documents::get(app, &seal.imprint).await?;
+    let size = documents::page_sizes(&imprint)?.first().copied();
+    size.ok_or_else(|| ServiceError::Damaged(format!("imprint of seal {}", seal.operation)))
 }
 
 fn kind_name(kind: SealKind) -> &'static str {

@@ -6,15 +6,16 @@ use crate::change::{Change, Reservation};
 use crate::contracts::{check_entitled, domain, of_operation};
 use crate::error::{ServiceError, blocking};
 use crate::operations::PREPARED_TIME_MS;
+use crate::reservation::{self, Layout, Place};
 use crate::seals::Personal;
 use crate::server::{Caller, Outcome};
-use crate::{authority, clock, documents, key_service, keys, operations, seals};
+use crate::{clock, documents, key_service, keys, operations, seals};
 use qz_document::ca::Standing;
 use qz_document::inspect::MAX_BYTES;
 use qz_document::seal::Imprint;
 use qz_document::sign::{self, FieldRequest, Policy, Prepared};
 use qz_domain::compose::{self, Intent};
-use qz_domain::contract::{Field, Request, Slot};
+use qz_domain::contract::{Field, Request, Size, Slot};
 use qz_domain::{Refusal, refusal};
 use qz_evidence::hash::sha256;
 use qz_evidence::payload::{ContractSigned, SlotKind};
@@ -108,13 +109,20 @@ pub async fn prepare(
     let instrument = instrument(app, &slot).await?;
 
     let original = documents::get(app, &row.document).await?;
-    let base = match &row.current_revision {
-        Some(revision) => documents::get(app, revision).await?,
-        None => original.clone(),
+    let layout = Layout::of(app, &contract, &original).await?;
+    let place = layout.place(request.slot)?;
+    let (base, pdf) = match &row.current_revision {
+        Some(revision) => {
+            let base = documents::get(app, revision).await?;
+            let pdf = documents::bytes(app, &base).await?;
+            (base, pdf)
+        }
+        None => {
+            let pdf = documents::bytes(app, &original).await?;
+            (original.clone(), layout.reserve(&contract, pdf).await?)
+        }
     };
-    let pdf = documents::bytes(app, &base).await?;
-    let field_name = format!("qz-slot-{}", request.slot);
-    let prepared = prepare_revision(pdf, field_name, slot.field, &instrument, intent.words.clone()).await?;
+    let prepared = prepare_revision(pdf, place, slot.field, &instrument, intent.words.clone()).await?;
     if prepared.bytes.len() > MAX_BYTES {
         return Err(documents::too_large_to_sign().into());
     }
@@ -135,8 +143,10 @@ pub async fn prepare(
         seal: (slot.kind == SlotKind::Seal).then_some(slot.subject),
     };
     let certificate = instrument.personal.as_ref().map(|personal| sha256(&[&personal.certificate_der]));
+    let to_be_signed = Hash32(prepared.digest);
+    let positions = reservation::positions(&slot, place).to_string();
     let content =
-        compose::contract_signed(fields, request.key, &Hash32(prepared.digest), certificate.as_ref(), &intent);
+        compose::contract_signed(fields, request.key, &to_be_signed, certificate.as_ref(), &intent, &positions);
     let operation = operations::compose(app, content, Some(row.id.clone()), json!(plan)).await?;
     let body = operations::view(app, &operation)?;
     let mut change = Change {
@@ -166,9 +176,9 @@ async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> 
             if standing != Standing::Good {
                 return Err(Refusal::state("certificate.unusable", standing.words().0, standing.words().1).into());
             }
-            let side = authority::imprint_side_mm(seals::kind_of(&seal)?);
+            let Size { width_mm, height_mm } = seals::imprint_size(app, &seal).await?;
             let pdf = documents::bytes(app, &documents::get(app, &seal.imprint).await?).await?;
-            let imprint = Imprint { pdf, width_mm: side, height_mm: side };
+            let imprint = Imprint { pdf, width_mm, height_mm };
             Ok(Instrument { imprint, signer_name: format!("{} {}", seal.company_name, seal.name), personal: None })
         }
         SlotKind::Key => {
@@ -180,25 +190,27 @@ async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> 
 }
 
 async fn prepare_revision(
-    pdf: Vec<u8>, field_name: String, field: Field, instrument: &Instrument, reason: String,
+    pdf: Vec<u8>, place: &Place, field: Field, instrument: &Instrument, reason: String,
 ) -> Result<Prepared, ServiceError> {
     let (imprint, signer_name) = (instrument.imprint.clone(), instrument.signer_name.clone());
+    let (field_name, straddling) = (place.field_name.clone(), place.straddling.clone());
     let time_ms = clock::signed(clock::now_ms());
     blocking(move || {
-        sign::prepare(
-            &pdf,
-            &FieldRequest {
-                field_name: &field_name,
-                page: field.page,
-                x_mm: field.x_mm - imprint.width_mm / 2.0,
-                y_mm: field.y_mm - imprint.height_mm / 2.0,
-                imprint: &imprint,
-                signer_name: &signer_name,
-                reason: &reason,
-                time_ms,
-                policy: Policy::Approval,
-            },
-        )
+        let request = FieldRequest {
+            field_name: &field_name,
+            page: field.page,
+            x_mm: field.x_mm - imprint.width_mm / 2.0,
+            y_mm: field.y_mm - imprint.height_mm / 2.0,
+            imprint: &imprint,
+            signer_name: &signer_name,
+            reason: &reason,
+            time_ms,
+            policy: Policy::Approval,
+        };
+        match &straddling {
+            Some(straddling) => sign::prepare_straddling(&pdf, &request, straddling),
+            None => sign::prepare(&pdf, &request),
+        }
     })
     .await
 }

@@ -52,6 +52,14 @@ pub fn verify(program: &Path, parent: &Path, files: &[NamedFile<'_>], arguments:
     Ok(Verdict { word, failed_step, text, json })
 }
 
+/// What `qz-verify pdf` says about a signed file, for machines.
+pub fn examine(program: &Path, file: &Path) -> Result<Value> {
+    let folder = file.parent().context("a file in a folder")?;
+    let name = file.file_name().and_then(|name| name.to_str()).context("a file with a name")?;
+    let (_, json) = run(program, folder, &["pdf", name, "--json"])?;
+    serde_json::from_str(&json).context("qz-verify pdf --json printed no JSON")
+}
+
 fn run(program: &Path, folder: &Path, arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let output = Command::new(program)
         .args(arguments)

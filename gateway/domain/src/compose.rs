@@ -15,6 +15,8 @@ use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
 
 /// Name of the commitment to the handling person 经办人.
 pub const HANDLER: &str = "handler";
+/// Name of the commitment to the places of a signature's imprint.
+pub const POSITIONS: &str = "positions";
 /// Name of the commitment to the authority on which the handling person acts.
 pub const AUTHORITY: &str = "authority";
 
@@ -216,9 +218,11 @@ pub struct Intent {
 }
 
 /// `contract.signed`: signed by the slot's key, or a key that may use the slot's seal.
-/// `certificate` is the X.509 certificate of a person's slot; a seal's stands in its `seal.made`.
+/// `certificate` is the X.509 certificate of a person's slot; a seal's stands in its `seal.made`. `positions`
+/// (JSON) is where the imprint stands.
 pub fn contract_signed(
     fields: ContractSigned, key: SubjectId, to_be_signed: &Hash32, certificate: Option<&Hash32>, intent: &Intent,
+    positions: &str,
 ) -> Content {
     let why = if fields.seal.is_some() {
         "用印人同意签署本合同并用印"
@@ -228,6 +232,7 @@ pub fn contract_signed(
     Content::new(Payload::ContractSigned(fields))
         .with(name::TO_BE_SIGNED, to_be_signed.0)
         .with(name::INTENT, &intent.words)
+        .with(POSITIONS, positions)
         .with(name::CAPTURE, &intent.capture)
         .with_some(name::CERTIFICATE, certificate.map(|digest| digest.0))
         .with_some(HANDLER, intent.handler.as_ref())

@@ -7,7 +7,7 @@ use crate::refusal::{Refusal, text};
 use qz_evidence::payload::{ContractOpened, FulfilmentStep, GroupRule, Slot as LedgerSlot, SlotKind};
 use qz_evidence::{Hash32, SubjectId};
 use serde::{Deserialize, Serialize};
-use straddle::Straddle;
+use straddle::{Slice, Straddle};
 
 /// Most slots of a contract.
 pub const MAX_SLOTS: usize = 32;
@@ -413,6 +413,7 @@ pub fn plan(
             ));
         }
         check_field(index, &slot.field, pages, imprint(slot))?;
+        slices(slots, index, pages, imprint(slot))?;
     }
     for (index, rule) in rules.iter().enumerate() {
         let members = slots.iter().filter(|slot| slot.group == rule.group).count();
@@ -433,6 +434,19 @@ pub fn plan(
         rules: rules.iter().map(|rule| GroupRule { group: rule.group, required: rule.required }).collect(),
         amends,
     })
+}
+
+/// The slices of a slot's cross-page seal, if it has one. Where the request does not say how high, the seals
+/// of the parties share the edge evenly, the first one uppermost.
+///
+/// # Errors
+/// When the document has too few pages for it, or a slice would leave its page.
+pub fn slices(slots: &[Slot], index: usize, pages: &[Size], imprint: Size) -> Result<Option<Vec<Slice>>, Refusal> {
+    let Some(straddle) = slots.get(index).and_then(|slot| slot.straddle) else { return Ok(None) };
+    let straddling = |slots: &[Slot]| slots.iter().filter(|slot| slot.straddle.is_some()).count();
+    let after = straddling(&slots[index..]);
+    let share = after as f64 / (straddling(slots) + 1) as f64;
+    straddle.slices(pages, imprint, share).map(Some)
 }
 
 fn check_field(index: usize, field: &Field, pages: &[Size], imprint: Size) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@ use super::parties::short;
 use super::{Options, People, Story, write};
 use crate::api::{Operation, text};
 use crate::party::{Party, Understood};
+use crate::verifier;
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -48,6 +49,8 @@ pub struct Slot {
     pub role: u8,
     /// Where.
     pub place: Place,
+    /// How many slices its cross-page seal 骑缝章 has; 0 without one.
+    pub slices: usize,
 }
 
 /// A contract that is fixed on the ledger.
@@ -72,6 +75,7 @@ struct Document {
     id: String,
     pdf: Vec<u8>,
     places: Vec<Place>,
+    pages: usize,
 }
 
 impl Story {
@@ -98,9 +102,28 @@ impl Story {
         self.sign(&contract, 2, &people.person).await?;
         let signed = self.completed(&contract).await?;
         write(&self.outputs.contract, &signed)?;
+        self.check_straddling(&contract)?;
         self.screen.fact("已签合同 signed contract", format!("{} bytes", signed.len()));
         self.bring_validator_back().await?;
         Ok(contract)
+    }
+
+    /// The verifier finds every signature intact and each company's seal across all pages.
+    fn check_straddling(&mut self, contract: &Contract) -> Result<()> {
+        let report = verifier::examine(&self.network.binaries.verify, &self.outputs.contract)?;
+        let wanted: Vec<usize> = contract.slots.iter().map(|slot| 1 + slot.slices).collect();
+        if wanted.iter().all(|places| *places == 1) {
+            self.screen.note("单页合同不加盖骑缝章 · a contract of one page has no cross-page seal");
+            return Ok(());
+        }
+        let signatures = report["signatures"].as_array().context("the report has no signatures")?;
+        let places = signatures.iter().map(|one| one["placements"].as_array().map_or(0, Vec::len));
+        let intact = signatures.iter().all(|one| one["status"] == "intact");
+        self.screen.check(
+            "两家公司的骑缝章跨全部页面，此前各签名完好 · both companies' seals across all pages, every signature intact",
+            intact && places.eq(wanted),
+            || report.to_string(),
+        )
     }
 
     /// Step 7: a second signed contract, which amends the first.
@@ -177,8 +200,11 @@ impl Story {
         ];
         ensure!(document.places.len() == signers.len(), "the document has not a place for every signer");
         let places = signers.into_iter().zip(&document.places);
-        let slots: Vec<Slot> =
-            places.map(|((kind, subject, role), place)| Slot { kind, subject, role, place: *place }).collect();
+        // Companies seal across the pages too; a single page has nothing to be sealed together.
+        let slices = |kind| if kind == SlotKind::Seal && document.pages > 1 { document.pages } else { 0 };
+        let slots: Vec<Slot> = places
+            .map(|((kind, subject, role), place)| Slot { kind, subject, role, place: *place, slices: slices(kind) })
+            .collect();
         let initiator = &people.buyer.party;
         let request = json!({
             "title": title,
@@ -255,7 +281,7 @@ impl Story {
         let (operation, _) =
             self.api.begin(&format!("/v1/contracts/{}/signatures", contract.subject), &request).await?;
         let seen = party.understand(&operation)?;
-        let Slot { kind, subject, .. } = contract.slots.get(slot).context("no such slot")?;
+        let Slot { kind, subject, place, slices, .. } = contract.slots.get(slot).context("no such slot")?;
         let expected = ContractSigned {
             contract: contract.subject,
             slot: u8::try_from(slot)?,
@@ -264,6 +290,7 @@ impl Story {
         };
         ensure!(*seen.payload() == Payload::ContractSigned(expected), "not the signature that was asked for");
         seen.expect(name::INTENT, INTENT.as_bytes())?;
+        check_positions(seen.value("positions")?, place, *slices)?;
         ensure!(operation.version_document_sha256 == Some(sha256(&[&document])), "another document than the fixed one");
         let to_be_signed = operation.to_be_signed_sha256.context("the gateway does not say what will be signed")?;
         seen.expect(name::TO_BE_SIGNED, &to_be_signed.0)?;
@@ -346,7 +373,8 @@ impl Story {
         let id = text(answer, "id")?.to_owned();
         let pdf = self.api.get_file(&format!("/v1/documents/{id}")).await?;
         ensure!(sha256(&[&pdf]).to_string() == text(answer, "sha256")?, "the document is not the one announced");
-        Ok(Document { id, pdf, places })
+        let pages = answer["pages"].as_array().context("the answer has no pages")?.len();
+        Ok(Document { id, pdf, places, pages })
     }
 }
 
@@ -363,9 +391,21 @@ fn opening_of_version(contract: &Value) -> Result<Opening> {
     Ok(Opening::new(name::DOCUMENT, salt.0, bytes))
 }
 
+/// The record binds the seal to the places that were asked for, and to no other.
+fn check_positions(value: &[u8], place: &Place, slices: usize) -> Result<()> {
+    let positions: Value = serde_json::from_slice(value).context("the positions are no JSON")?;
+    let number = |name: &str| positions[name].as_f64().with_context(|| format!("no {name} in {positions}"));
+    let (x, y) = (number("x_mm")? + number("width_mm")? / 2.0, number("y_mm")? + number("height_mm")? / 2.0);
+    let there = (x - place.x_mm).abs() < 0.05 && (y - place.y_mm).abs() < 0.05;
+    let across = positions["straddle"].as_array().map_or(0, Vec::len);
+    ensure!(positions["page"] == place.page && there && across == slices, "other places than asked for: {positions}");
+    Ok(())
+}
+
 fn slot_json(slot: &Slot) -> Value {
     let Place { page, x_mm, y_mm } = slot.place;
     json!({
+        "straddle": (slot.slices > 0).then(|| json!({})),
         "role": slot.role,
         "kind": slot.kind,
         "subject": slot.subject.to_string(),

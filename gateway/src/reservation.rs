@@ -1,0 +1,107 @@
+//! Where every seal of a contract goes: the fields and the slices of cross-page seals 骑缝章, which are
+//! reserved in the file before the first signature, and what a signature's record says of its places.
+
+use crate::app::App;
+use crate::contracts::imprint_size;
+use crate::documents;
+use crate::error::{ServiceError, blocking};
+use qz_document::sign::{self, EmptyField, Lock, Straddling};
+use qz_domain::contract::straddle::Slice;
+use qz_domain::contract::{self as rules, Contract, Size, Slot};
+use qz_storage::documents::Document;
+use serde_json::{Value, json};
+
+/// The place of one slot.
+pub struct Place {
+    /// Size of its imprint.
+    pub imprint: Size,
+    /// Name of its field.
+    pub field_name: String,
+    /// Its cross-page seal.
+    pub straddling: Option<Straddling>,
+}
+
+/// The places of all slots of a contract, in their order.
+pub struct Layout {
+    places: Vec<Place>,
+}
+
+impl Layout {
+    /// By the contract's plan and the sizes of its document's pages.
+    pub async fn of(app: &App, contract: &Contract, original: &Document) -> Result<Self, ServiceError> {
+        let pages = documents::page_sizes(original)?;
+        let mut places = Vec::with_capacity(contract.slots.len());
+        for (index, slot) in contract.slots.iter().enumerate() {
+            let imprint = imprint_size(app, slot).await?;
+            let field_name = field_name(index);
+            let slices = rules::slices(&contract.slots, index, &pages, imprint)?;
+            let straddling = slices.map(|slices| Straddling {
+                name: format!("{field_name}-straddle"),
+                title: format!("骑缝章 cross-page seal · {}", rules::role_words(slot.role)),
+                slices,
+            });
+            places.push(Place { imprint, field_name, straddling });
+        }
+        Ok(Self { places })
+    }
+
+    /// The place of a slot that there is.
+    pub fn place(&self, index: u8) -> Result<&Place, ServiceError> {
+        let place = self.places.get(usize::from(index));
+        place.ok_or_else(|| ServiceError::Damaged(format!("no place for slot {index}")))
+    }
+
+    /// Must places be reserved before somebody signs? A file without cross-page seals gets its fields one by one.
+    fn is_reserved(&self) -> bool {
+        self.places.iter().any(|place| place.straddling.is_some())
+    }
+
+    /// The file with the places in it, for the first signature.
+    pub async fn reserve(&self, contract: &Contract, pdf: Vec<u8>) -> Result<Vec<u8>, ServiceError> {
+        if !self.is_reserved() {
+            return Ok(pdf);
+        }
+        let field = |(place, slot): (&Place, &Slot)| EmptyField {
+            name: place.field_name.clone(),
+            page: slot.field.page,
+            x_mm: slot.field.x_mm - place.imprint.width_mm / 2.0,
+            y_mm: slot.field.y_mm - place.imprint.height_mm / 2.0,
+            width_mm: place.imprint.width_mm,
+            height_mm: place.imprint.height_mm,
+            lock: place.straddling.as_ref().map(|straddling| Lock::Only(straddling.field_names())),
+        };
+        let fields: Vec<EmptyField> = self.places.iter().zip(&contract.slots).map(field).collect();
+        let straddlings: Vec<Straddling> = self.places.iter().filter_map(|place| place.straddling.clone()).collect();
+        blocking(move || sign::reserve_all(&pdf, &fields, &straddlings)).await
+    }
+}
+
+fn field_name(slot: usize) -> String {
+    format!("qz-slot-{slot}")
+}
+
+/// What the record of a signature commits to: every place where the imprint stands, in millimetres from the
+/// lower left corner of the page as displayed. `docs/SPEC.md` has the form.
+pub fn positions(slot: &Slot, place: &Place) -> Value {
+    let Size { width_mm, height_mm } = place.imprint;
+    let slices = place.straddling.as_ref().map(|straddling| {
+        let slice = |slice: &Slice| {
+            let part = [slice.x_mm, slice.y_mm, slice.width_mm, slice.height_mm].map(hundredths);
+            json!([slice.page, part[0], part[1], part[2], part[3]])
+        };
+        straddling.slices.iter().map(slice).collect::<Vec<_>>()
+    });
+    json!({
+        "field": place.field_name,
+        "page": slot.field.page,
+        "x_mm": hundredths(slot.field.x_mm - width_mm / 2.0),
+        "y_mm": hundredths(slot.field.y_mm - height_mm / 2.0),
+        "width_mm": hundredths(width_mm),
+        "height_mm": hundredths(height_mm),
+        "straddle": slices,
+    })
+}
+
+fn hundredths(mm: f64) -> f64 {
+    (mm * 100.0).round() / 100.0
+}
