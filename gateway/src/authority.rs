@@ -9,8 +9,7 @@ use crate::error::ServiceError;
 use anyhow::Context;
 use qz_document::ca::revocation::{Reason, RevocationList, Revoked};
 use qz_document::ca::{CertificateAuthority, LeafRequest, SealKey, Services, Subject, summarise};
-use qz_document::seal::{self, Imprint, SealError};
-use qz_evidence::payload::SealKind;
+use qz_document::seal::{self, Imprint};
 use qz_storage::revoked_certificates::{self, RevokedCertificate};
 use qz_storage::{KeyEncryption, SealKeyId, Storage, Tx, seal_keys};
 use serde::{Deserialize, Serialize};
@@ -182,16 +181,6 @@ fn issue(
         not_after_ms: signed(now_ms + years * YEAR_MS),
         serial: random(),
     })
-}
-
-/// Draws the imprint of a seal.
-pub fn draw(kind: SealKind, name: &str, bottom_text: &str) -> Result<Imprint, SealError> {
-    match kind {
-        SealKind::LegalRepresentative | SealKind::Personal => seal::name_seal(name),
-        SealKind::Official | SealKind::Contract | SealKind::Finance | SealKind::Invoice => {
-            seal::company_seal(name, bottom_text)
-        }
-    }
 }
 
 /// Random bytes of the operating system.

@@ -20,6 +20,7 @@ mod error;
 mod external;
 mod failpoint;
 mod following;
+mod imprints;
 mod issuance;
 mod issuer;
 mod key_service;

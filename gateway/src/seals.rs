@@ -6,8 +6,9 @@ use crate::clock::now_ms;
 use crate::custody::{self, Kept, KeyChoice, Store};
 use crate::error::{ServiceError, blocking};
 use crate::server::{Caller, Outcome};
-use crate::{authority, documents, external, keys, operations};
+use crate::{access, authority, documents, external, imprints, keys, operations};
 use qz_document::ca::Subject;
+use qz_document::seal::Form;
 use qz_domain::compose::{self, Content, SealDecision};
 use qz_domain::contract::Size;
 use qz_domain::{Refusal, refusal};
@@ -16,6 +17,7 @@ use qz_evidence::payload::SealKind;
 use qz_evidence::{Hash32, Height, SubjectId};
 use qz_storage::SealKeyId;
 use qz_storage::documents::Document;
+use qz_storage::keys::PartyKey;
 use qz_storage::seals::{self, Seal, SealStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,6 +36,13 @@ pub struct NewSeal {
     company_name: String,
     #[serde(default)]
     bottom_text: String,
+    /// How the imprint is drawn, if not as usual for the kind; `docs/OPERATIONS.md` has the forms.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"form": "contract", "name": "北京示例科技有限公司", "number": 1}))]
+    form: Option<Form>,
+    /// An imprint that was made or uploaded before (`POST /v1/imprints`).
+    #[serde(default)]
+    imprint: Option<String>,
     /// Kind of the seal's key and where it is kept, if not as configured.
     #[serde(default)]
     #[schema(inline)]
@@ -75,8 +84,7 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
         .into());
     }
     let (kind, company, bottom) = (new.kind, owner.name.clone(), new.bottom_text.trim().to_owned());
-    let drawn = (company.clone(), bottom.clone());
-    let imprint = blocking(move || authority::draw(kind, &drawn.0, &drawn.1)).await?;
+    let imprint = imprint(app, caller, (new.form, new.imprint), kind, &owner, &bottom).await?;
     let now = now_ms();
     let subject = match kind {
         SealKind::LegalRepresentative | SealKind::Personal => Subject::Person { name: &company, organisation: None },
@@ -92,7 +100,7 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
             (app.authority.certify(&subject, &kept.key, now)?, vec![app.authority.root_der()], kept.row)
         }
     };
-    let imprint = documents::store_pdf(app, imprint.pdf, Some(format!("{name}-印模.pdf"))).await?;
+    let (imprint, is_new) = imprint;
     let certificate = sha256(&[&certificate_der]);
     let content = compose::seal_made(new.owner, kind, &name, &Hash32(imprint.sha256), &certificate);
     let operation = operations::compose(app, content, None, Value::Null).await?;
@@ -114,7 +122,7 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
     };
     let body = operations::view(app, &operation)?;
     let change = Change {
-        documents: vec![imprint],
+        documents: if is_new { vec![imprint] } else { vec![] },
         seal_keys: vec![(key, row)],
         seals: vec![seal],
         jobs: vec![operations::job(&operation)],
@@ -123,6 +131,30 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
         ..Change::default()
     };
     Ok(Outcome::created(body, change))
+}
+
+/// The imprint of a new seal, and whether it is new too.
+async fn imprint(
+    app: &App, caller: &Caller, (form, made): (Option<Form>, Option<String>), kind: SealKind, owner: &PartyKey,
+    bottom: &str,
+) -> Result<(Document, bool), ServiceError> {
+    let Some(made) = made else {
+        let form = form.unwrap_or_else(|| imprints::usual(kind, &owner.name, &owner.id_code, bottom));
+        imprints::check_form(kind, &form, &owner.name, &owner.id_code)?;
+        return Ok((imprints::store(app, imprints::drawn(form).await?).await?, true));
+    };
+    if form.is_some() {
+        return Err(Refusal::invalid(
+            "seal.two_imprints",
+            "印模样式与已有印模只能给出一个",
+            "give either a form or an imprint, not both",
+        )
+        .into());
+    }
+    let unknown = || Refusal::missing("document.unknown", "没有此文件", "there is no such document");
+    let document = access::document(app, caller, &made.parse().map_err(|_| unknown())?).await?;
+    imprints::check(&document)?;
+    Ok((document, false))
 }
 
 /// A key of its own for a seal.
@@ -145,9 +177,9 @@ pub struct Personal {
 }
 
 /// The seal for a person's own slot.
-pub async fn personal(app: &App, holder: &qz_storage::keys::PartyKey) -> Result<Personal, ServiceError> {
+pub async fn personal(app: &App, holder: &PartyKey) -> Result<Personal, ServiceError> {
     let name = holder.name.clone();
-    let imprint = blocking(move || authority::draw(SealKind::Personal, &name, "")).await?;
+    let imprint = imprints::drawn(Form::Personal { name }).await?;
     let subject = Subject::Person { name: &holder.name, organisation: None };
     // For one signature: not worth a place in a token.
     let key = new_key(app, KeyChoice { store: Some(Store::File), ..KeyChoice::default() }).await?;

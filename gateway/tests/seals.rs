@@ -83,3 +83,72 @@ async fn two_cross_page_seals_over_many_pages() {
         assert_eq!(signature.placements.len(), 1 + pages, "the field and its slices");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imprints_are_made_uploaded_looked_at_and_used() {
+    let world = World::start().await;
+    let api = world.api();
+    let cast = Cast::new(&world).await;
+    let invoice = json!({"form": "invoice", "name": support::party::BUYER, "id_code": "91110108MA00DEM14Q"});
+
+    let headers = [("content-type", "application/json")];
+    let preview = |body: Value| {
+        let api = &api;
+        async move { api.raw_bytes("POST", "/v1/imprints/preview", &headers, body.to_string().into_bytes()).await }
+    };
+    let (status, pdf, _) = preview(invoice.clone()).await;
+    assert!(status == 200 && pdf.starts_with(b"%PDF-"), "{}", String::from_utf8_lossy(&pdf));
+    for wrong in [
+        json!({"form": "royal", "name": "甲"}),
+        json!({"form": "invoice", "name": "甲公司", "id_code": "12"}),
+        json!({"form": "contract", "name": "甲公司", "diameter_mm": 60.0}),
+        json!({"form": "handwriting", "strokes": [], "width_mm": 30.0}),
+        json!({"form": "date", "date": "2026-13-01"}),
+    ] {
+        assert_eq!(preview(wrong.clone()).await.0, 422, "{wrong}");
+    }
+
+    let upload = |media_type: &'static str, query: &'static str, body: &'static [u8]| {
+        let api = &api;
+        async move {
+            let key = support::api::new_key();
+            let headers = [("idempotency-key", key.as_str()), ("content-type", media_type)];
+            api.raw("POST", &format!("/v1/imprints{query}"), &headers, body.to_vec()).await
+        }
+    };
+    const SVG: &[u8] = br##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">
+        <circle cx="20" cy="20" r="18" fill="none" stroke="#ce1218" stroke-width="1.2"/></svg>"##;
+    const SCRIPT: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 4 4\"><script/></svg>";
+    problem(&upload("image/svg+xml", "", SVG).await, 422, "imprint.width");
+    problem(&upload("image/svg+xml", "?width_mm=40", SCRIPT).await, 422, "seal.text");
+    problem(&upload("image/svg+xml", "?width_mm=400", SVG).await, 422, "seal.text");
+    problem(&upload("image/png", "?width_mm=40", b"\x89PNG\r\n\x1a\nnothing").await, 422, "seal.text");
+    problem(&upload("text/plain", "", b"a").await, 415, "imprint.media_type");
+    let (status, made) = upload("image/svg+xml", "?width_mm=40", SVG).await;
+    assert_eq!((status, &made["width_mm"], &made["height_mm"]), (201, &json!(40.0), &json!(40.0)), "{made}");
+
+    // A seal with that imprint, one with a form, and forms that say something else than the owner's name.
+    let request = support::party::seal_request(&cast.buyer.subject, support::party::BUYER);
+    let with = |kind: &str, name: &str, value: Value| {
+        let mut request = request.clone();
+        request["kind"] = json!(kind);
+        request[name] = value;
+        request
+    };
+    let operation = api.create("/v1/seals", &with("official", "imprint", made["id"].clone())).await;
+    let seal = operation["created_subject"].as_str().unwrap().to_owned();
+    cast.buyer.carry_out(&api, &operation).await;
+    let (_, view) = api.get(&format!("/v1/seals/{seal}")).await;
+    assert_eq!(view["imprint_sha256"], made["sha256"]);
+    assert_eq!(hex::encode(committed(&operation, commitment::name::IMPRINT)), made["sha256"].as_str().unwrap());
+
+    let operation = api.create("/v1/seals", &with("invoice", "form", invoice.clone())).await;
+    cast.buyer.carry_out(&api, &operation).await;
+    let mut other = invoice.clone();
+    other["name"] = json!(support::party::SELLER);
+    problem(&api.post("/v1/seals", &with("invoice", "form", other)).await, 422, "seal.form");
+    problem(&api.post("/v1/seals", &with("finance", "form", invoice)).await, 422, "seal.form");
+    let contract = &cast.document["id"];
+    problem(&api.post("/v1/seals", &with("official", "imprint", contract.clone())).await, 422, "imprint.unusable");
+    problem(&api.post("/v1/seals", &with("official", "imprint", json!("nothing"))).await, 404, "document.unknown");
+}

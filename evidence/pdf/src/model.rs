@@ -60,7 +60,7 @@ pub(crate) struct Model {
     pub(crate) form: Option<Dictionary>,
     pub(crate) pages: Vec<Page>,
     pub(crate) fields: Vec<Field>,
-    /// Pages, annotations and fields: compared each on its own.
+    /// Catalog, pages, annotations and fields: compared each on its own.
     pub(crate) own: HashSet<Id>,
     /// Page index of each annotation.
     pub(crate) page_of: HashMap<Id, usize>,
@@ -87,6 +87,8 @@ impl Model {
                 }
             }
         }
+        // A signature's transforms name the catalog (`/Data`), which later revisions may add to.
+        own.extend(view.trailer().get(b"Root").and_then(Value::as_reference));
         own.extend(fields.iter().filter_map(|field| field.id));
         own.extend(fields.iter().flat_map(|field| &field.widgets).filter_map(|(id, _)| *id));
         Ok(Self { catalog, form, pages, fields, own, page_of })

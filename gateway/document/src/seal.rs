@@ -1,9 +1,13 @@
-//! Draws seal imprints 印模 as vector pages with a transparent ground: the round seal of a company and
-//! the square name seal of a person.
+//! Seal imprints 印模 of true size on a transparent ground: drawn from a form ([`Form`]) as vectors, or
+//! uploaded ([`uploaded`]).
 //!
-//! Measures follow 国务院关于国家行政机关和企业事业单位社会团体印章管理的规定 (1999) in outline: round, Ø 40 mm,
-//! five-pointed star in the middle, name from left to right on the arc. Every imprint made here carries
-//! the mark 演示: it is a demonstration and no registered seal.
+//! Every imprint drawn here carries the mark 演示: it is a demonstration and no registered seal.
+
+mod drawing;
+mod form;
+mod handwriting;
+mod svg;
+mod upload;
 
 use std::collections::BTreeMap;
 
@@ -11,11 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::render::{Job, Purpose, RenderError, render};
-
-/// Diameter of a company seal.
-pub const COMPANY_SEAL_MM: f64 = 40.0;
-/// Side of a personal name seal.
-pub const NAME_SEAL_MM: f64 = 18.0;
+pub use drawing::Ink;
+pub use form::{COMPANY_SEAL_MM, FINANCE_SEAL_MM, Form, INVOICE_SEAL_MM, LEGAL_REPRESENTATIVE_SEAL_MM, NAME_SEAL_MM};
+pub use handwriting::Point;
+pub use upload::{MAX_UPLOAD_BYTES, SIDES_MM, uploaded};
 
 /// Imprints have no date of their own; the PDF wants one.
 const DRAWN_MS: i64 = 1_767_225_600_000;
@@ -55,9 +58,53 @@ pub enum SealError {
         /// Number of characters given.
         found: usize,
     },
+    /// Control characters or line breaks in a text on a seal.
+    #[error("{what}不能含有换行或控制字符 / {what} must not have line breaks or control characters")]
+    Blank {
+        /// Which text.
+        what: &'static str,
+    },
+    /// A measure out of its range.
+    #[error("{what}须为 {min}–{max} mm / {what} must be {min} to {max}")]
+    Size {
+        /// What is too small or too large.
+        what: &'static str,
+        /// Least.
+        min: f64,
+        /// Greatest.
+        max: f64,
+    },
+    /// No 统一社会信用代码.
+    #[error(
+        "纳税人识别号须为 18 位统一社会信用代码，现为 {0:?} / the taxpayer's number must have 18 digits and capitals"
+    )]
+    IdCode(String),
+    /// No date of the form `YYYY-MM-DD`.
+    #[error("日期须为 YYYY-MM-DD，现为 {0:?} / the date must be YYYY-MM-DD")]
+    Date(String),
+    /// A signature of nothing.
+    #[error("手写签名为空或无效，请重新书写 / the handwritten signature is empty or invalid: write it again")]
+    EmptySignature,
+    /// More strokes than a hand writes.
+    #[error("手写签名笔画过多 / the handwritten signature has too many strokes")]
+    TooManyStrokes,
+    /// An upload that cannot be used; Chinese and English.
+    #[error("{0}")]
+    Upload(String),
     /// The drawing failed.
     #[error(transparent)]
     Render(#[from] RenderError),
+}
+
+/// Draws an imprint.
+///
+/// # Errors
+/// When a text is too long, or has characters without a glyph, or a measure is out of its range.
+pub fn draw(form: &Form) -> Result<Imprint, SealError> {
+    let drawing = form.drawing()?;
+    let size = (drawing.width, drawing.height);
+    let identity = format!("seal/{}", json!(form));
+    drawn(include_str!("../templates/imprint.typ"), json!(drawing), BTreeMap::new(), &identity, size)
 }
 
 /// The round seal of a company; `line` is the text under the star, e.g. 合同专用章, or empty.
@@ -65,36 +112,21 @@ pub enum SealError {
 /// # Errors
 /// When a text is too long, or has characters without a glyph.
 pub fn company_seal(name: &str, line: &str) -> Result<Imprint, SealError> {
-    let name = check_length("公司名称", name, 2, 28)?;
-    let line = check_length("印章横排文字", line, 0, 10)?;
-    let data = json!({ "kind": "company", "name": name, "line": line, "size": COMPANY_SEAL_MM });
-    draw(data, &format!("seal/company/{name}/{line}"), COMPANY_SEAL_MM)
+    draw(&Form::Official { name: name.to_owned(), caption: line.to_owned() })
 }
 
-/// The square name seal of a person, e.g. 法定代表人名章: two columns, read from the right.
+/// The square name seal of a person, 18 mm: two columns, read from the right.
 ///
 /// # Errors
 /// When the name is too long, or has characters without a glyph.
 pub fn name_seal(name: &str) -> Result<Imprint, SealError> {
-    let name = check_length("姓名", name, 2, 4)?;
-    let data = json!({ "kind": "person", "name": name, "line": "", "size": NAME_SEAL_MM });
-    draw(data, &format!("seal/person/{name}"), NAME_SEAL_MM)
+    draw(&Form::Personal { name: name.to_owned() })
 }
 
-fn check_length<'a>(what: &'static str, text: &'a str, min: usize, max: usize) -> Result<&'a str, SealError> {
-    let text = text.trim();
-    let found = text.chars().count();
-    if (min..=max).contains(&found) { Ok(text) } else { Err(SealError::Length { what, min, max, found }) }
-}
-
-fn draw(data: serde_json::Value, identity: &str, side_mm: f64) -> Result<Imprint, SealError> {
-    let rendered = render(Job {
-        template: include_str!("../templates/seal.typ"),
-        data,
-        files: BTreeMap::new(),
-        identity,
-        created_ms: DRAWN_MS,
-        purpose: Purpose::Drawing,
-    })?;
-    Ok(Imprint { pdf: rendered.pdf, width_mm: side_mm, height_mm: side_mm })
+fn drawn(
+    template: &'static str, data: serde_json::Value, files: BTreeMap<&'static str, Vec<u8>>, identity: &str,
+    (width_mm, height_mm): (f64, f64),
+) -> Result<Imprint, SealError> {
+    let rendered = render(Job { template, data, files, identity, created_ms: DRAWN_MS, purpose: Purpose::Drawing })?;
+    Ok(Imprint { pdf: rendered.pdf, width_mm, height_mm })
 }

@@ -12,6 +12,7 @@ use qz_domain::contract::Size;
 use qz_domain::contract::straddle::{Edge, Sides, Straddle};
 use qz_evidence_pdf::{DocumentVerdict, SignatureStatus, TrustedRoots, examine};
 use support::classic::Classic;
+use support::ltv::{Tsa, archived};
 use support::{Demo, NOW_MS, Signer, oracle, request};
 
 /// A contract of at least `pages` pages.
@@ -133,6 +134,13 @@ fn two_parties_seal_thirty_pages() {
         intact(&pdf, 2);
         let (count, text) = valid(&demo, &pdf);
         assert_eq!(count, 2, "{policy:?}: {text}");
+
+        // Validation data and a timestamp over the file change nothing of what was signed.
+        let tsa = Tsa::new();
+        intact(&demo.with_validation_data(&pdf, &tsa, &[]), 2);
+        let report =
+            examine(&archived(&demo.with_validation_data(&pdf, &tsa, &[]), &tsa, "stamp"), &TrustedRoots::default());
+        assert_eq!(report.verdict, DocumentVerdict::Intact);
 
         // Each signature fixes its own slices and says so.
         let report = examine(&pdf, &TrustedRoots::default());

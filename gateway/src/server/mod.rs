@@ -8,6 +8,7 @@ pub mod connections;
 mod contracts;
 mod documents;
 mod idempotency;
+mod imprints;
 mod keys;
 mod openapi;
 mod operations;
@@ -57,6 +58,8 @@ pub fn routes(
         .or(keys::routes(app))
         .unify()
         .or(seals::routes(app))
+        .unify()
+        .or(imprints::routes(app))
         .unify()
         .or(documents::routes(app))
         .unify()

@@ -23,6 +23,8 @@ enum Body {
     Pdf,
     /// A PDF to be looked at and not kept.
     Shown,
+    /// A form of an imprint or a picture; kept under an idempotency key, or only looked at.
+    Imprint(bool),
 }
 
 /// What comes back.
@@ -39,7 +41,7 @@ fn schema<T: PartialSchema>() -> Value {
 /// Method, path, summary, body, answer.
 fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
     use Answer::{File, Json};
-    use Body::{Creates, None, Pdf, Shown};
+    use Body::{Creates, Imprint, None, Pdf, Shown};
     let nothing = || Creates(json!({"type": "object"}));
     let request = || Body::Json(json!({"type": "object", "description": "qz/retrieval-request/v1, docs/SPEC.md §13"}));
     vec![
@@ -60,6 +62,14 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
             "授权用印 Authorise a key",
             Creates(schema::<seals::NewAuthorisation>()),
             Json,
+        ),
+        ("post", "/v1/imprints", "制作或上传印模（width_mm）Make or upload an imprint", Imprint(true), Json),
+        (
+            "post",
+            "/v1/imprints/preview",
+            "印模预览，不保存 Look at an imprint without keeping it",
+            Imprint(false),
+            File("application/pdf"),
         ),
         ("post", "/v1/documents", "上传 PDF Upload a PDF", Pdf, Json),
         ("post", "/v1/verifications", "核验任意 PDF 的签名 Examine the signatures of any PDF", Shown, Json),
@@ -191,7 +201,8 @@ fn operation(path: &str, summary: &str, body: &Body, answer: Answer) -> Value {
     for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
         parameters.push(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     }
-    if matches!(body, Body::Creates(_) | Body::Pdf) {
+    let creates = matches!(body, Body::Creates(_) | Body::Pdf | Body::Imprint(true));
+    if creates {
         let schema = json!({"type": "string", "maxLength": 128});
         parameters.push(json!({"name": "Idempotency-Key", "in": "header", "required": true, "schema": schema}));
     }
@@ -199,7 +210,11 @@ fn operation(path: &str, summary: &str, body: &Body, answer: Answer) -> Value {
         Answer::Json => ("application/json", json!({"type": "object"})),
         Answer::File(media_type) => (media_type, json!({"type": "string", "format": "binary"})),
     };
-    let success = if matches!(body, Body::Creates(_) | Body::Pdf) { "201" } else { "200" };
+    if matches!(body, Body::Imprint(_)) {
+        let schema = json!({"type": "number", "minimum": 8, "maximum": 80});
+        parameters.push(json!({"name": "width_mm", "in": "query", "required": false, "schema": schema}));
+    }
+    let success = if creates { "201" } else { "200" };
     let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
     let mut operation = json!({
         "summary": summary,
@@ -213,10 +228,15 @@ fn operation(path: &str, summary: &str, body: &Body, answer: Answer) -> Value {
         // The signed request itself entitles.
         operation["security"] = json!([]);
     }
+    let binary = || json!({"schema": {"type": "string", "format": "binary"}});
     let content = match body {
         Body::None => return operation,
+        Body::Imprint(_) => json!({
+            "application/json": {"schema": {"type": "object", "required": ["form"]}},
+            "image/png": binary(), "image/jpeg": binary(), "image/svg+xml": binary(),
+        }),
         Body::Creates(schema) | Body::Json(schema) => json!({"application/json": {"schema": schema}}),
-        Body::Pdf | Body::Shown => json!({"application/pdf": {"schema": {"type": "string", "format": "binary"}}}),
+        Body::Pdf | Body::Shown => json!({"application/pdf": binary()}),
     };
     operation["requestBody"] = json!({"required": true, "content": content});
     operation

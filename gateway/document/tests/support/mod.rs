@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod classic;
+pub mod forms;
 pub mod ltv;
 
 use std::path::Path;
