@@ -107,7 +107,7 @@ impl Difference<'_> {
         let page = first.and_then(|(id, widget)| self.new.1.page_of(id, widget));
         // A document timestamp has no looks: a picture in its field is laid over the page.
         let looks: Vec<Value> = field.all_widgets().filter_map(|(_, widget)| widget.get(b"AP").cloned()).collect();
-        if kind == ChangeKind::TimestampAdded && looks.iter().any(|looks| self.draws(looks)) {
+        if kind == ChangeKind::TimestampAdded && looks.iter().any(|looks| draws(self.new.0, looks)) {
             self.note(Change::of(ChangeKind::OverlayAdded, &field.name).at(page));
         }
         self.note(Change::of(kind, &field.name).at(page));
