@@ -325,7 +325,7 @@ async fn the_openapi_document_names_real_routes() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 38);
+    assert_eq!(operations, 40);
     let key = &document["paths"]["/v1/keys"]["post"]["requestBody"]["content"]["application/json"]["schema"];
     assert!(key["required"].as_array().unwrap().contains(&json!("public_key")), "{key}");
 }

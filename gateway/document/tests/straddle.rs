@@ -205,6 +205,13 @@ fn slices_come_with_their_signature_only_and_stay() {
     });
     assert_eq!(verdict(&drawn), DocumentVerdict::Changed);
 
+    // Somebody signs a field of their own, and puts the other party's seal into its places.
+    let own_field = FieldRequest { page: 1, x_mm: 30.0, y_mm: 20.0, ..request("other", &parties[1].imprint, "丙") };
+    let open = signed(&demo, &pdf, pages, &parties[0], Policy::Approval);
+    let stolen = sign::prepare_straddling(&open, &own_field, &parties[1].straddling).unwrap();
+    let cms = qz_document::cms::sign(&stolen.digest, &demo.person.key, &demo.person.certificate, &[]).unwrap();
+    assert_eq!(verdict(&sign::complete(&stolen, &cms).unwrap()), DocumentVerdict::Changed);
+
     // Somebody hides a slice, or moves it.
     let hidden = tampered(&twice, own, "p1", |widget, _| widget.set("AS", "Off"));
     let moved = tampered(&twice, other, "p1", |widget, _| {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Change, ChangeKind, Difference};
-use crate::examine::permission::{is_locked, locked_by_name, locks};
+use crate::examine::permission::{included, is_locked, locked_by_name, locks};
 use crate::file::View;
 use crate::file::value::{Dictionary, Value};
 use crate::model::Field;
@@ -187,12 +187,22 @@ impl Difference<'_> {
         if before.any(|one| is_locked(&field.name, &locks(self.old.0, &dictionary(self.old.0, one), one))) {
             return false;
         }
+        // Where an empty field announced that its signature will lock this one, only that field's may.
+        let announces = |one: &&Field| {
+            let lock = self.old.0.dictionary(&one.dictionary, b"Lock").unwrap_or_default();
+            one.is_signature() && included(self.old.0, &lock).contains(&field.name)
+        };
+        let owner = old.fields.iter().find(announces).map(|owner| owner.name.as_str());
         let is_fresh = |one: &&Field| {
             let was_signed = old.field(&one.name).is_some_and(|before| self.is_signed(before, true));
-            one.is_signature() && self.is_signed(one, false) && !was_signed
+            let is_owner = owner.is_none_or(|owner| owner == one.name);
+            one.is_signature() && self.is_signed(one, false) && !was_signed && is_owner
         };
-        let mut fresh = new.fields.iter().filter(is_fresh);
-        fresh.any(|one| locked_by_name(self.new.0, &dictionary(self.new.0, one)).contains(&field.name))
+        let mut fresh = new.fields.iter().filter(is_fresh).map(|one| dictionary(self.new.0, one));
+        fresh.any(|signature| {
+            signature.name(b"SubFilter") != Some(b"ETSI.RFC3161")
+                && locked_by_name(self.new.0, &signature).contains(&field.name)
+        })
     }
 
     fn same_looks(&self, old: &Field, new: &Field) -> bool {

@@ -86,11 +86,17 @@ pub(crate) fn certifies(view: View<'_>, signature: &Dictionary) -> Option<u8> {
 /// Fields that a signature dictionary itself locks one by one (`FieldMDP` with `Include`).
 pub(crate) fn locked_by_name(view: View<'_>, signature: &Dictionary) -> Vec<String> {
     let parameters = transforms(view, signature).into_iter().filter(|(method, _)| method == b"FieldMDP");
-    let included = parameters.filter(|(_, parameters)| view.entry(parameters, b"Action").as_name() == Some(b"Include"));
-    included
-        .flat_map(|(_, parameters)| view.array(&parameters, b"Fields"))
-        .filter_map(|name| view.resolve(&name).as_text())
-        .collect()
+    parameters.flat_map(|(_, parameters)| included(view, &parameters)).collect()
+}
+
+/// The names that transform parameters or a lock dictionary include.
+pub(crate) fn included(view: View<'_>, lock: &Dictionary) -> Vec<String> {
+    match view.entry(lock, b"Action").as_name() {
+        Some(b"Include") => {
+            view.array(lock, b"Fields").iter().filter_map(|name| view.resolve(name).as_text()).collect()
+        }
+        _ => vec![],
+    }
 }
 
 /// Fields that a signature locks.
