@@ -1,5 +1,6 @@
 //! Documents of the gateway: inspect, sign and archive PDFs (PAdES), draw seals, issue X.509 certificates,
-//! render contracts and signing certificates; seal data of GB/T 38540.
+//! render contracts and signing certificates; seal data of GB/T 38540; controlled
+//! print copies.
 //!
 //! Bytes in, bytes out: no network, no database, no clock, no async. Typst and the PDF writer stay
 //! inside this crate. Whether a signature *may* be made is decided elsewhere; `sign` is split into
@@ -8,6 +9,7 @@
 mod appearance;
 pub mod ca;
 pub mod cms;
+pub mod copy;
 pub mod inspect;
 pub mod key;
 pub mod ltv;

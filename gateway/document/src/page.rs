@@ -112,7 +112,8 @@ fn rectangle(document: &Document, id: ObjectId, key: &[u8]) -> Result<Option<Rec
     }
 }
 
-fn inherited<'a>(document: &'a Document, id: ObjectId, key: &[u8]) -> Option<&'a Object> {
+/// An attribute of a page or of what is above it.
+pub(crate) fn inherited<'a>(document: &'a Document, id: ObjectId, key: &[u8]) -> Option<&'a Object> {
     let mut node = document.get_dictionary(id).ok()?;
     for _ in 0..MAX_TREE_DEPTH {
         if let Ok(value) = node.get_deref(key, document)

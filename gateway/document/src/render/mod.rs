@@ -22,7 +22,7 @@ pub use certificate::{
     X509Facts, signing_certificate,
 };
 pub use contract::{Clause, ClauseTable, ContractParty, ContractText, Item, Payment, contract};
-pub(crate) use engine::{Job, Purpose, render};
+pub(crate) use engine::{Job, Purpose, render, with_times};
 pub use receipt::{ReceiptText, payment_receipt};
 pub use report::{
     MANIFEST_FILE, ReportCheck, ReportContract, ReportData, ReportFile, ReportMember, ReportNote, ReportPerson,
