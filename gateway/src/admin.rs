@@ -3,7 +3,7 @@
 use crate::app::open_storage;
 use crate::authority::{Authority, random};
 use crate::clock::{now_ms, rfc3339};
-use crate::config::{AnchoringConfig, Config, IssuerConfig, WitnessConfig};
+use crate::config::{AnchoringConfig, ArchivingConfig, Config, IssuerConfig, SealDataConfig, WitnessConfig};
 use crate::custody::SealKeysConfig;
 use crate::portal::config::PortalSettings;
 use crate::portal::init::{PortalInit, portal_init};
@@ -81,6 +81,12 @@ pub struct Init {
     /// 以上 https 地址的证书颁发机构（PEM），缺省为本机信任的 / who issued the certificates of https addresses
     #[arg(long, value_name = "FILE")]
     anchor_ca: Option<PathBuf>,
+    /// 以时间戳存档已完成的合同（B-LTA），需 --tsa / archive completed contracts with timestamps; needs --tsa
+    #[arg(long, requires = "tsa")]
+    archive: bool,
+    /// 为每枚新印章制作 GB/T 38540 电子印章数据（SM2）/ make seal data of GB/T 38540 for every new seal
+    #[arg(long)]
+    seal_data: bool,
     #[command(flatten)]
     trust: TrustFiles,
 }
@@ -189,6 +195,8 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         issuer: IssuerConfig { name: flags.issuer_name, id_code: flags.issuer_id_code },
         portal: PortalSettings { trust: flags.trust.settings(), ..PortalSettings::default() },
         seal_keys: SealKeysConfig::default(),
+        archiving: flags.archive.then(ArchivingConfig::default),
+        seal_data: flags.seal_data.then(SealDataConfig::default),
         anchoring: (flags.tsa.is_some() || !flags.witness.is_empty()).then(|| AnchoringConfig {
             tsa: flags.tsa.clone(),
             witnesses: flags.witness.clone(),

@@ -1,9 +1,10 @@
 //! What every part of the running gateway shares.
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Credential};
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::portal::trust::Trust;
+use crate::seal_data;
 use crate::settings::Settings;
 use anyhow::Context;
 use qz_client::{Client, ClientConfig, Home, Relay};
@@ -30,6 +31,8 @@ pub struct App {
     pub trust: Trust,
     /// Demonstration CA and issuer.
     pub authority: Authority,
+    /// The seal maker, if seal data of GB/T 38540 are made.
+    pub maker: Option<Credential>,
     /// Rings when an operation has moved on.
     pub progress: Notify,
     /// Rings when there is a job.
@@ -51,6 +54,10 @@ impl App {
         let (storage, encryption) = open_storage(home).await?;
         let blobs = BlobStore::open(home, encryption.clone())?;
         let authority = Authority::load(home, &storage, &encryption, &config.issuer.name, &config.portal_url).await?;
+        let maker = match config.seal_data {
+            Some(_) => Some(seal_data::maker(home, &storage, &encryption, &authority, &config.issuer).await?),
+            None => None,
+        };
         let organisation = &config.organisation;
         let organisation_home = Home::open(organisation)
             .with_context(|| format!("{}: 机构文件夹 / organisation's folder", organisation.display()))?;
@@ -71,6 +78,7 @@ impl App {
             anchoring,
             trust,
             authority,
+            maker,
             progress: Notify::new(),
             work: Notify::new(),
         })

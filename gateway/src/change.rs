@@ -11,7 +11,9 @@ use qz_storage::keys::{self, PartyKey};
 use qz_storage::operations::{self, Operation};
 use qz_storage::orders::{self, Order};
 use qz_storage::ownership::{self, Owned};
+use qz_storage::print_copies::{self, PrintCopy};
 use qz_storage::publications::{self, PublicationConsent};
+use qz_storage::seal_data::{self, SealData};
 use qz_storage::seals::{self, Seal};
 use qz_storage::{ContractId, OperationId, SealKeyId, Tx, jobs, seal_keys};
 use std::fmt;
@@ -45,6 +47,10 @@ pub struct Change {
     pub seal_keys: Vec<(SealKeyId, Zeroizing<Vec<u8>>)>,
     /// New seals.
     pub seals: Vec<Seal>,
+    /// New seal data of GB/T 38540.
+    pub seal_data: Vec<SealData>,
+    /// New print copies.
+    pub print_copies: Vec<PrintCopy>,
     /// A contract to be reserved, if it is still as it was read.
     pub busy: Option<Reservation>,
     /// New orders of signing certificates.
@@ -69,6 +75,8 @@ impl fmt::Debug for Change {
             .field("keys", &self.keys)
             .field("seal_keys", &self.seal_keys.iter().map(|(id, _)| id).collect::<Vec<_>>())
             .field("seals", &self.seals)
+            .field("seal_data", &self.seal_data.iter().map(|data| &data.operation).collect::<Vec<_>>())
+            .field("print_copies", &self.print_copies)
             .field("busy", &self.busy)
             .field("orders", &self.orders)
             .field("certificates", &self.certificates)
@@ -114,6 +122,12 @@ impl Change {
         }
         for seal in &self.seals {
             seals::insert(tx, seal).await?;
+        }
+        for data in &self.seal_data {
+            seal_data::insert(tx, data).await?;
+        }
+        for copy in &self.print_copies {
+            print_copies::insert(tx, copy).await?;
         }
         for order in &self.orders {
             orders::insert(tx, order).await?;

@@ -3,7 +3,7 @@
 use crate::custody::SealKeysConfig;
 use crate::portal::config::PortalSettings;
 use crate::settings::{Settings, check_address};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use qz_evidence::OrgId;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -33,9 +33,57 @@ pub struct Config {
     /// Keys of seals: their kind and where they are kept.
     #[serde(default)]
     pub seal_keys: SealKeysConfig,
+    /// Archiving of completed contracts; absent: none are archived. Needs `anchoring.tsa`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archiving: Option<ArchivingConfig>,
+    /// Seal data of GB/T 38540 for every new seal; absent: none are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal_data: Option<SealDataConfig>,
     /// Who anchors the proofs of signing certificates; absent: nobody, and every certificate says so.
     #[serde(default)]
     pub anchoring: Option<AnchoringConfig>,
+}
+
+/// Archived files of completed contracts: timestamped as a whole, and again in time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchivingConfig {
+    /// So many days before the certificate of the timestamp's authority ends the next timestamp is made.
+    #[serde(default = "ArchivingConfig::default_days")]
+    pub renew_before_days: u32,
+}
+
+impl ArchivingConfig {
+    fn default_days() -> u32 {
+        90
+    }
+}
+
+impl Default for ArchivingConfig {
+    fn default() -> Self {
+        Self { renew_before_days: Self::default_days() }
+    }
+}
+
+/// Seal data designed toward GB/T 38540-2020, signed by a seal maker of this gateway's own (SM2).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealDataConfig {
+    /// Whose software makes them (Vid), ASCII.
+    #[serde(default = "SealDataConfig::default_vendor")]
+    pub vendor: String,
+}
+
+impl SealDataConfig {
+    fn default_vendor() -> String {
+        "QIZHENG".into()
+    }
+}
+
+impl Default for SealDataConfig {
+    fn default() -> Self {
+        Self { vendor: Self::default_vendor() }
+    }
 }
 
 /// Outside witnesses and the timestamp authority.
@@ -105,6 +153,11 @@ impl Settings for Config {
     const MADE_BY: &'static str = "qz-gateway admin init";
 
     fn check(&self) -> anyhow::Result<()> {
-        check_address("portal_url", &self.portal_url)
+        check_address("portal_url", &self.portal_url)?;
+        let stamps = self.anchoring.as_ref().is_some_and(|anchoring| anchoring.tsa.is_some());
+        if self.archiving.is_some() && !stamps {
+            bail!("archiving 需要时间戳服务 / needs a timestamp authority: anchoring.tsa");
+        }
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use crate::change::Change;
 use crate::clock::{now_ms, rfc3339};
 use crate::error::ServiceError;
 use crate::server::{Caller, Outcome};
-use crate::{access, documents, keys, operations, seals};
+use crate::{access, archive, documents, keys, operations, seals};
 use qz_document::inspect::MAX_BYTES;
 use qz_document::seal::NAME_SEAL_MM;
 use qz_domain::compose;
@@ -416,6 +416,7 @@ async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Resul
         "rules": contract.rules,
         "signed_document_sha256": signed,
         "signature_level": row.signature_level.map(SignatureLevel::as_str),
+        "archive": archive::view(app, row).await?,
         "completion_operation": of_kind("contract.completed").map(|operation| operation.id.as_str()),
         "certificates": orders.iter().map(|order| json!({
             "number": order.number, "status": order.status.as_str(),

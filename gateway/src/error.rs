@@ -70,6 +70,12 @@ pub enum ServiceError {
     /// A key or X.509 certificate.
     #[error(transparent)]
     Ca(#[from] CaError),
+    /// A print copy cannot be made.
+    #[error(transparent)]
+    Copy(#[from] qz_document::copy::CopyError),
+    /// Seal data of GB/T 38540.
+    #[error(transparent)]
+    SealData(#[from] qz_document::ses::SesError),
     /// Validation data cannot be added.
     #[error(transparent)]
     Ltv(#[from] qz_document::ltv::LtvError),

@@ -6,6 +6,7 @@
 mod access;
 mod admin;
 mod app;
+mod archive;
 mod authority;
 mod ca;
 mod certificate;
@@ -30,10 +31,12 @@ mod operations;
 mod organisation;
 mod pades;
 mod portal;
+mod print_copies;
 mod private_file;
 mod proofs;
 mod publication;
 mod reservation;
+mod seal_data;
 mod seals;
 mod server;
 mod settings;
@@ -86,6 +89,9 @@ enum Command {
     },
     /// 演示或内部部署的证书服务 / a CA for demonstration and private installations
     Ca(ca::Flags),
+    /// 电子印章数据（GB/T 38540）/ seal data of GB/T 38540
+    #[command(subcommand)]
+    SealData(seal_data::verify::SealDataCommand),
     /// 机构运维页面（本机、只读）/ page for a member's operators, on this machine, read-only
     Organisation(organisation::Flags),
     /// 运维命令 / operator's commands
@@ -120,6 +126,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Portal { home } => portal(home).await,
         Command::Tsa { home } => timestamps(home).await,
         Command::Ca(flags) => certificates(&flags).await,
+        Command::SealData(command) => seal_data::verify::run(&command),
         Command::Organisation(flags) => organisation(flags).await,
         Command::Admin(command) => admin::run(*command).await,
     }
@@ -128,6 +135,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 async fn serve(home: PathBuf) -> anyhow::Result<()> {
     let app = Arc::new(App::open(&home).await?);
     let listener = listen(app.config.listen).await?;
+    archive::catch_up(&app).await.context("archives")?;
     let stop = stop_signal()?;
     tracing::info!(listen = %listener.local_addr()?, chain = %app.ledger.chain_id(), "gateway ready");
     let worker = tokio::spawn(worker::run(app.clone(), stopped(stop.clone())));

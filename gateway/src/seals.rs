@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::custody::{self, Kept, KeyChoice, Store};
 use crate::error::{ServiceError, blocking};
 use crate::server::{Caller, Outcome};
-use crate::{access, authority, documents, external, imprints, keys, operations};
+use crate::{access, authority, documents, external, imprints, keys, operations, seal_data};
 use qz_document::ca::Subject;
 use qz_document::seal::Form;
 use qz_domain::compose::{self, Content, SealDecision};
@@ -108,7 +108,7 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
     let seal = Seal {
         operation: operation.id.clone(),
         subject: operation.created_subject,
-        name,
+        name: name.clone(),
         kind: kind_name(kind).to_owned(),
         owner: owner.subject,
         company_name: company.clone(),
@@ -121,9 +121,16 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
         created_ms: now,
     };
     let body = operations::view(app, &operation)?;
+    let mut seal_keys = vec![(key, row)];
+    let mut data = Vec::new();
+    if let Some(made) = seal_data::make(app, &seal, kind, &subject, &imprint, now).await? {
+        seal_keys.push((made.data.key.clone(), made.key));
+        data.push(made.data);
+    }
     let change = Change {
         documents: if is_new { vec![imprint] } else { vec![] },
-        seal_keys: vec![(key, row)],
+        seal_keys,
+        seal_data: data,
         seals: vec![seal],
         jobs: vec![operations::job(&operation)],
         audit: vec![operations::composed(caller, &operation)],

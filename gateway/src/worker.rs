@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::error::{AWAITS_SIGNATURE, NO_TIMESTAMP, REFUSED_ONCE, ServiceError};
 use crate::ledger::Submitted;
 use crate::signing::Plan;
-use crate::{contracts, court, documents, following, issuance, key_service, operations, pades};
+use crate::{archive, contracts, court, documents, following, issuance, key_service, operations, pades};
 use qz_client::Rejection;
 use qz_domain::compose::contract_completed;
 use qz_domain::contract::{Event, Status as ContractStatus};
@@ -21,6 +21,7 @@ use qz_evidence::codec::Bytes;
 use qz_evidence::payload::Payload;
 use qz_evidence::submission::Actor;
 use qz_evidence::{Hash32, SubjectId};
+use qz_storage::archives;
 use qz_storage::audit::{self, AuditLine};
 use qz_storage::contracts::SignatureLevel;
 use qz_storage::jobs::{self, BackOff, Claim};
@@ -57,6 +58,9 @@ pub const FOLLOW: &str = "follow";
 
 /// Makes a signing certificate that was ordered; refers to its number.
 pub const CERTIFICATE: &str = "certificate";
+
+/// Timestamps the archived file of a contract; refers to the contract.
+pub const ARCHIVE: &str = "archive";
 
 /// How often that is.
 const RECHECK_MS: u64 = 10 * 60_000;
@@ -114,7 +118,7 @@ async fn attempt(app: &App, claim: &Claim) {
     let waiting = job.last_error.as_deref().is_some_and(waits);
     // What waits for others, witnesses and timestamp authorities among them, waits without end.
     let mut back_off = match job.kind.as_str() {
-        SUBMIT | CERTIFICATE | PACKAGE => UNTIL_ANSWERED,
+        SUBMIT | CERTIFICATE | PACKAGE | ARCHIVE => UNTIL_ANSWERED,
         _ if waiting => UNTIL_ANSWERED,
         _ => BACK_OFF,
     };
@@ -165,6 +169,9 @@ async fn attempt(app: &App, claim: &Claim) {
             let status = if gave_up { retrievals::PackageStatus::Failed } else { retrievals::PackageStatus::Preparing };
             retrievals::set_package(&tx, &digest.0, status, None, Some(&text), now).await?;
         }
+        if job.kind == ARCHIVE {
+            archives::set_error(&tx, &job.ref_id, &text, now).await?;
+        }
         if job.kind == CERTIFICATE {
             issuance::note(&tx, &job.ref_id, &error, gave_up, now).await?;
         }
@@ -201,6 +208,9 @@ async fn work(app: &App, claim: &Claim) -> Result<(), ServiceError> {
     }
     if claim.job.kind == CERTIFICATE {
         return issuance::make(app, claim).await;
+    }
+    if claim.job.kind == ARCHIVE {
+        return archive::keep(app, claim).await;
     }
     if claim.job.kind == FOLLOW {
         return following::follow(app, claim).await;
@@ -329,6 +339,9 @@ async fn apply(app: &App, tx: &Tx, operation: &Operation, proven: &ProvenRecord,
         row.final_document.clone_from(&row.current_revision);
     }
     contract_rows::update(tx, &mut row, now).await?;
+    if completes && row.final_document.is_some() {
+        archive::begin(app, tx, &row.id, now).await?;
+    }
     if follows {
         rows::set_followup(tx, &operation.id, FollowupStatus::Pending, None, now).await?;
         jobs::enqueue(tx, FOLLOW_UP, operation.id.as_str(), now).await?;

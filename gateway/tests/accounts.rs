@@ -53,6 +53,9 @@ async fn a_token_sees_its_own_contracts_and_no_others() {
     cast.person.carry_out(&persons, &signing).await;
     let (_, view) = persons.get(&format!("/v1/contracts/{contract}")).await;
     assert_eq!(persons.settled(view["completion_operation"].as_str().unwrap()).await["status"], "final");
+    // A copy that one party had made is in the log of both.
+    let copy = json!({"printed_for": "周雅文", "purpose": "存档"});
+    persons.create(&format!("/v1/contracts/{contract}/print-copies"), &copy).await;
     let issued = persons.create(&format!("/v1/contracts/{contract}/certificates"), &json!({})).await;
 
     let path = |part: &str| format!("/v1/contracts/{contract}{part}");
@@ -64,6 +67,8 @@ async fn a_token_sees_its_own_contracts_and_no_others() {
         path("/proof"),
         path("/events"),
         path("/publication"),
+        path("/print-copies"),
+        path("/print-copies/1"),
         pdf.to_owned(),
         status.to_owned(),
         operation.clone(),
@@ -87,7 +92,7 @@ async fn a_token_sees_its_own_contracts_and_no_others() {
 
     // Nor can a stranger do anything about it, or learn that it exists.
     let key = &cast.person.subject;
-    let acts: [(&str, Value); 7] = [
+    let acts: [(&str, Value); 8] = [
         ("fix", json!({})),
         ("signatures", json!({"slot": 1, "key": key, "intent": "同意"})),
         ("decline", json!({"slot": 1, "key": key, "reason": "不同意"})),
@@ -95,6 +100,7 @@ async fn a_token_sees_its_own_contracts_and_no_others() {
         ("fulfilments", json!({"key": key, "obligation": 1, "step": "due", "description": "到期"})),
         ("disputes", json!({"key": key, "forum": "notary", "reason": "争议"})),
         ("certificates", json!({})),
+        ("print-copies", copy),
     ];
     for (what, body) in &acts {
         problem(&strangers.post(&path(&format!("/{what}")), body).await, 404, "contract.unknown");

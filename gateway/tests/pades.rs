@@ -76,7 +76,7 @@ async fn signatures_have_timestamps_and_wait_for_the_authority() {
     let folder = tempfile::tempdir().unwrap();
     let mut tsa = Tsa::init(folder.path());
     tsa.start();
-    let world = World::start_configured(&[], |_| vec!["--tsa".into(), tsa.url()]).await;
+    let mut world = World::start_configured(&[], |_| vec!["--tsa".into(), tsa.url(), "--archive".into()]).await;
     let api = world.api();
     let cast = Cast::new(&world).await;
     let subject = cast.contract(&api).await;
@@ -118,6 +118,8 @@ async fn signatures_have_timestamps_and_wait_for_the_authority() {
     let (ok, text) = oracle(&["ades", &roots[0], &roots[1], &path("final.pdf")]);
     assert!(ok && text.matches("judged VALID").count() == 2, "{text}");
 
+    archived_and_renewed(&mut world, &mut tsa, folder.path(), &subject, &pdf).await;
+    let api = world.api();
     let (proof, _) = api.bytes(&format!("/v1/contracts/{subject}/proof")).await;
     let genesis = world.genesis();
     let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
@@ -130,6 +132,61 @@ async fn signatures_have_timestamps_and_wait_for_the_authority() {
         tsa_roots: &[],
     });
     assert_eq!(report.verdict, Verdict::ValidUnanchored, "{:?}", report.failed_step());
+}
+
+/// The contract's view once its archive is as wanted.
+async fn archive(world: &World, subject: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let (api, started) = (world.api(), Instant::now());
+    loop {
+        let (_, view) = api.get(&format!("/v1/contracts/{subject}")).await;
+        if wanted(&view["archive"]) {
+            return view;
+        }
+        assert!(started.elapsed() < Duration::from_secs(40), "{view}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The archived file continues the final one, gets another timestamp when it is due, and waits for the authority.
+async fn archived_and_renewed(world: &mut World, tsa: &mut Tsa, folder: &Path, subject: &str, pdf: &[u8]) {
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let roots = [world.path("gateway/demo-ca.pem").to_string_lossy().into_owned(), path("tsa/tsa-root.pem")];
+    let check = |file: &[u8], timestamps: usize| {
+        std::fs::write(path("archive.pdf"), file).unwrap();
+        let (ok, text) = oracle(&["ades", &roots[0], &roots[1], &path("archive.pdf")]);
+        assert!(ok && text.matches("judged VALID").count() == 2, "{text}");
+        let (ok, text) = oracle(&["structure", &path("archive.pdf")]);
+        assert!(ok, "{text}");
+        let found = qz_evidence_pdf::signatures(file).unwrap();
+        assert_eq!(found.len(), 2 + timestamps);
+    };
+    let view = archive(world, subject, |archive| archive["timestamps"] == 1).await;
+    assert_eq!((&view["archive"]["level"], &view["archive"]["waiting_for"]), (&json!("B-LTA"), &Value::Null));
+    let (first, _) = world.api().bytes(&format!("/v1/contracts/{subject}/archive")).await;
+    assert_eq!(&first[..pdf.len()], pdf, "it continues the final file");
+    check(&first, 1);
+    // Nothing is due for years.
+    let next = view["archive"]["next"].as_str().unwrap().to_owned();
+    assert!(next > view["archive"]["stamped"].as_str().unwrap().replace("2026", "2029"), "{next}");
+
+    tsa.stop();
+    assert_eq!(world.stop_gateway(), Some(0));
+    world.sql("UPDATE archives SET due_ms = 0").await;
+    world.sql("UPDATE jobs SET run_after_ms = 0 WHERE kind = 'archive' AND status = 'ready'").await;
+    world.start_gateway(&[]).await;
+    let waits = |archive: &Value| archive["waiting_for"].as_str().is_some_and(|why| why.contains("no timestamp yet"));
+    let view = archive(world, subject, waits).await;
+    assert_eq!(view["archive"]["timestamps"], 1);
+    let (_, jobs) = world.api().get("/v1/jobs?status=retrying").await;
+    assert!(jobs["jobs"].as_array().unwrap().iter().any(|job| job["kind"] == "archive"), "{jobs}");
+    tsa.start();
+    let view = archive(world, subject, |archive| archive["timestamps"] == 2).await;
+    assert_eq!(view["archive"]["waiting_for"], Value::Null);
+    let (second, _) = world.api().bytes(&format!("/v1/contracts/{subject}/archive")).await;
+    assert_eq!(&second[..first.len()], first, "the first archive is continued");
+    check(&second, 2);
+    let (same, _) = world.api().bytes(&format!("/v1/contracts/{subject}/document")).await;
+    assert_eq!(same, pdf, "the final file is what the ledger commits to");
 }
 
 /// A certificate of the CA for a key that OpenSSL keeps; gives the chain.

@@ -1,4 +1,4 @@
-//! What a signature costs at each level: prints milliseconds and bytes for `docs/PERFORMANCE.md`, and holds
+//! What a signature costs at each level, and a rendered document: prints milliseconds and bytes for `docs/PERFORMANCE.md`, and holds
 //! them under generous bounds.
 #![allow(clippy::unwrap_used)]
 
@@ -7,10 +7,11 @@ mod support;
 use std::time::Instant;
 
 use qz_document::ca::{CertificateAuthority, KeyAlgorithm, LeafRequest, SealKey, Subject};
+use qz_document::copy::{CopyMark, print_copy};
 use qz_document::render::{self, sample};
 use qz_document::seal;
 use support::ltv::{Tsa, archived};
-use support::{Demo, NOW_MS, Signer, request};
+use support::{Demo, NOW_MS, Signer, certificate_data, request};
 
 const ROUNDS: usize = 9;
 const YEAR_MS: i64 = 365 * 24 * 3_600_000;
@@ -64,4 +65,56 @@ fn signer(ca: &CertificateAuthority, algorithm: KeyAlgorithm) -> Signer {
     };
     let certificate = ca.issue(&request).unwrap();
     Signer { key, certificate }
+}
+
+#[test]
+fn cost_of_rendering() {
+    let demo = Demo::new();
+    let short = sample::contract("T-1", "2026年11月22日", NOW_MS);
+    let long = sample::long_contract(NOW_MS);
+    let certificate = certificate_data(&demo, b"contract");
+    // The fonts are looked for once a process.
+    let started = Instant::now();
+    let first = render::contract(&short).unwrap();
+    println!("the first contract of a process, fonts included: {:.0} ms", started.elapsed().as_secs_f64() * 1000.0);
+    // A number of its own each time: what was laid out before is remembered.
+    let round = std::cell::Cell::new(0);
+    let number = || {
+        round.set(round.get() + 1);
+        format!("T-{}", round.get())
+    };
+    let print = |what: &str, pages: usize, (ms, pdf): (f64, Vec<u8>)| {
+        println!("{what:28} {pages:3} pages {ms:7.1} ms {:7} bytes", pdf.len());
+        assert!(ms < 20_000.0, "{what} takes {ms} ms");
+    };
+    let contract = |text: &render::ContractText| {
+        let text = render::ContractText { number: number(), ..text.clone() };
+        render::contract(&text).unwrap().pdf
+    };
+    print("contract", first.pages, median(|| contract(&short)));
+    let pages = render::contract(&long).unwrap().pages;
+    print("contract with 700 lines", pages, median(|| contract(&long)));
+    let one = |number: String| {
+        let data = render::CertificateData { number, ..certificate.clone() };
+        render::signing_certificate(&data, b"proof", None).unwrap()
+    };
+    let pages = one(number()).pages;
+    print("signing certificate", pages, median(|| one(number()).pdf));
+    print(
+        "company seal",
+        1,
+        median(|| seal::company_seal(&format!("示例{}公司", round.replace(round.get() + 1)), "").unwrap().pdf),
+    );
+    let mark = |number: u64| CopyMark {
+        code: format!("QZ-COPY-{number}"),
+        number,
+        printed_for: "周雅文".into(),
+        purpose: "存档".into(),
+        made_ms: NOW_MS,
+        issuer: "契证演示平台".into(),
+        source_sha256: "ab".repeat(32),
+        verify_url: "https://portal.example.org/verify?no=QZ-COPY".into(),
+    };
+    let next = || mark(u64::try_from(round.replace(round.get() + 1)).unwrap());
+    print("print copy of the contract", first.pages, median(|| print_copy(&first.pdf, &next()).unwrap()));
 }

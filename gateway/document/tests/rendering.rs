@@ -118,6 +118,76 @@ fn missing_glyphs_are_named() {
     assert!(matches!(seal::company_seal("😀公司", ""), Err(SealError::Render(RenderError::MissingGlyphs(_)))));
 }
 
+/// Every text is shown as it is, or refused with the characters that cannot be shown; nothing becomes a box.
+#[test]
+fn rare_characters_are_shown_or_refused() {
+    let shown = [
+        "𠮷野家", // U+20BB7, beyond the basic plane
+        "䶮女士", // U+4DAE
+        "㐂㼆㬢",
+        "臺灣電腦軟體與龜龍",
+        "Žižek, Ångström, naïve façade, Đặng",
+        "Ελληνικά Кириллица",
+        "ＡＢＣ１２３（全角）「」『』",
+        "㈱№℃㎡½①⑩Ⅷ",
+        "¥ € £ — … · × ÷ ≤ ≥ ± °",
+        "かなカナ",
+    ];
+    for wanted in shown {
+        let text = render::ContractText { preamble: wanted.into(), ..contract_text() };
+        let rendered = render::contract(&text).unwrap_or_else(|error| panic!("{wanted}: {error}"));
+        let plain: String = wanted.split_whitespace().collect();
+        assert!(text_of(&rendered.pdf).contains(&plain), "{wanted}");
+    }
+    let refused: [(&str, &[char]); 6] = [
+        ("表情 😀", &['😀']),
+        ("一家 👨\u{200d}👩\u{200d}👧", &['👨', '👩', '👧']),
+        ("私用 \u{e123}", &['\u{e123}']),
+        ("控制 \u{7}", &['\u{7}']),
+        ("阿拉伯 سلام", &['س', 'ل', 'ا', 'م']),
+        ("生僻 \u{3347a}", &['\u{3347a}']),
+    ];
+    for (wanted, characters) in refused {
+        let text = render::ContractText { preamble: wanted.into(), ..contract_text() };
+        match render::contract(&text) {
+            Err(error @ RenderError::MissingGlyphs(_)) => {
+                let RenderError::MissingGlyphs(named) = &error else { unreachable!("matched above") };
+                assert!(characters.iter().all(|one| named.contains(one)), "{wanted}: {named:?}");
+                assert!(error.to_string().contains("请更换写法"), "{error}");
+            }
+            other => panic!("{wanted}: {:?}", other.map(|rendered| rendered.pages)),
+        }
+    }
+}
+
+/// A table over many pages repeats its head, and every page says which it is of how many.
+#[test]
+fn long_tables_are_paginated() {
+    let rendered = render::contract(&sample::long_contract(NOW_MS)).unwrap();
+    assert!(rendered.pages >= 25, "{} pages", rendered.pages);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &rendered.pdf).unwrap();
+    let (ok, text) = oracle(&["text", &file.path().to_string_lossy()]);
+    assert!(ok, "{text}");
+    let pages: Vec<String> = text
+        .split('\u{c}')
+        .map(|page| page.split_whitespace().collect())
+        .filter(|page: &String| !page.is_empty())
+        .collect();
+    assert_eq!(pages.len(), rendered.pages);
+    let mut heads = 0;
+    for (index, page) in pages.iter().enumerate() {
+        assert!(page.contains(&format!("第{}页共{}页", index + 1, pages.len())), "page {}", index + 1);
+        if page.contains("测量机型号") {
+            assert!(page.contains("规格型号") && page.contains("单价（元）"), "page {} has no head", index + 1);
+            heads += 1;
+        }
+    }
+    assert!(heads >= 20, "{heads} pages with goods");
+    assert!(pages.iter().any(|page| page.contains("测量机型号700")), "the last line is there");
+    assert!(rendered.anchor("seal-0").unwrap().page == rendered.pages);
+}
+
 #[test]
 fn long_values_stay_on_the_page() {
     let demo = Demo::new();

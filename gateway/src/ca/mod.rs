@@ -80,6 +80,8 @@ struct Init {
 enum Kind {
     /// A seal of an organisation.
     Seal,
+    /// A seal maker 制章人, who signs seal data of GB/T 38540.
+    Maker,
     /// A natural person.
     Person,
 }
@@ -254,6 +256,8 @@ impl Ca {
                 Subject::Seal { organisation, credit_code, seal: &flags.name }
             }
             (Kind::Seal, ..) => bail!("印章证书须有 --organisation 与 --credit-code / a seal needs both"),
+            (Kind::Maker, Some(organisation), Some(credit_code)) => Subject::Maker { organisation, credit_code },
+            (Kind::Maker, ..) => bail!("制章人证书须有 --organisation 与 --credit-code / a maker needs both"),
             (Kind::Person, organisation, _) => {
                 Subject::Person { name: &flags.name, organisation: organisation.as_deref() }
             }

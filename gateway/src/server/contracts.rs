@@ -5,7 +5,7 @@ use super::problem::Problem;
 use super::request::{Caller, Wait, caller, json_body, parse, subject};
 use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
-use crate::{access, contracts, court, documents, proofs, signing};
+use crate::{access, archive, contracts, court, documents, print_copies, proofs, signing};
 use bytes::Bytes;
 use std::sync::Arc;
 use warp::Filter;
@@ -36,7 +36,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(warp::get())
         .and(caller(app))
         .then(async |id: String, what: String, app, caller| respond(part(app, &caller, &id, &what).await));
-    open.or(act).unify().or(show).unify().or(part).unify().boxed()
+    let copy = warp::path!("v1" / "contracts" / String / "print-copies" / u64)
+        .and(warp::get())
+        .and(caller(app))
+        .then(async |id: String, number, app, caller| respond(copy(app, &caller, &id, number).await));
+    open.or(act).unify().or(show).unify().or(part).unify().or(copy).unify().boxed()
 }
 
 async fn open(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes) -> Result<Response, Problem> {
@@ -51,7 +55,7 @@ async fn act(
     if what == "certificates" {
         return super::certificates::issue(app, caller, key, id, wait).await;
     }
-    if !matches!(what, "fix" | "signatures" | "decline" | "amendments" | "fulfilments" | "disputes") {
+    if !matches!(what, "fix" | "signatures" | "decline" | "amendments" | "fulfilments" | "disputes" | "print-copies") {
         return Err(Problem::not_found("没有此地址", "no such address"));
     }
     let contract = subject(id)?;
@@ -61,6 +65,7 @@ async fn act(
             "fix" => contracts::fix(&app, &caller, row).await?,
             "signatures" => signing::prepare(&app, &caller, row, parse(&body)?).await?,
             "decline" => contracts::decline(&app, &caller, row, parse(&body)?).await?,
+            "print-copies" => print_copies::make(&app, &caller, row, parse(&body)?).await?,
             "disputes" => contracts::dispute(&app, &caller, row, parse(&body)?).await?,
             "amendments" => contracts::amend(&app, &caller, row, parse(&body)?).await?,
             _ => contracts::fulfil(&app, &caller, row, parse(&body)?).await?,
@@ -90,7 +95,18 @@ async fn part(app: Arc<App>, caller: &Caller, id: &str, what: &str) -> Result<Re
             let name = format!("{}-{}.qzproof", row.title, row.number);
             Ok(file("application/cbor", Some(&name), None, verified.bytes))
         }
+        "archive" => {
+            let (document, bytes) = archive::file(&app, &row).await?;
+            Ok(file("application/pdf", document.file_name.as_deref(), Some(document.sha256), bytes))
+        }
+        "print-copies" => Ok(ok(&print_copies::log(&app, &row).await?)),
         "events" => Ok(ok(&court::events(&app, &row).await?)),
         _ => Err(Problem::not_found("没有此地址", "no such address")),
     }
+}
+
+async fn copy(app: Arc<App>, caller: &Caller, id: &str, number: u64) -> Result<Response, Problem> {
+    let row = access::contract(&app, caller, &subject(id)?).await?;
+    let (document, bytes) = print_copies::file(&app, &row, number).await?;
+    Ok(file("application/pdf", document.file_name.as_deref(), Some(document.sha256), bytes))
 }

@@ -2,7 +2,7 @@
 //! types that parse them; the table of operations is tested against the routes.
 
 use super::{Routes, documents, ok, operations};
-use crate::{contracts, external, keys, publication, seals, signing};
+use crate::{contracts, external, keys, print_copies, publication, seals, signing};
 use serde_json::{Map, Value, json};
 use utoipa::PartialSchema;
 use warp::Filter;
@@ -53,6 +53,13 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
         ("get", "/v1/seals/{subject}", "查看印章 A seal", None, Json),
         ("get", "/v1/seals/{subject}/imprint", "印模 Imprint", None, File("application/pdf")),
         ("get", "/v1/seals/{subject}/certificate", "数字证书 X.509 certificate", None, File("application/pkix-cert")),
+        (
+            "get",
+            "/v1/seals/{subject}/esl",
+            "电子印章数据（GB/T 38540，如已启用）Seal data, if they are made",
+            None,
+            File("application/octet-stream"),
+        ),
         ("post", "/v1/seals/{subject}/suspend", "停用印章 Suspend", Creates(schema::<seals::Decision>()), Json),
         ("post", "/v1/seals/{subject}/resume", "恢复印章 Resume", Creates(schema::<seals::Decision>()), Json),
         ("post", "/v1/seals/{subject}/destroy", "销毁印章 Destroy", Creates(schema::<seals::Decision>()), Json),
@@ -120,6 +127,28 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
             "一方同意公开的内容 A party's consent to what is public",
             Body::Json(schema::<publication::NewConsent>()),
             Json,
+        ),
+        (
+            "post",
+            "/v1/contracts/{subject}/print-copies",
+            "制作防伪打印件 Make a controlled print copy",
+            Creates(schema::<print_copies::NewCopy>()),
+            Json,
+        ),
+        ("get", "/v1/contracts/{subject}/print-copies", "打印登记 The print log", None, Json),
+        (
+            "get",
+            "/v1/contracts/{subject}/print-copies/{number}",
+            "下载打印件 A print copy",
+            None,
+            File("application/pdf"),
+        ),
+        (
+            "get",
+            "/v1/contracts/{subject}/archive",
+            "存档文件（B-LTA，如已启用）Archived file, if there is one",
+            None,
+            File("application/pdf"),
         ),
         ("get", "/v1/contracts/{subject}/document", "最新合同文件 Latest file", None, File("application/pdf")),
         ("get", "/v1/contracts/{subject}/events", "链上事件与调取通知 Events and notices of retrieval", None, Json),

@@ -5,7 +5,7 @@ use super::problem::Problem;
 use super::request::{Caller, caller, json_body, parse, subject};
 use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
-use crate::{access, documents, seals};
+use crate::{access, documents, seal_data, seals};
 use bytes::Bytes;
 use qz_domain::compose::SealDecision;
 use std::sync::Arc;
@@ -77,6 +77,11 @@ async fn part(app: Arc<App>, caller: &Caller, id: &str, what: &str) -> Result<Re
             let document = documents::get(&app, &seal.imprint).await?;
             let bytes = documents::bytes(&app, &document).await?;
             Ok(file("application/pdf", document.file_name.as_deref(), Some(document.sha256), bytes))
+        }
+        "esl" => {
+            let data = seal_data::of(&app, &seal).await?;
+            let name = format!("{}-{}.esl", seal.company_name, seal.name);
+            Ok(file("application/octet-stream", Some(&name), None, data.esl))
         }
         "certificate" => Ok(file("application/pkix-cert", None, None, seal.certificate_der)),
         _ => Err(Problem::not_found("没有此地址", "no such address")),

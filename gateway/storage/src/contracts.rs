@@ -15,7 +15,7 @@ use crate::text_enum::text_enum;
 
 const TABLE: &str = "contracts";
 
-mod entity {
+pub(crate) mod entity {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, DeriveEntityModel)]

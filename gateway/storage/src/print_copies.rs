@@ -95,6 +95,15 @@ pub async fn of_contract(read: &impl Read, contract: &ContractId) -> Result<Vec<
     found.map_err(StorageError::database(TABLE))?.into_iter().map(decode).collect()
 }
 
+/// The copy of this code.
+///
+/// # Errors
+/// If the database failed or the row is damaged.
+pub async fn find(read: &impl Read, code: &str) -> Result<Option<PrintCopy>, StorageError> {
+    let found = entity::Entity::find().filter(entity::Column::Code.eq(code)).one(read.connection()).await;
+    found.map_err(StorageError::database(TABLE))?.map(decode).transpose()
+}
+
 fn decode(model: entity::Model) -> Result<PrintCopy, StorageError> {
     let row = Row { table: TABLE, key: &model.code };
     Ok(PrintCopy {

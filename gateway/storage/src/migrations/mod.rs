@@ -8,6 +8,9 @@ mod m0004_orders;
 mod m0005_accounts;
 mod m0006_ledger;
 mod m0007_signing;
+mod m0008_seal_data;
+mod m0009_print_copies;
+mod m0010_archives;
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
@@ -31,6 +34,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_accounts::Migration),
             Box::new(m0006_ledger::Migration),
             Box::new(m0007_signing::Migration),
+            Box::new(m0008_seal_data::Migration),
+            Box::new(m0009_print_copies::Migration),
+            Box::new(m0010_archives::Migration),
         ]
     }
 }
