@@ -43,6 +43,10 @@ pub struct NewContract {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     amends: Option<SubjectId>,
+    /// The initiator signs first and certifies the file (DocMDP, P = 2): all places are reserved before, and from then
+    /// on nothing but the other signatures may be added; each of those locks its own place.
+    #[serde(default)]
+    certify: bool,
 }
 
 /// A slot as it is asked for.
@@ -178,6 +182,9 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
         check_usable(app, slot).await?;
         sizes.insert(slot.subject, imprint_size(app, slot).await?);
     }
+    if new.certify {
+        check_first_signer(app, &new.initiator, &slots).await?;
+    }
     let none = Size { width_mm: 0.0, height_mm: 0.0 };
     let pages = documents::page_sizes(&document)?;
     let fields = rules::plan(new.initiator, &slots, &new.rules, new.amends, &pages, |slot| {
@@ -202,6 +209,7 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
         current_revision: None,
         final_document: None,
         signature_level: None,
+        certified: new.certify,
         busy: None,
         created_ms: operation.created_ms,
         updated_ms: operation.created_ms,
@@ -213,6 +221,22 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
     });
     let change = Change { contracts: vec![row], ..of_operation(caller, operation) };
     Ok(Outcome::created(body, change))
+}
+
+/// A certification is the first signature, and the initiator's.
+async fn check_first_signer(app: &App, initiator: &SubjectId, slots: &[Slot]) -> Result<(), ServiceError> {
+    let first = slots.iter().map(|slot| slot.group).min();
+    for slot in slots.iter().filter(|slot| Some(slot.group) == first) {
+        if holder(app, slot).await? != *initiator {
+            return Err(Refusal::invalid(
+                "certification.initiator",
+                "认证签名须由发起方首先签署：最先的签署组只能有发起方自己的签署位",
+                "the initiator certifies by signing first: the first group may have the initiator's own slots only",
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// Only a key or seal in use can be asked for.
@@ -416,6 +440,7 @@ async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Resul
         "rules": contract.rules,
         "signed_document_sha256": signed,
         "signature_level": row.signature_level.map(SignatureLevel::as_str),
+        "certified": row.certified,
         "archive": archive::view(app, row).await?,
         "completion_operation": of_kind("contract.completed").map(|operation| operation.id.as_str()),
         "certificates": orders.iter().map(|order| json!({

@@ -24,11 +24,14 @@ pub struct Place {
 /// The places of all slots of a contract, in their order.
 pub struct Layout {
     places: Vec<Place>,
+    certified: bool,
 }
 
 impl Layout {
-    /// By the contract's plan and the sizes of its document's pages.
-    pub async fn of(app: &App, contract: &Contract, original: &Document) -> Result<Self, ServiceError> {
+    /// By the contract's plan and the sizes of its document's pages; `certified`: the first signature certifies the file.
+    pub async fn of(
+        app: &App, contract: &Contract, original: &Document, certified: bool,
+    ) -> Result<Self, ServiceError> {
         let pages = documents::page_sizes(original)?;
         let mut places = Vec::with_capacity(contract.slots.len());
         for (index, slot) in contract.slots.iter().enumerate() {
@@ -42,7 +45,7 @@ impl Layout {
             });
             places.push(Place { imprint, field_name, straddling });
         }
-        Ok(Self { places })
+        Ok(Self { places, certified })
     }
 
     /// The place of a slot that there is.
@@ -51,9 +54,10 @@ impl Layout {
         place.ok_or_else(|| ServiceError::Damaged(format!("no place for slot {index}")))
     }
 
-    /// Must places be reserved before somebody signs? A file without cross-page seals gets its fields one by one.
+    /// Must places be reserved before somebody signs? A file without certification and cross-page seals gets its fields
+    /// one by one.
     fn is_reserved(&self) -> bool {
-        self.places.iter().any(|place| place.straddling.is_some())
+        self.certified || self.places.iter().any(|place| place.straddling.is_some())
     }
 
     /// The file with the places in it, for the first signature.
@@ -61,6 +65,15 @@ impl Layout {
         if !self.is_reserved() {
             return Ok(pdf);
         }
+        let first = contract.slots.iter().map(|slot| slot.group).min();
+        let lock = |place: &Place, slot: &Slot| {
+            let mut names = place.straddling.as_ref().map(Straddling::field_names).unwrap_or_default();
+            // Behind a certification each signature fixes its own field; the certification itself fixes the rest.
+            if self.certified && Some(slot.group) != first {
+                names.push(place.field_name.clone());
+            }
+            (!names.is_empty()).then_some(Lock::Only(names))
+        };
         let field = |(place, slot): (&Place, &Slot)| EmptyField {
             name: place.field_name.clone(),
             page: slot.field.page,
@@ -68,7 +81,7 @@ impl Layout {
             y_mm: slot.field.y_mm - place.imprint.height_mm / 2.0,
             width_mm: place.imprint.width_mm,
             height_mm: place.imprint.height_mm,
-            lock: place.straddling.as_ref().map(|straddling| Lock::Only(straddling.field_names())),
+            lock: lock(place, slot),
         };
         let fields: Vec<EmptyField> = self.places.iter().zip(&contract.slots).map(field).collect();
         let straddlings: Vec<Straddling> = self.places.iter().filter_map(|place| place.straddling.clone()).collect();

@@ -109,7 +109,7 @@ pub async fn prepare(
     let instrument = instrument(app, &slot).await?;
 
     let original = documents::get(app, &row.document).await?;
-    let layout = Layout::of(app, &contract, &original).await?;
+    let layout = Layout::of(app, &contract, &original, row.certified).await?;
     let place = layout.place(request.slot)?;
     let (base, pdf) = match &row.current_revision {
         Some(revision) => {
@@ -122,7 +122,11 @@ pub async fn prepare(
             (original.clone(), layout.reserve(&contract, pdf).await?)
         }
     };
-    let prepared = prepare_revision(pdf, place, slot.field, &instrument, intent.words.clone()).await?;
+    let policy = match row.certified && row.current_revision.is_none() {
+        true => Policy::Certification,
+        false => Policy::Approval,
+    };
+    let prepared = prepare_revision(pdf, place, slot.field, &instrument, intent.words.clone(), policy).await?;
     if prepared.bytes.len() > MAX_BYTES {
         return Err(documents::too_large_to_sign().into());
     }
@@ -190,7 +194,7 @@ async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> 
 }
 
 async fn prepare_revision(
-    pdf: Vec<u8>, place: &Place, field: Field, instrument: &Instrument, reason: String,
+    pdf: Vec<u8>, place: &Place, field: Field, instrument: &Instrument, reason: String, policy: Policy,
 ) -> Result<Prepared, ServiceError> {
     let (imprint, signer_name) = (instrument.imprint.clone(), instrument.signer_name.clone());
     let (field_name, straddling) = (place.field_name.clone(), place.straddling.clone());
@@ -205,7 +209,7 @@ async fn prepare_revision(
             signer_name: &signer_name,
             reason: &reason,
             time_ms,
-            policy: Policy::Approval,
+            policy,
         };
         match &straddling {
             Some(straddling) => sign::prepare_straddling(&pdf, &request, straddling),

@@ -79,12 +79,22 @@ async fn signatures_have_timestamps_and_wait_for_the_authority() {
     let mut world = World::start_configured(&[], |_| vec!["--tsa".into(), tsa.url(), "--archive".into()]).await;
     let api = world.api();
     let cast = Cast::new(&world).await;
-    let subject = cast.contract(&api).await;
+    let mut plan = cast.plan();
+    plan["certify"] = json!(true);
+    plan["slots"].as_array_mut().unwrap().reverse();
+    plan["slots"][0]["group"] = json!(1);
+    plan["slots"][1]["group"] = json!(2);
+    let (status, refused) = api.post("/v1/contracts", &plan).await;
+    assert_eq!((status, &refused["code"]), (422, &json!("certification.initiator")), "{refused}");
+    let mut plan = cast.plan();
+    plan["certify"] = json!(true);
+    let subject = cast.contract_of(&api, &plan).await;
 
     let first = prepare(&api, &subject, 0, &cast.buyer.subject).await;
     cast.buyer.carry_out(&api, &first).await;
     let (_, view) = api.get(&format!("/v1/contracts/{subject}")).await;
-    assert_eq!(view["signature_level"], "B-T", "{view}");
+    assert_eq!((&view["signature_level"], &view["certified"]), (&json!("B-T"), &json!(true)), "{view}");
+    certified(&api.bytes(&format!("/v1/contracts/{subject}/document")).await.0);
 
     tsa.stop();
     let second = prepare(&api, &subject, 1, &cast.person.subject).await;
@@ -132,6 +142,26 @@ async fn signatures_have_timestamps_and_wait_for_the_authority() {
         tsa_roots: &[],
     });
     assert_eq!(report.verdict, Verdict::ValidUnanchored, "{:?}", report.failed_step());
+}
+
+/// The initiator's signature certifies the file, the other's place waits in it, and nothing else may be added.
+fn certified(pdf: &[u8]) {
+    let text = String::from_utf8_lossy(pdf);
+    assert!(text.contains("/DocMDP") && text.contains("/SigFieldLock"), "certified, with a lock for the other");
+    let fields = qz_document::sign::signatures(pdf).unwrap();
+    assert_eq!(fields.len(), 1);
+    let report = qz_evidence_pdf::examine(pdf, &qz_evidence_pdf::TrustedRoots::default());
+    assert_eq!(report.verdict, qz_evidence_pdf::DocumentVerdict::Intact);
+    let late = qz_document::sign::EmptyField {
+        name: "late".into(),
+        page: 1,
+        x_mm: 10.0,
+        y_mm: 10.0,
+        width_mm: 9.0,
+        height_mm: 9.0,
+        lock: None,
+    };
+    assert!(matches!(qz_document::sign::reserve(pdf, &[late]), Err(qz_document::sign::SignError::Certified)));
 }
 
 /// The contract's view once its archive is as wanted.

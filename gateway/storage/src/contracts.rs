@@ -37,6 +37,7 @@ pub(crate) mod entity {
         pub current_revision_id: Option<String>,
         pub final_document_id: Option<String>,
         pub signature_level: Option<String>,
+        pub certified: bool,
         pub busy_operation: Option<String>,
         pub busy_until_ms: Option<i64>,
         pub created_ms: i64,
@@ -128,6 +129,8 @@ pub struct Contract {
     pub current_revision: Option<DocumentId>,
     /// The completed file.
     pub final_document: Option<DocumentId>,
+    /// The first signature certifies the file: asked for by the initiator.
+    pub certified: bool,
     /// Level of the signatures in the latest revision.
     pub signature_level: Option<SignatureLevel>,
     /// Who prepares a signature now; changed by [`acquire_busy`] and [`release_busy`] only.
@@ -333,6 +336,7 @@ fn encode(contract: &Contract) -> Result<entity::Model, StorageError> {
         current_revision_id: text_opt(contract.current_revision.as_ref()),
         final_document_id: text_opt(contract.final_document.as_ref()),
         signature_level: text_opt(contract.signature_level.as_ref()),
+        certified: contract.certified,
         busy_operation: busy.map(|busy| busy.operation.to_string()),
         busy_until_ms: integer_opt(busy.map(|busy| busy.until_ms))?,
         created_ms: integer(contract.created_ms)?,
@@ -365,6 +369,7 @@ fn decode(model: entity::Model) -> Result<Contract, StorageError> {
         current_revision: row.parse_opt("current_revision_id", model.current_revision_id.as_deref())?,
         final_document: row.parse_opt("final_document_id", model.final_document_id.as_deref())?,
         signature_level: row.parse_opt("signature_level", model.signature_level.as_deref())?,
+        certified: model.certified,
         busy,
         created_ms: row.number("created_ms", model.created_ms)?,
         updated_ms: row.number("updated_ms", model.updated_ms)?,

@@ -11,6 +11,7 @@ mod m0007_signing;
 mod m0008_seal_data;
 mod m0009_print_copies;
 mod m0010_archives;
+mod m0011_certification;
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_seal_data::Migration),
             Box::new(m0009_print_copies::Migration),
             Box::new(m0010_archives::Migration),
+            Box::new(m0011_certification::Migration),
         ]
     }
 }

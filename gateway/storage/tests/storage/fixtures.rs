@@ -123,6 +123,7 @@ pub fn new_contract(document: DocumentId) -> Contract {
         current_revision: None,
         final_document: None,
         signature_level: None,
+        certified: false,
         busy: None,
         created_ms: NOW,
         updated_ms: NOW,
