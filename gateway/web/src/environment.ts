@@ -20,6 +20,8 @@ export interface Site {
 
 /** What the parties of a certificate's contract made public. */
 export interface PublicRecord {
+  /** Which copy, for a print copy; `null` for a signing certificate. */
+  copy: number | null
   number: string
   issuedMs: number
   issuer: string

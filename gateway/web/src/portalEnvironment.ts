@@ -41,6 +41,7 @@ export const portalEnvironment: Environment = {
       const source: unknown = await (await ask(`api/certificates/${encodeURIComponent(number)}`)).json()
       if (!isObject(source)) throw new Error('no object')
       const found: PublicRecord = {
+        copy: source.kind === 'print-copy' ? count(source.copy) : null,
         number: text(source.number),
         issuedMs: count(source.issued_ms),
         issuer: text(source.issuer),

@@ -1,5 +1,5 @@
 /**
- * Look-up by the number of a signing certificate, from its QR code or typed in: what the parties made
+ * Look-up by the number of a signing certificate or print copy, from its QR code or typed in: what the parties made
  * public, which is the issuer's word and proves nothing.
  */
 import { Alert, Button, Input } from 'antd'
@@ -43,7 +43,11 @@ function Found({ record }: { record: PublicRecord }) {
   return (
     <div data-testid="lookup-found">
       <p>
-        <strong>{t('lookup.issued', { no: record.number, issuer: record.issuer, time: formatTime(record.issuedMs) })}</strong>
+        <strong>
+          {record.copy === null
+            ? t('lookup.issued', { no: record.number, issuer: record.issuer, time: formatTime(record.issuedMs) })
+            : t('lookup.copied', { no: record.number, copy: record.copy, issuer: record.issuer, time: formatTime(record.issuedMs) })}
+        </strong>
       </p>
       {shown.length > 0 ? (
         <dl className="facts">
@@ -60,7 +64,7 @@ function Found({ record }: { record: PublicRecord }) {
         <p>{t('lookup.nothingPublic')}</p>
       )}
       {shown.length > 0 && withheld !== '' && <p className="quiet">{t('lookup.withheld', { fields: withheld })}</p>}
-      <p className="quiet">{t('lookup.word')}</p>
+      <p className="quiet">{record.copy === null ? t('lookup.word') : t('lookup.copyWord')}</p>
     </div>
   )
 }
