@@ -94,7 +94,7 @@ async fn signatures_have_timestamps_and_wait_for_the_authority() {
     cast.buyer.carry_out(&api, &first).await;
     let (_, view) = api.get(&format!("/v1/contracts/{subject}")).await;
     assert_eq!((&view["signature_level"], &view["certified"]), (&json!("B-T"), &json!(true)), "{view}");
-    certified(&api.bytes(&format!("/v1/contracts/{subject}/document")).await.0);
+    check_certification(&api.bytes(&format!("/v1/contracts/{subject}/document")).await.0);
 
     tsa.stop();
     let second = prepare(&api, &subject, 1, &cast.person.subject).await;
@@ -145,7 +145,7 @@ async fn signatures_have_timestamps_and_wait_for_the_authority() {
 }
 
 /// The initiator's signature certifies the file, the other's place waits in it, and nothing else may be added.
-fn certified(pdf: &[u8]) {
+fn check_certification(pdf: &[u8]) {
     let text = String::from_utf8_lossy(pdf);
     assert!(text.contains("/DocMDP") && text.contains("/SigFieldLock"), "certified, with a lock for the other");
     let fields = qz_document::sign::signatures(pdf).unwrap();
