@@ -93,7 +93,7 @@ fn cost_of_rendering() {
     };
     print("contract", first.pages, median(|| contract(&short)));
     let pages = render::contract(&long).unwrap().pages;
-    print("contract with 700 lines", pages, median(|| contract(&long)));
+    print("contract with 950 lines", pages, median(|| contract(&long)));
     let one = |number: String| {
         let data = render::CertificateData { number, ..certificate.clone() };
         render::signing_certificate(&data, b"proof", None).unwrap()

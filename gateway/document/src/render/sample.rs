@@ -195,10 +195,10 @@ pub fn receipt(number: &str, contract_number: &str, paid_ms: i64) -> ReceiptText
     }
 }
 
-/// The same contract with 700 lines of goods: some thirty pages.
+/// The same contract with 950 lines of goods: some thirty pages.
 pub fn long_contract(created_ms: i64) -> ContractText {
     let line = |index: usize| {
         item(&format!("三坐标测量机型号{index}"), &format!("SM-{index}"), "台", "1", "1,000.00", "1,000.00")
     };
-    ContractText { items: (1..=700).map(line).collect(), ..contract("SL-LONG-2026", "2026年11月22日", created_ms) }
+    ContractText { items: (1..=950).map(line).collect(), ..contract("SL-LONG-2026", "2026年11月22日", created_ms) }
 }
