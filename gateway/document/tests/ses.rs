@@ -124,8 +124,11 @@ fn what_was_said_is_read_back() {
     assert!(signature.signer.contains("甲公司 合同专用章"));
 }
 
-/// BouncyCastle's answers to lines of its own: kind, CA, data and document by their bytes.
-fn bouncy_castle(folder: &Path, cases: &[(&str, &[u8], &[u8], &[u8])]) -> Vec<String> {
+/// Kind, CA, data and document.
+type Case<'a> = (&'a str, &'a [u8], &'a [u8], &'a [u8]);
+
+/// BouncyCastle's answers, one for each case.
+fn bouncy_castle(folder: &Path, cases: &[Case<'_>]) -> Vec<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles.sh");
     let mut child = Command::new(script).arg("ses").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
