@@ -72,9 +72,32 @@ impl Client {
     }
 
     /// Sends many submissions at once to the first node that answers, which holds its answer until all
-    /// are final or refused, at most `wait`. Results are in the order of the batch. Sending the same batch
-    /// again, to whichever node, is safe.
+    /// are final or refused, at most `wait`. Those that a node could not judge (it catches up, say) are sent
+    /// again within that time. Results are in the order of the batch. Sending the same batch again, to
+    /// whichever node, is safe.
     pub async fn submit_batch(&self, batch: &SubmissionBatch, wait: Duration) -> Result<Vec<BatchResult>, ClientError> {
+        let start = Instant::now();
+        let mut results = self.send_batch(batch, wait).await?;
+        let mut pause = PAUSES.0;
+        loop {
+            let unjudged: Vec<usize> = (0..results.len()).filter(|at| is_unjudged(&results[*at])).collect();
+            let left = wait.saturating_sub(start.elapsed());
+            if unjudged.is_empty() || left <= pause {
+                return Ok(results);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+            let submissions = unjudged.iter().map(|at| batch.submissions[*at].clone()).collect();
+            let again = SubmissionBatch { tag: batch.tag, submissions };
+            // What this attempt fails with is no verdict on the others: they keep the answer that they have.
+            let Ok(answers) = self.send_batch(&again, left - pause.min(left)).await else { continue };
+            for (at, answer) in unjudged.into_iter().zip(answers) {
+                results[at] = answer;
+            }
+        }
+    }
+
+    async fn send_batch(&self, batch: &SubmissionBatch, wait: Duration) -> Result<Vec<BatchResult>, ClientError> {
         let request = Request {
             path: format!("/v1/submissions/batch?wait={}", wait.as_secs()),
             body: Some(("application/cbor", encode(batch))),
@@ -137,6 +160,11 @@ impl Client {
             Some(SubmissionState::Rejected { .. }) | None => refused(node, status, rejection),
         }
     }
+}
+
+/// 503: the node that answered could not judge it now; it said nothing about the submission.
+fn is_unjudged(result: &BatchResult) -> bool {
+    matches!(result, BatchResult::Rejected { status: 503, .. })
 }
 
 fn refused(node: &Node, status: u16, rejection: Rejection) -> Round {
