@@ -18,6 +18,7 @@ use qz_evidence::codec::Bytes;
 use qz_evidence::genesis::Params;
 use qz_evidence::header::{Header, HeaderTag, block_id};
 use qz_evidence::history::leaf_hash;
+use qz_evidence::keys::{PublicKey, Signatures};
 use qz_evidence::record::{Link, Record, RecordTag};
 use qz_evidence::records_tree::{RecordsTree, record_hash};
 use qz_evidence::submission::{Parsed, SubmissionError, actor_message};
@@ -129,7 +130,7 @@ pub enum ExecuteError {
 /// Would this submission apply to the next block? Its signatures, the relay's included, are verified
 /// unless `verified` knows them.
 pub fn admit<V: View>(view: &V, parsed: &Parsed, verified: &Verified) -> Result<Admitted, Refusal> {
-    Admission::new(view)?.admit(parsed, verified)
+    Admission::new(view)?.admit(&[parsed], verified).pop().expect("one answer for one submission")
 }
 
 /// [`admit`] for many submissions, each by itself on the same state, which is read once for all.
@@ -141,11 +142,20 @@ impl<'v, V: View> Admission<'v, V> {
         Execution::new(view).map(Self)
     }
 
-    /// See [`admit`].
-    pub fn admit(&self, parsed: &Parsed, verified: &Verified) -> Result<Admitted, Refusal> {
-        let outcome = rules::apply(&self.0.overlay, self.0.height, &self.0.params, parsed)?;
-        let verification = verify_signatures(parsed, &encode(parsed.submission()), &outcome, verified)?;
-        Ok(Admitted { verification })
+    /// See [`admit`]; signatures are verified together, each with its own verdict.
+    pub fn admit(&self, submissions: &[&Parsed], verified: &Verified) -> Vec<Result<Admitted, Refusal>> {
+        let mut signatures = Signatures::default();
+        let claimed: Vec<Result<Claimed<'_>, Refusal>> = submissions
+            .iter()
+            .map(|parsed| {
+                let outcome = rules::apply(&self.0.overlay, self.0.height, &self.0.params, parsed)?;
+                let bytes = encode(parsed.submission());
+                Ok(Claimed::new(parsed, &bytes, &outcome.actor_keys, verified, &mut signatures))
+            })
+            .collect();
+        let mut verdicts = signatures.verdicts().into_iter();
+        let mut judged = |claimed: Claimed<'_>| Ok(Admitted { verification: claimed.judged(&mut verdicts)? });
+        claimed.into_iter().map(|claimed| claimed.and_then(&mut judged)).collect()
     }
 }
 
@@ -425,20 +435,48 @@ impl Next {
     }
 }
 
-/// Verifies relay and actors, unless exactly these bytes with exactly these keys were verified before.
-fn verify_signatures(parsed: &Parsed, bytes: &[u8], outcome: &Outcome, verified: &Verified) -> Result<Hash32, Reject> {
-    let verification = verification_id(bytes, &outcome.actor_keys);
-    if verified.contains(&verification) {
-        return Ok(verification);
+/// A submission whose signatures are among those that are verified together.
+struct Claimed<'p> {
+    parsed: &'p Parsed,
+    verification: Hash32,
+    /// How many of them; none if exactly these bytes with exactly these keys were verified before.
+    signatures: usize,
+}
+
+impl<'p> Claimed<'p> {
+    /// Adds the signatures of relay and actors, in this order, unless `verified` knows them.
+    fn new(
+        parsed: &'p Parsed, bytes: &[u8], actor_keys: &[PublicKey], verified: &Verified, signatures: &mut Signatures,
+    ) -> Self {
+        let verification = verification_id(bytes, actor_keys);
+        if verified.contains(&verification) {
+            return Self { parsed, verification, signatures: 0 };
+        }
+        parsed.claim_relay_signature(signatures);
+        let message = actor_message(&parsed.digest());
+        let mut added = 1;
+        for (actor, key) in parsed.submission().actors.iter().zip(actor_keys) {
+            signatures.add(key, &message, &actor.signature);
+            added += 1;
+        }
+        Self { parsed, verification, signatures: added }
     }
-    if !parsed.relay_signature_holds() {
-        return Err(Reject::RelaySignature { relay: parsed.submission().relay.clone() });
-    }
-    let message = actor_message(&parsed.digest());
-    for (actor, key) in parsed.submission().actors.iter().zip(&outcome.actor_keys) {
-        if !key.verify(&message, &actor.signature) {
-            return Err(Reject::ActorSignature { subject: actor.subject });
+
+    /// Takes as many verdicts as it added signatures.
+    fn judged(&self, verdicts: &mut impl Iterator<Item = bool>) -> Result<Hash32, Reject> {
+        let submission = self.parsed.submission();
+        let verdicts: Vec<bool> = verdicts.take(self.signatures).collect();
+        match verdicts.iter().position(|holds| !holds) {
+            None => Ok(self.verification),
+            Some(0) => Err(Reject::RelaySignature { relay: submission.relay.clone() }),
+            Some(bad) => Err(Reject::ActorSignature { subject: submission.actors[bad - 1].subject }),
         }
     }
-    Ok(verification)
+}
+
+/// Verifies relay and actors, unless exactly these bytes with exactly these keys were verified before.
+fn verify_signatures(parsed: &Parsed, bytes: &[u8], outcome: &Outcome, verified: &Verified) -> Result<Hash32, Reject> {
+    let mut signatures = Signatures::default();
+    let claimed = Claimed::new(parsed, bytes, &outcome.actor_keys, verified, &mut signatures);
+    claimed.judged(&mut signatures.verdicts().into_iter())
 }

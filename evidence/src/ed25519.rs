@@ -32,7 +32,12 @@ impl StrictKey {
 
     /// Does `signature` by this key cover `message`?
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.holds(message, signature, |k, s| EdwardsPoint::vartime_double_scalar_mul_basepoint(k, &self.negated, s))
+        Commitment::holds(self.commitment(message, signature))
+    }
+
+    /// What R must be, to be compared with many others at once.
+    pub fn commitment(&self, message: &[u8], signature: &[u8; 64]) -> Option<Commitment> {
+        self.combined(message, signature, |k, s| EdwardsPoint::vartime_double_scalar_mul_basepoint(k, &self.negated, s))
     }
 
     /// The same, much faster for many signatures of this key.
@@ -41,16 +46,45 @@ impl StrictKey {
     }
 
     /// `combine(k, s)` gives `s·B − k·A`.
-    fn holds(
+    fn combined(
         &self, message: &[u8], signature: &[u8; 64], combine: impl FnOnce(&Scalar, &Scalar) -> EdwardsPoint,
-    ) -> bool {
+    ) -> Option<Commitment> {
         let (r, s) = signature.split_at(32);
-        let Ok(s) = <[u8; 32]>::try_from(s) else { return false };
-        let Some(s) = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)) else { return false };
+        let r = <[u8; 32]>::try_from(r).ok()?;
+        let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(<[u8; 32]>::try_from(s).ok()?))?;
         let wide = Sha512::new().chain_update(r).chain_update(self.bytes).chain_update(message).finalize();
         let k = Scalar::from_bytes_mod_order_wide(&wide.into());
-        let expected = combine(&k, &s);
-        expected.compress().as_bytes() == r && !expected.is_small_order()
+        Some(Commitment { r, expected: combine(&k, &s) })
+    }
+}
+
+/// A signature's R, and the point whose encoding it must be. A point is encoded by a division, which costs a fifth of
+/// a verification; many points are encoded with one.
+#[derive(Clone, Copy, Debug)]
+pub struct Commitment {
+    r: [u8; 32],
+    expected: EdwardsPoint,
+}
+
+impl Commitment {
+    /// Is this one what it must be? None: the signature has no S below the group's order.
+    pub fn holds(one: Option<Self>) -> bool {
+        one.is_some_and(|one| one.expected.compress().0 == one.r && !one.expected.is_small_order())
+    }
+
+    /// The same of many.
+    pub fn hold(all: &[Option<Self>]) -> Vec<bool> {
+        if let [one] = all {
+            return vec![Self::holds(*one)];
+        }
+        let points: Vec<EdwardsPoint> = all.iter().flatten().map(|one| one.expected).collect();
+        if points.is_empty() {
+            // The library would divide one by one.
+            return vec![false; all.len()];
+        }
+        let mut encodings = EdwardsPoint::compress_batch_alloc(&points).into_iter();
+        let mut holds = |one: &Self| encodings.next().is_some_and(|it| it.0 == one.r) && !one.expected.is_small_order();
+        all.iter().map(Option::as_ref).map(|one| one.is_some_and(&mut holds)).collect()
     }
 }
 
@@ -67,7 +101,12 @@ static BASE: LazyLock<Multiples> = LazyLock::new(|| Multiples::of(&ED25519_BASEP
 impl PreparedKey {
     /// Does `signature` by this key cover `message`?
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.key.holds(message, signature, |k, s| sum_of_products([(&self.multiples, k), (&BASE, s)]))
+        Commitment::holds(self.commitment(message, signature))
+    }
+
+    /// See [`StrictKey::commitment`].
+    pub fn commitment(&self, message: &[u8], signature: &[u8; 64]) -> Option<Commitment> {
+        self.key.combined(message, signature, |k, s| sum_of_products([(&self.multiples, k), (&BASE, s)]))
     }
 }
 
@@ -170,13 +209,20 @@ mod tests {
             .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
     }
 
-    /// All three verdicts; they must agree.
+    /// All four verdicts; they must agree.
     fn verdict(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
         let expected = oracle(key, message, signature);
         let plain = StrictKey::from_bytes(key);
         let found = plain.as_ref().is_some_and(|key| key.verify(message, signature));
-        let prepared = plain.is_some_and(|key| key.prepare().verify(message, signature));
+        let prepared = plain.as_ref().is_some_and(|key| key.prepare().verify(message, signature));
         assert_eq!((found, prepared), (expected, expected), "{} {}", hex::encode(key), hex::encode(signature));
+        // Among others, of which one has no S and one is wrong.
+        let honest = SigningKey::from_bytes(&[3; 32]);
+        let other = StrictKey::from_bytes(&honest.verifying_key().to_bytes()).unwrap();
+        let good = other.commitment(b"other", &honest.sign(b"other").to_bytes());
+        let bad = other.commitment(b"another", &honest.sign(b"other").to_bytes());
+        let this = plain.and_then(|key| key.commitment(message, signature));
+        assert_eq!(Commitment::hold(&[good, None, this, bad, good]), [true, false, expected, false, true]);
         expected
     }
 

@@ -1,11 +1,11 @@
 //! Public keys and signature verification: Ed25519 and ES256.
 //!
-//! Ed25519 signatures are checked strictly ([`crate::ed25519`]), one by one, everywhere. Batch verification and
+//! Ed25519 signatures are checked strictly ([`crate::ed25519`]), each with its own equation, everywhere. Batch verification and
 //! the lenient equation accept signatures with torsion components that strict verifiers refuse, which
 //! could fork the ledger. No private key type lives in this crate.
 
 use crate::codec::Bytes;
-use crate::ed25519::StrictKey;
+use crate::ed25519::{Commitment, StrictKey};
 use crate::known_keys;
 use minicbor::{Decode, Encode};
 use p256::ecdsa::signature::Verifier;
@@ -81,7 +81,47 @@ fn ed25519_key(bytes: &[u8]) -> Option<StrictKey> {
 
 /// Strict Ed25519 verification: canonical S, no small-order key or R, cofactorless equation.
 pub fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-    known_keys::get(key).is_some_and(|key| key.verify(message, signature))
+    Commitment::holds(commitment(key, message, signature))
+}
+
+fn commitment(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Option<Commitment> {
+    known_keys::get(key)?.commitment(message, signature)
+}
+
+/// Signatures that are verified together: each has its own verdict, the same as alone, but what is a division for
+/// each Ed25519 signature is one for all.
+#[derive(Debug, Default)]
+pub struct Signatures {
+    /// Verdicts on those that are not Ed25519.
+    others: Vec<bool>,
+    /// One for each too.
+    commitments: Vec<Option<Commitment>>,
+}
+
+impl Signatures {
+    /// Adds one, to be verified as by [`PublicKey::verify`].
+    pub fn add(&mut self, key: &PublicKey, message: &[u8], signature: &[u8]) {
+        match (key.algorithm, <[u8; 32]>::try_from(&key.bytes[..])) {
+            (Algorithm::Ed25519, Ok(key)) => self.add_ed25519(&key, message, signature),
+            _ => {
+                self.others.push(key.verify(message, signature));
+                self.commitments.push(None);
+            }
+        }
+    }
+
+    /// Adds one, to be verified as by [`verify_ed25519`].
+    pub fn add_ed25519(&mut self, key: &[u8; 32], message: &[u8], signature: &[u8]) {
+        let signature = <[u8; 64]>::try_from(signature).ok();
+        self.others.push(false);
+        self.commitments.push(signature.and_then(|signature| commitment(key, message, &signature)));
+    }
+
+    /// Does each cover its message? In the order in which they were added.
+    pub fn verdicts(&self) -> Vec<bool> {
+        let hold = Commitment::hold(&self.commitments);
+        self.others.iter().zip(hold).map(|(other, holds)| *other || holds).collect()
+    }
 }
 
 fn verify_es256(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
@@ -105,6 +145,34 @@ mod tests {
         0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
+
+    #[test]
+    fn signatures_together_have_the_verdicts_of_each_alone() {
+        use p256::ecdsa::signature::Signer as _;
+        let secret = |n: u8| SigningKey::from_bytes(&[n; 32]);
+        let key = |n| PublicKey::ed25519(secret(n).verifying_key().to_bytes());
+        let phone = p256::ecdsa::SigningKey::from_slice(&[4; 32]).unwrap();
+        let point = phone.verifying_key().to_encoded_point(true).as_bytes().to_vec();
+        let es256 = PublicKey { algorithm: Algorithm::Es256, bytes: Bytes(point) };
+        let by_phone: p256::ecdsa::Signature = phone.sign(b"message");
+        let claims = [
+            (key(1), secret(1).sign(b"message").to_vec()),
+            (es256.clone(), by_phone.to_vec()),
+            (key(1), secret(2).sign(b"message").to_vec()),
+            (es256, secret(1).sign(b"message").to_vec()),
+            (key(2), secret(2).sign(b"message").to_vec()),
+            (key(2), vec![0; 63]),
+            (PublicKey { algorithm: Algorithm::Ed25519, bytes: Bytes(vec![1; 31]) }, vec![0; 64]),
+            (PublicKey { algorithm: Algorithm::WebAuthn, ..key(1) }, secret(1).sign(b"message").to_vec()),
+        ];
+        let mut together = Signatures::default();
+        for (key, signature) in &claims {
+            together.add(key, b"message", signature);
+        }
+        let alone: Vec<bool> = claims.iter().map(|(key, signature)| key.verify(b"message", signature)).collect();
+        assert_eq!(together.verdicts(), alone);
+        assert_eq!(alone, [true, true, false, false, true, false, false, false]);
+    }
 
     #[test]
     fn strict_edge_cases_are_refused() {

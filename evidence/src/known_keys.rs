@@ -3,7 +3,7 @@
 //!
 //! Only speed depends on this: a key that is forgotten is prepared again.
 
-use crate::ed25519::{PreparedKey, StrictKey};
+use crate::ed25519::{Commitment, PreparedKey, StrictKey};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
@@ -24,11 +24,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Does `signature` by this key cover `message`?
-    pub(crate) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+    /// See [`StrictKey::commitment`].
+    pub(crate) fn commitment(&self, message: &[u8], signature: &[u8; 64]) -> Option<Commitment> {
         match self.prepared.get() {
-            Some(prepared) => prepared.verify(message, signature),
-            None => self.key.verify(message, signature),
+            Some(prepared) => prepared.commitment(message, signature),
+            None => self.key.commitment(message, signature),
         }
     }
 }
@@ -91,8 +91,8 @@ mod tests {
         let keys = KnownKeys::default();
         for _ in 0..=WORTH_A_TABLE + 1 {
             let key = keys.get(&public).unwrap();
-            assert!(key.verify(b"message", &signature));
-            assert!(!key.verify(b"massage", &signature));
+            assert!(Commitment::holds(key.commitment(b"message", &signature)));
+            assert!(!Commitment::holds(key.commitment(b"massage", &signature)));
         }
         assert!(keys.get(&public).unwrap().prepared.get().is_some());
     }

@@ -9,6 +9,7 @@ use crate::commitment::{Commitment, is_name};
 use crate::format_tag;
 use crate::hash::{Hash32, sha256, tag};
 use crate::ids::{Height, OrgId, SubjectId, SubmissionId};
+use crate::keys::Signatures;
 use crate::payload::Payload;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
@@ -250,10 +251,16 @@ impl Parsed {
 
     /// Does the relay's signature cover this envelope?
     pub fn relay_signature_holds(&self) -> bool {
+        let mut signatures = Signatures::default();
+        self.claim_relay_signature(&mut signatures);
+        signatures.verdicts() == [true]
+    }
+
+    /// Adds the relay's signature to those that are verified together.
+    pub fn claim_relay_signature(&self, signatures: &mut Signatures) {
         let Submission { tag, body, actors, relay, relay_key, relay_signature } = self.submission.clone();
         let unsigned = UnsignedSubmission { tag, body, actors, relay, relay_key };
-        <[u8; 64]>::try_from(&relay_signature[..])
-            .is_ok_and(|signature| crate::keys::verify_ed25519(&relay_key.0, &unsigned.relay_message(), &signature))
+        signatures.add_ed25519(&relay_key.0, &unsigned.relay_message(), &relay_signature);
     }
 
     /// The envelope.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use qz_chain::execute::{BlockError, ExecuteError, Refusal};
+use qz_chain::execute::{Admitted, BlockError, ExecuteError, Refusal};
 use qz_chain::governance::{UnsupportedProtocol, Upgrade, check_protocol};
 use qz_chain::{Admission, Block, ChangeSet, Reject, Subject, Verified, View, ViewError};
 use qz_evidence::bundle::{HandOver, MAX_ENTRIES};
@@ -259,15 +259,15 @@ impl Ledger {
     pub(crate) fn admit_all(&self, submissions: &[&Parsed]) -> Result<Vec<Result<(), Reject>>, LedgerError> {
         let view = self.store.view()?;
         let admission = Admission::new(&view)?;
-        let admit = |parsed: &&Parsed| match admission.admit(parsed, &self.verified) {
-            Ok(admitted) => {
-                self.verified.insert(admitted.verification);
+        let settle = |admitted| match admitted {
+            Ok(Admitted { verification }) => {
+                self.verified.insert(verification);
                 Ok(Ok(()))
             }
             Err(Refusal::Rejected(reject)) => Ok(Err(reject)),
             Err(Refusal::View(error)) => Err(error.into()),
         };
-        submissions.iter().map(admit).collect()
+        admission.admit(submissions, &self.verified).into_iter().map(settle).collect()
     }
 
     /// Makes the next block of what applies.

@@ -5,10 +5,12 @@ mod member;
 
 use member::{Consortium, Reply, Server, finalised, org};
 use qz_client::{
-    Client, ClientConfig, ClientError, ConfigError, Failure, NodeEndpoint, ProofRequest, Relay, SubmissionState,
+    BatchResult, Client, ClientConfig, ClientError, ConfigError, Failure, NodeEndpoint, ProofRequest, Rejection, Relay,
+    SubmissionState,
 };
+use qz_evidence::batch::SubmissionBatch;
 use qz_evidence::submission::{Actor, MAX_ACTORS, Parsed};
-use qz_evidence::{Hash32, SubjectId};
+use qz_evidence::{Hash32, SubjectId, decode_strict};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -133,6 +135,36 @@ async fn busy_broken_and_silent_nodes_are_passed_over() {
         assert_eq!(bad.seen().len(), if name.contains("another") || name == "not JSON" { 2 } else { 1 }, "{name}");
     }
     assert!(good.seen().iter().all(|seen| seen.body == submission.bytes));
+}
+
+#[tokio::test]
+async fn of_a_batch_only_what_a_node_could_not_judge_is_sent_again() {
+    let consortium = Consortium::new();
+    let submissions = [1, 2, 3].map(|number| consortium.submission(number));
+    let digests = submissions.clone().map(|submission| submission.digest);
+    let batch = SubmissionBatch::take_from(&mut submissions.map(|submission| submission.bytes).into()).unwrap();
+    let fine = move |at: usize| BatchResult::Final { digest: digests[at], height: 7 };
+    let error = Rejection { code: "node.behind".into(), message_zh: "追赶".into(), message_en: "behind".into() };
+    let rejected =
+        move |at: usize, status| BatchResult::Rejected { digest: Some(digests[at]), status, error: error.clone() };
+    let refusal = rejected.clone();
+    let court = Server::start(&consortium.home("court"), &consortium.genesis, move |asked, _| {
+        let results = match asked {
+            0 => vec![rejected(0, 503), fine(1), rejected(2, 422)],
+            1 => vec![rejected(0, 503)],
+            2 => return Reply::error(503, "node.busy"),
+            _ => vec![fine(0)],
+        };
+        Reply::Json(200, json!({ "results": results }))
+    })
+    .await;
+    let client = consortium.client(&[("court", &court.url)]);
+    let results = client.submit_batch(&batch, PATIENCE).await.unwrap();
+    assert_eq!(results, [fine(0), fine(1), refusal(2, 422)]);
+    let sent: Vec<SubmissionBatch> = court.seen().iter().map(|seen| decode_strict(&seen.body).unwrap()).collect();
+    let counts: Vec<usize> = sent.iter().map(|batch| batch.submissions.len()).collect();
+    assert_eq!(counts, [3, 1, 1, 1]);
+    assert!(sent[1..].iter().all(|again| again.submissions[0] == batch.submissions[0]));
 }
 
 #[tokio::test]
