@@ -153,13 +153,36 @@ impl UnsignedSubmission {
 
     /// The message that the relay signs.
     pub fn relay_message(&self) -> Vec<u8> {
-        [tag::RELAY, &sha256(&[&encode(self)]).0[..]].concat()
+        let Self { tag, body, actors, relay, relay_key } = self;
+        Unsigned { tag, body, actors, relay, relay_key }.relay_message()
     }
 
     /// With the relay's signature.
     pub fn signed(self, signature: [u8; 64]) -> Submission {
         let Self { tag, body, actors, relay, relay_key } = self;
         Submission { tag, body, actors, relay, relay_key, relay_signature: Bytes(signature.to_vec()) }
+    }
+}
+
+/// What an [`UnsignedSubmission`] says, wherever it stands.
+#[derive(Encode)]
+#[cbor(map)]
+struct Unsigned<'a> {
+    #[n(0)]
+    tag: &'a SubmissionTag,
+    #[n(1)]
+    body: &'a Bytes,
+    #[n(2)]
+    actors: &'a [Actor],
+    #[n(3)]
+    relay: &'a OrgId,
+    #[n(4)]
+    relay_key: &'a Hash32,
+}
+
+impl Unsigned<'_> {
+    fn relay_message(&self) -> Vec<u8> {
+        [tag::RELAY, &sha256(&[&minicbor::to_vec(self).expect("writing to memory cannot fail")]).0[..]].concat()
     }
 }
 
@@ -258,9 +281,9 @@ impl Parsed {
 
     /// Adds the relay's signature to those that are verified together.
     pub fn claim_relay_signature(&self, signatures: &mut Signatures) {
-        let Submission { tag, body, actors, relay, relay_key, relay_signature } = self.submission.clone();
-        let unsigned = UnsignedSubmission { tag, body, actors, relay, relay_key };
-        signatures.add_ed25519(&relay_key.0, &unsigned.relay_message(), &relay_signature);
+        let Submission { tag, body, actors, relay, relay_key, relay_signature } = &self.submission;
+        let unsigned = Unsigned { tag, body, actors, relay, relay_key };
+        signatures.add_ed25519(&relay_key.0, &unsigned.relay_message(), relay_signature);
     }
 
     /// The envelope.

@@ -288,11 +288,13 @@ fn family_options(name: &str, cache: &Cache) -> Options {
     table.set_bloom_filter(10.0, false);
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
-    options.set_compression_type(DBCompressionType::Lz4);
+    // What is written last is soon rewritten; it is compressed where it stays.
+    let (new, old) = (DBCompressionType::None, DBCompressionType::Lz4);
+    options.set_compression_per_level(&[new, new, old, old, old, old, old]);
     // Most look-ups are for what is not there (is this body new?); in memory, too, a filter answers them.
     options.set_memtable_prefix_bloom_ratio(0.05);
     options.set_memtable_whole_key_filtering(true);
     // Many families, few large ones: the write buffers together stay small.
-    options.set_write_buffer_size(if name == CONSENSUS { 4 } else { 16 } * 1024 * 1024);
+    options.set_write_buffer_size(if name == CONSENSUS { 4 } else { 8 } * 1024 * 1024);
     options
 }
