@@ -268,7 +268,7 @@ impl Params {
             tag: ParamsTag,
             protocol: 1,
             window: 20_000,
-            max_block_bytes: 2 * 1024 * 1024,
+            max_block_bytes: 1024 * 1024,
             max_block_records: 4096,
             governance_quorum: quorum,
             foreign_attestor: true,

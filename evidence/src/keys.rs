@@ -152,7 +152,7 @@ mod tests {
         let secret = |n: u8| SigningKey::from_bytes(&[n; 32]);
         let key = |n| PublicKey::ed25519(secret(n).verifying_key().to_bytes());
         let phone = p256::ecdsa::SigningKey::from_slice(&[4; 32]).unwrap();
-        let point = phone.verifying_key().to_encoded_point(true).as_bytes().to_vec();
+        let point = phone.verifying_key().to_sec1_point(true).as_bytes().to_vec();
         let es256 = PublicKey { algorithm: Algorithm::Es256, bytes: Bytes(point) };
         let by_phone: p256::ecdsa::Signature = phone.sign(b"message");
         let claims = [

@@ -51,7 +51,8 @@ pub fn member_key(member: &str, purpose: &str) -> SigningKey {
 
 pub fn genesis_with(window: u64, foreign_attestor: bool) -> Genesis {
     let cards = MEMBERS.iter().map(|(name, roles)| card(name, roles)).collect();
-    let params = Params { window, foreign_attestor, ..Params::default_for(MEMBERS.len()) };
+    // So few that a test can fill a block.
+    let params = Params { window, foreign_attestor, max_block_records: 1024, ..Params::default_for(MEMBERS.len()) };
     let body = encode(&GenesisBody {
         tag: GenesisBodyTag,
         name: "试验联盟".into(),

@@ -44,6 +44,11 @@ pub const ORGS: [(&str, &str, &str, Role); 4] = [
     ("platform", "示例平台", "Example Platform", Role::Platform),
 ];
 
+/// Vectors depend on them, so they do not follow the defaults.
+fn params() -> Params {
+    Params { max_block_records: 1024, ..Params::default_for(4) }
+}
+
 /// The key of an organisation (0–3) for a purpose.
 pub fn key(organisation: usize, purpose: &str) -> SigningKey {
     SigningKey::from_bytes(&blake3(&[&[organisation as u8], purpose.as_bytes()]).0)
@@ -97,13 +102,8 @@ pub fn genesis() -> GenesisDocument {
 }
 
 pub fn genesis_of(cards: Vec<Card>) -> GenesisDocument {
-    let body = GenesisBody {
-        tag: GenesisBodyTag,
-        name: "示例联盟".into(),
-        time_ms: START_MS,
-        cards,
-        params: Params::default_for(4),
-    };
+    let body =
+        GenesisBody { tag: GenesisBodyTag, name: "示例联盟".into(), time_ms: START_MS, cards, params: params() };
     let body = encode(&body);
     let message = signature_message(&chain_id(&body));
     let signatures = (0..4).map(|i| GenesisSignature {
@@ -362,7 +362,7 @@ impl Ledger {
             history_root: self.frontier.root(),
             validators_hash: set.hash(),
             next_validators_hash: next.hash(),
-            params_hash: Params::default_for(4).hash(),
+            params_hash: params().hash(),
             proposer: Hash32::ZERO,
         };
         if let Some((from, hash)) = self.forced_set.filter(|(from, _)| *from <= height) {

@@ -42,6 +42,7 @@ impl Store {
         // 3. Write.
         self.write_synced(batch)?;
         failpoint::reached("commit.written");
+        self.nodes.extend(changes.tree.node_batch.nodes());
         Ok(())
     }
 

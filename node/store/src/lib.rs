@@ -13,6 +13,7 @@ mod governance;
 mod history;
 mod inspect;
 mod keys;
+mod node_cache;
 mod open;
 mod proof;
 mod prune;

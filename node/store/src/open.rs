@@ -3,6 +3,7 @@
 use crate::error::StoreError;
 use crate::inspect::Findings;
 use crate::keys::{CONSENSUS, FAMILIES, FORMAT, META, meta};
+use crate::node_cache::NodeCache;
 use qz_chain::genesis_state;
 use qz_evidence::Hash32;
 use qz_evidence::genesis::Genesis;
@@ -39,6 +40,7 @@ pub struct Store {
     /// Commits come one after the other. Bytes of the last one's batch: the next one begins with so much room, since
     /// growing to megabytes by doubling costs fresh pages every time.
     pub(crate) committing: Mutex<usize>,
+    pub(crate) nodes: NodeCache,
 }
 
 impl std::fmt::Debug for Store {
@@ -124,7 +126,14 @@ impl Store {
     }
 
     fn around(db: DB, genesis: &Genesis, log_was_torn: bool, durable: bool) -> Self {
-        Self { db, chain_id: genesis.chain_id(), log_was_torn, durable, committing: Mutex::new(0) }
+        Self {
+            db,
+            chain_id: genesis.chain_id(),
+            log_was_torn,
+            durable,
+            committing: Mutex::new(0),
+            nodes: NodeCache::default(),
+        }
     }
 
     /// The ledger's id.

@@ -12,12 +12,24 @@ use qz_evidence::history::Frontier;
 use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
 
-impl TreeReader for StoreView<'_> {
-    fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<Node>> {
+impl StoreView<'_> {
+    /// The node as it is in the database.
+    pub(crate) fn stored_node(&self, key: &NodeKey) -> Result<Option<Node>, StoreError> {
         let key = keys::tree_node(key);
         let Some(bytes) = self.get(keys::TREE_NODES, &key)? else { return Ok(None) };
         let node = borsh::from_slice(&bytes).map_err(|error| StoreError::corrupt(keys::TREE_NODES, &key, error))?;
         Ok(Some(node))
+    }
+}
+
+impl TreeReader for StoreView<'_> {
+    fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<Node>> {
+        if let Some(node) = self.store.nodes.get(key) {
+            return Ok(Some(node));
+        }
+        let node = self.stored_node(key)?;
+        self.store.nodes.extend(node.iter().map(|node| (key, node)));
+        Ok(node)
     }
 
     fn get_value_option(&self, max_version: Version, key: KeyHash) -> anyhow::Result<Option<OwnedValue>> {

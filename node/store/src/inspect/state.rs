@@ -5,7 +5,7 @@ use super::{Findings, Inspection, Progress};
 use crate::error::StoreError;
 use crate::keys;
 use crate::read::StoreView;
-use jmt::storage::{NibblePath, Node, NodeKey, TreeReader};
+use jmt::storage::{NibblePath, Node, NodeKey};
 use qz_chain::Subject;
 use qz_chain::tree::{Blake3Hasher, root_key};
 use qz_evidence::hash::blake3;
@@ -113,7 +113,7 @@ impl Tree<'_, '_> {
             if self.visited.contains(&bytes) {
                 continue;
             }
-            let node = match self.view.get_node_option(&key) {
+            let node = match self.view.stored_node(&key) {
                 Ok(Some(node)) => node,
                 Ok(None) => {
                     findings.add(Some(version), keys::TREE_NODES, &bytes, "missing");
