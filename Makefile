@@ -99,10 +99,12 @@ chaos: build
 	$(call say,chaos)
 	@$(BIN)/qz-testnet chaos --seeds $(or $(SEEDS),1..22) --seconds $(or $(SECONDS_EACH),40) --data $(TARGET)/chaos
 
-# Measurements; docs/PERFORMANCE.md says what they mean. All in the dev profile, see there.
-load: build
+# Measurements; docs/PERFORMANCE.md says what they mean. Load is measured with what packages ship, the rest in the dev profile.
+load: setup
+	$(call say,programs in the release profile (the first time this takes 10 to 30 minutes))
+	@cargo build --release -p qz-node -p qz-genesis -p qz-testnet --bins
 	$(call say,load: looks for the saturation point, a few minutes)
-	@$(BIN)/qz-testnet load --json $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
+	@$(TARGET)/release/qz-testnet load --json $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench:
 	$(call say,benchmarks)

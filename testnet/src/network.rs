@@ -132,7 +132,8 @@ impl Network {
         let node = self.node_mut(id)?;
         ensure!(node.process.is_none(), "the node of {id} runs already");
         let passphrase = custody::passphrase_file(&home);
-        let mut all = vec![(custody::VARIABLE, text(&passphrase)?)];
+        // As in the service unit of docs/operations.
+        let mut all = vec![(custody::VARIABLE, text(&passphrase)?), ("MIMALLOC_PURGE_DELAY", "10000")];
         all.extend_from_slice(environment);
         let name = program.file_name().unwrap_or_default().display();
         let arguments = ["run", "--home", text(&home)?];
