@@ -15,6 +15,11 @@ pub fn rfc3339(ms: u64) -> String {
     local.strftime("%Y-%m-%dT%H:%M:%S%.3f+08:00").to_string()
 }
 
+/// The day in China, `YYYY-MM-DD`.
+pub fn day_in_china(ms: u64) -> String {
+    rfc3339(ms).chars().take(10).collect()
+}
+
 /// The time as the signed integer that documents use.
 pub fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
@@ -27,5 +32,6 @@ mod tests {
     #[test]
     fn china_standard_time() {
         assert_eq!(rfc3339(1_795_312_800_123), "2026-11-22T10:00:00.123+08:00");
+        assert_eq!(day_in_china(1_795_312_800_123 + 14 * 3_600_000), "2026-11-23");
     }
 }

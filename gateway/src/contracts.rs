@@ -65,6 +65,10 @@ pub struct NewSlot {
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!({"edge": "right", "group": 10, "sides": "single"}))]
     straddle: Option<Straddle>,
+    /// Where the date of signing is stamped 日期章, 46 × 9 mm around this place.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"page": 1, "x_mm": 60.0, "y_mm": 30.0}))]
+    date: Option<Field>,
 }
 
 /// `POST /v1/contracts/{subject}/decline`
@@ -170,6 +174,7 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
         group: slot.group,
         field: slot.field,
         straddle: slot.straddle,
+        date: slot.date,
         signed: None,
     };
     let slots: Vec<Slot> = new.slots.into_iter().map(slot).collect();
@@ -399,7 +404,7 @@ async fn view_with(app: &App, row: &Contract, operations: &[Operation]) -> Resul
         json!({
             "index": index, "role": slot.role, "role_name": rules::role_words(slot.role), "kind": slot.kind,
             "subject": slot.subject, "group": slot.group, "field": slot.field,
-            "straddle": slot.straddle,
+            "straddle": slot.straddle, "date": slot.date,
             "signed": slot.signed.is_some(),
             "in_document": slot.signed.as_ref().is_some_and(|signed| signed.in_document),
             "record": slot.signed.as_ref().map(|signed| signed.record),

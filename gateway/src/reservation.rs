@@ -7,7 +7,7 @@ use crate::documents;
 use crate::error::{ServiceError, blocking};
 use qz_document::sign::{self, EmptyField, Lock, Straddling};
 use qz_domain::contract::straddle::Slice;
-use qz_domain::contract::{self as rules, Contract, Size, Slot};
+use qz_domain::contract::{self as rules, Contract, DATE_STAMP, Field, Size, Slot};
 use qz_storage::documents::Document;
 use serde_json::{Value, json};
 
@@ -19,6 +19,15 @@ pub struct Place {
     pub field_name: String,
     /// Its cross-page seal.
     pub straddling: Option<Straddling>,
+    /// The place of its date stamp.
+    pub date: Option<Straddling>,
+}
+
+impl Place {
+    /// What has to be reserved besides the field.
+    fn marks(&self) -> impl Iterator<Item = &Straddling> {
+        self.straddling.iter().chain(&self.date)
+    }
 }
 
 /// The places of all slots of a contract, in their order.
@@ -43,7 +52,12 @@ impl Layout {
                 title: format!("骑缝章 cross-page seal · {}", rules::role_words(slot.role)),
                 slices,
             });
-            places.push(Place { imprint, field_name, straddling });
+            let date = slot.date.map(|field| Straddling {
+                name: format!("{field_name}-date"),
+                title: format!("日期章 date stamp · {}", rules::role_words(slot.role)),
+                slices: vec![whole(field, DATE_STAMP)],
+            });
+            places.push(Place { imprint, field_name, straddling, date });
         }
         Ok(Self { places, certified })
     }
@@ -57,7 +71,7 @@ impl Layout {
     /// Must places be reserved before somebody signs? A file without certification and cross-page seals gets its fields
     /// one by one.
     fn is_reserved(&self) -> bool {
-        self.certified || self.places.iter().any(|place| place.straddling.is_some())
+        self.certified || self.places.iter().any(|place| place.marks().next().is_some())
     }
 
     /// The file with the places in it, for the first signature.
@@ -67,7 +81,7 @@ impl Layout {
         }
         let first = contract.slots.iter().map(|slot| slot.group).min();
         let lock = |place: &Place, slot: &Slot| {
-            let mut names = place.straddling.as_ref().map(Straddling::field_names).unwrap_or_default();
+            let mut names: Vec<String> = place.marks().flat_map(Straddling::field_names).collect();
             // Behind a certification each signature fixes its own field; the certification itself fixes the rest.
             if self.certified && Some(slot.group) != first {
                 names.push(place.field_name.clone());
@@ -84,9 +98,15 @@ impl Layout {
             lock: lock(place, slot),
         };
         let fields: Vec<EmptyField> = self.places.iter().zip(&contract.slots).map(field).collect();
-        let straddlings: Vec<Straddling> = self.places.iter().filter_map(|place| place.straddling.clone()).collect();
+        let straddlings: Vec<Straddling> = self.places.iter().flat_map(Place::marks).cloned().collect();
         blocking(move || sign::reserve_all(&pdf, &fields, &straddlings)).await
     }
+}
+
+/// A whole imprint around a place.
+fn whole(field: Field, Size { width_mm, height_mm }: Size) -> Slice {
+    let (x_mm, y_mm) = (field.x_mm - width_mm / 2.0, field.y_mm - height_mm / 2.0);
+    Slice { page: field.page, x_mm, y_mm, left_mm: 0.0, bottom_mm: 0.0, width_mm, height_mm }
 }
 
 fn field_name(slot: usize) -> String {
@@ -97,13 +117,12 @@ fn field_name(slot: usize) -> String {
 /// lower left corner of the page as displayed. `docs/SPEC.md` has the form.
 pub fn positions(slot: &Slot, place: &Place) -> Value {
     let Size { width_mm, height_mm } = place.imprint;
-    let slices = place.straddling.as_ref().map(|straddling| {
-        let slice = |slice: &Slice| {
-            let part = [slice.x_mm, slice.y_mm, slice.width_mm, slice.height_mm].map(hundredths);
-            json!([slice.page, part[0], part[1], part[2], part[3]])
-        };
-        straddling.slices.iter().map(slice).collect::<Vec<_>>()
-    });
+    let slice = |slice: &Slice| {
+        let part = [slice.x_mm, slice.y_mm, slice.width_mm, slice.height_mm].map(hundredths);
+        json!([slice.page, part[0], part[1], part[2], part[3]])
+    };
+    let slices =
+        |of: &Option<Straddling>| of.as_ref().map(|straddling| straddling.slices.iter().map(slice).collect::<Vec<_>>());
     json!({
         "field": place.field_name,
         "page": slot.field.page,
@@ -111,7 +130,8 @@ pub fn positions(slot: &Slot, place: &Place) -> Value {
         "y_mm": hundredths(slot.field.y_mm - height_mm / 2.0),
         "width_mm": hundredths(width_mm),
         "height_mm": hundredths(height_mm),
-        "straddle": slices,
+        "straddle": slices(&place.straddling),
+        "date": slices(&place.date),
     })
 }
 

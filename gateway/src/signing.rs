@@ -9,11 +9,11 @@ use crate::operations::PREPARED_TIME_MS;
 use crate::reservation::{self, Layout, Place};
 use crate::seals::Personal;
 use crate::server::{Caller, Outcome};
-use crate::{clock, documents, key_service, keys, operations, seals};
+use crate::{clock, documents, imprints, key_service, keys, operations, seals};
 use qz_document::ca::Standing;
 use qz_document::inspect::MAX_BYTES;
-use qz_document::seal::Imprint;
-use qz_document::sign::{self, FieldRequest, Policy, Prepared};
+use qz_document::seal::{Form, Imprint, Ink};
+use qz_document::sign::{self, FieldRequest, Mark, Policy, Prepared};
 use qz_domain::compose::{self, Intent};
 use qz_domain::contract::{Field, Request, Size, Slot};
 use qz_domain::{Refusal, refusal};
@@ -197,8 +197,13 @@ async fn prepare_revision(
     pdf: Vec<u8>, place: &Place, field: Field, instrument: &Instrument, reason: String, policy: Policy,
 ) -> Result<Prepared, ServiceError> {
     let (imprint, signer_name) = (instrument.imprint.clone(), instrument.signer_name.clone());
-    let (field_name, straddling) = (place.field_name.clone(), place.straddling.clone());
-    let time_ms = clock::signed(clock::now_ms());
+    let (field_name, straddling, date) = (place.field_name.clone(), place.straddling.clone(), place.date.clone());
+    let now_ms = clock::now_ms();
+    let time_ms = clock::signed(now_ms);
+    let stamp = match &date {
+        Some(_) => Some(imprints::drawn(Form::Date { date: clock::day_in_china(now_ms), ink: Ink::Red }).await?),
+        None => None,
+    };
     blocking(move || {
         let request = FieldRequest {
             field_name: &field_name,
@@ -211,10 +216,9 @@ async fn prepare_revision(
             time_ms,
             policy,
         };
-        match &straddling {
-            Some(straddling) => sign::prepare_straddling(&pdf, &request, straddling),
-            None => sign::prepare(&pdf, &request),
-        }
+        let across = straddling.iter().map(|places| Mark { places, imprint: None });
+        let dated = date.iter().map(|places| Mark { places, imprint: stamp.as_ref() });
+        sign::prepare_marked(&pdf, &request, &across.chain(dated).collect::<Vec<_>>())
     })
     .await
 }

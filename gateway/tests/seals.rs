@@ -59,6 +59,9 @@ async fn two_cross_page_seals_over_many_pages() {
     assert!(pages > 4, "{pages}");
     let mut plan = cast.plan();
     plan["slots"][0]["straddle"] = json!({});
+    plan["slots"][0]["date"] = json!({"page": pages, "x_mm": 20.0, "y_mm": 60.0});
+    problem(&api.post("/v1/contracts", &plan).await, 422, "field.outside");
+    plan["slots"][0]["date"] = json!({"page": pages, "x_mm": 60.0, "y_mm": 60.0});
     plan["slots"][1]["straddle"] = json!({"edge": "left", "group": 3, "middle_mm": 100.0});
     let subject = cast.contract_of(&api, &plan).await;
     for (slot, party) in [(0_u8, &cast.buyer), (1, &cast.person)] {
@@ -66,6 +69,7 @@ async fn two_cross_page_seals_over_many_pages() {
         let positions: Value = serde_json::from_slice(&committed(&operation, "positions")).unwrap();
         assert_eq!(positions["field"], format!("qz-slot-{slot}"));
         assert_eq!(positions["straddle"].as_array().unwrap().len(), pages);
+        assert_eq!(positions["date"].is_array(), slot == 0);
         assert_eq!(
             hex::encode(committed(&operation, commitment::name::TO_BE_SIGNED)),
             operation["to_be_signed_sha256"].as_str().unwrap()
@@ -79,9 +83,8 @@ async fn two_cross_page_seals_over_many_pages() {
     let report = examine(&pdf, &TrustedRoots::default());
     assert_eq!(report.verdict, DocumentVerdict::Intact, "{:?}", report.signatures);
     assert_eq!(report.signatures.len(), 2);
-    for signature in &report.signatures {
-        assert_eq!(signature.placements.len(), 1 + pages, "the field and its slices");
-    }
+    let places: Vec<usize> = report.signatures.iter().map(|signature| signature.placements.len()).collect();
+    assert_eq!(places, [2 + pages, 1 + pages], "the field, its slices, the date");
 }
 
 #[tokio::test(flavor = "multi_thread")]

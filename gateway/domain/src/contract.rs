@@ -118,6 +118,9 @@ pub struct Size {
     pub height_mm: f64,
 }
 
+/// Size of a date stamp.
+pub const DATE_STAMP: Size = Size { width_mm: 46.0, height_mm: 9.0 };
+
 /// A place that somebody must sign.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slot {
@@ -134,6 +137,9 @@ pub struct Slot {
     /// The cross-page seal 骑缝章 that goes with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub straddle: Option<Straddle>,
+    /// Where the date of signing is stamped 日期章.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<Field>,
     /// The record that signed it.
     #[serde(default)]
     pub signed: Option<SignedSlot>,
@@ -414,6 +420,9 @@ pub fn plan(
         }
         check_field(index, &slot.field, pages, imprint(slot))?;
         slices(slots, index, pages, imprint(slot))?;
+        if let Some(date) = &slot.date {
+            check_field(index, date, pages, DATE_STAMP)?;
+        }
     }
     for (index, rule) in rules.iter().enumerate() {
         let members = slots.iter().filter(|slot| slot.group == rule.group).count();

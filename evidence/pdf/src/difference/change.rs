@@ -128,8 +128,8 @@ impl Change {
                 (format!("添加了待签的签名域“{detail}”"), format!("empty signature field `{detail}` was added"))
             }
             K::SealSlice => (
-                format!("签署人在预留位置加盖了骑缝章（“{detail}”）"),
-                format!("a signer put a cross-page seal in the places kept for it (`{detail}`)"),
+                format!("签署人在预留位置加盖了骑缝章或日期章（“{detail}”）"),
+                format!("a signer put a cross-page seal or date stamp in the places kept for it (`{detail}`)"),
             ),
             K::FormFilled => (
                 format!("表单域“{detail}”的内容被填写或修改"),

@@ -4,6 +4,7 @@
 //! the invoice seal 发票专用章 the measures of 国家税务总局公告2011年第7号. No form carries a number of a police
 //! register 公安备案编码: nobody may invent one. Every imprint says 演示.
 
+use qz_domain::contract::{DATE_STAMP, Size};
 use serde::{Deserialize, Serialize};
 
 use super::SealError;
@@ -262,7 +263,7 @@ fn date_stamp(date: &str, ink: Ink) -> Result<Drawing, SealError> {
     if date.len() != 10 || !(1949..=2999).contains(&day.year()) {
         return Err(wrong());
     }
-    let (width, height) = (46.0, 9.0);
+    let Size { width_mm: width, height_mm: height } = DATE_STAMP;
     let mut drawing = Drawing::new(width, height, ink);
     let line = 0.5;
     drawing.frames.push(Frame { width: width - line, height: height - line, line, radius: 1.0 });

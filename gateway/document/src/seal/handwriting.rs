@@ -38,7 +38,7 @@ pub(super) fn drawing(strokes: &[Vec<Point>], width: f64, ink: Ink) -> Result<Dr
     let ((left, right), (top, bottom)) = (bounds(|point| point.0), bounds(|point| point.1));
     let (across, down) = (right - left, bottom - top);
     // A dot or nothing is no signature.
-    if count < 4 || !(across.max(down) > 0.0) || across <= 0.0 {
+    if count < 4 || across <= 0.0 {
         return Err(SealError::EmptySignature);
     }
     let margin = LINE_MM;

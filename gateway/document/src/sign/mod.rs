@@ -231,7 +231,16 @@ pub fn signatures(pdf: &[u8]) -> Result<Vec<Signed>, SignError> {
 /// When the file is refused ([`PdfError`]), the place is not on the page, the name is taken, or earlier
 /// signatures forbid it.
 pub fn prepare(pdf: &[u8], request: &FieldRequest<'_>) -> Result<Prepared, SignError> {
-    prepare_with(pdf, request, None)
+    prepare_marked(pdf, request, &[])
+}
+
+/// What the revision of a signature draws into places that were reserved for it, besides its own field.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark<'a> {
+    /// The places.
+    pub places: &'a Straddling,
+    /// What is drawn; the signature's own imprint if nothing is said.
+    pub imprint: Option<&'a Imprint>,
 }
 
 /// The same with a cross-page seal 骑缝章 whose places were reserved by [`reserve_all`]: the revision draws the
@@ -242,12 +251,14 @@ pub fn prepare(pdf: &[u8], request: &FieldRequest<'_>) -> Result<Prepared, SignE
 pub fn prepare_straddling(
     pdf: &[u8], request: &FieldRequest<'_>, straddling: &Straddling,
 ) -> Result<Prepared, SignError> {
-    prepare_with(pdf, request, Some(straddling))
+    prepare_marked(pdf, request, &[Mark { places: straddling, imprint: None }])
 }
 
-fn prepare_with(
-    pdf: &[u8], request: &FieldRequest<'_>, straddling: Option<&Straddling>,
-) -> Result<Prepared, SignError> {
+/// The same with any marks: a cross-page seal, a date stamp.
+///
+/// # Errors
+/// As for [`prepare_straddling`].
+pub fn prepare_marked(pdf: &[u8], request: &FieldRequest<'_>, marks: &[Mark<'_>]) -> Result<Prepared, SignError> {
     let inspected = Pdf::open(pdf)?;
     let document = &inspected.document;
     let size = (request.imprint.width_mm, request.imprint.height_mm);
@@ -267,16 +278,16 @@ fn prepare_with(
 
     let mut update = Update::new(pdf, document)?;
     let form = appearance::embed(&mut update, &request.imprint.pdf, page.upright_matrix())?;
-    if let Some(straddling) = straddling {
-        for name in straddling.field_names() {
+    for mark in marks {
+        for name in mark.places.field_names() {
             standing.check(&name, true)?;
         }
-        // Upright for the slices, which each turn it as their page wants.
-        let imprint = match page.upright_matrix() {
-            appearance::UPRIGHT => form,
-            _ => appearance::embed(&mut update, &request.imprint.pdf, appearance::UPRIGHT)?,
+        // Upright for the places, which each turn it as their page wants.
+        let imprint = match (mark.imprint, page.upright_matrix()) {
+            (None, appearance::UPRIGHT) => form,
+            (own, _) => appearance::embed(&mut update, &own.unwrap_or(request.imprint).pdf, appearance::UPRIGHT)?,
         };
-        straddle::fill(&mut update, &inspected, straddling, imprint)?;
+        straddle::fill(&mut update, &inspected, mark.places, imprint)?;
     }
     let signature = update.reserve()?;
     let lock = match (&request.policy, &reserved) {
@@ -284,10 +295,7 @@ fn prepare_with(
         (Policy::Approval | Policy::Certification, Some((_, lock))) => lock.clone(),
         (Policy::Approval | Policy::Certification, None) => None,
     };
-    let lock = match straddling {
-        Some(straddling) => Some(straddle::locking(lock, straddling)),
-        None => lock,
-    };
+    let lock = marks.iter().fold(lock, |lock, mark| Some(straddle::locking(lock, mark.places)));
     let root = update.root()?;
     let body = SignatureBody::signature(request, lock.as_ref(), root)?;
     update.set_raw(signature, body.bytes());
