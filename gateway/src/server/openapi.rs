@@ -138,7 +138,7 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
         ("get", "/v1/contracts/{subject}/print-copies", "打印登记 The print log", None, Json),
         (
             "get",
-            "/v1/contracts/{subject}/print-copies/{number}",
+            "/v1/contracts/{subject}/print-copies/{copy}",
             "下载打印件 A print copy",
             None,
             File("application/pdf"),
