@@ -77,7 +77,9 @@ fn torsion_vote(ledger: &Ledger, commit: &mut CommitCertificate) {
     let r = (ED25519_BASEPOINT_POINT * nonce + EIGHT_TORSION[1]).compress().to_bytes();
     let challenge = Sha512::new().chain_update(r).chain_update(public(&signer).0).chain_update(&message).finalize();
     let challenge = Scalar::from_bytes_mod_order_wide(&challenge.into());
-    let s = nonce + challenge * signer.to_scalar();
+    // The signing library has an older release of the curve's library: the scalar goes over as bytes.
+    let secret = Scalar::from_bytes_mod_order(signer.to_scalar().to_bytes());
+    let s = nonce + challenge * secret;
     let vote = commit.signatures.iter_mut().find(|s| s.address == address).unwrap();
     vote.signature = Bytes([r, s.to_bytes()].concat());
 }
