@@ -3,7 +3,9 @@
 use crate::app::open_storage;
 use crate::authority::{Authority, random};
 use crate::clock::{now_ms, rfc3339};
-use crate::config::{AnchoringConfig, ArchivingConfig, Config, IssuerConfig, SealDataConfig, WitnessConfig};
+use crate::config::{
+    AnchoringConfig, ArchivingConfig, Config, IssuerConfig, SealDataConfig, SignerRevocation, WitnessConfig,
+};
 use crate::custody::SealKeysConfig;
 use crate::portal::config::PortalSettings;
 use crate::portal::init::{PortalInit, portal_init};
@@ -197,6 +199,7 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         seal_keys: SealKeysConfig::default(),
         archiving: flags.archive.then(ArchivingConfig::default),
         seal_data: flags.seal_data.then(SealDataConfig::default),
+        signer_revocation: SignerRevocation::default(),
         anchoring: (flags.tsa.is_some() || !flags.witness.is_empty()).then(|| AnchoringConfig {
             tsa: flags.tsa.clone(),
             witnesses: flags.witness.clone(),

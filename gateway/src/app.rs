@@ -3,6 +3,7 @@
 use crate::authority::{Authority, Credential};
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::portal::trust::Trust;
 use crate::seal_data;
 use crate::settings::Settings;
@@ -33,6 +34,8 @@ pub struct App {
     pub authority: Authority,
     /// The seal maker, if seal data of GB/T 38540 are made.
     pub maker: Option<Credential>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Rings when an operation has moved on.
     pub progress: Notify,
     /// Rings when there is a job.
@@ -79,6 +82,7 @@ impl App {
             trust,
             authority,
             maker,
+            metrics: Metrics::default(),
             progress: Notify::new(),
             work: Notify::new(),
         })

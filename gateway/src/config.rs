@@ -39,6 +39,9 @@ pub struct Config {
     /// Seal data of GB/T 38540 for every new seal; absent: none are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal_data: Option<SealDataConfig>,
+    /// What a signature needs to know about the revocation of its certificate.
+    #[serde(default)]
+    pub signer_revocation: SignerRevocation,
     /// Who anchors the proofs of signing certificates; absent: nobody, and every certificate says so.
     #[serde(default)]
     pub anchoring: Option<AnchoringConfig>,
@@ -84,6 +87,18 @@ impl Default for SealDataConfig {
     fn default() -> Self {
         Self { vendor: Self::default_vendor() }
     }
+}
+
+/// What a signature needs to know about the revocation of its certificate, by lists and OCSP of its CA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignerRevocation {
+    /// The status must be had: until then the signature waits, and says why. A certificate that names neither a list
+    /// nor a responder is refused.
+    #[default]
+    Required,
+    /// What can be had counts; what cannot does not stop a signature.
+    IfAvailable,
 }
 
 /// Outside witnesses and the timestamp authority.

@@ -18,6 +18,9 @@ pub const REFUSED_ONCE: &str = "refused by a node";
 /// How the message of [`ServiceError::Timestamp`] begins.
 pub const NO_TIMESTAMP: &str = "no timestamp yet";
 
+/// How the message of [`ServiceError::StatusUnknown`] begins.
+pub const STATUS_UNKNOWN: &str = "the status of the X.509 certificate is not known yet";
+
 /// How the message of [`ServiceError::AwaitsSignature`] begins.
 pub const AWAITS_SIGNATURE: &str = "awaits the signature of a key outside of the gateway";
 
@@ -48,6 +51,9 @@ pub enum ServiceError {
     /// No timestamp for a signature. Nothing takes its place.
     #[error("{NO_TIMESTAMP}: {0}")]
     Timestamp(#[source] Box<qz_client::TsaError>),
+    /// Nothing says whether the signer's certificate was revoked. Nothing takes its place.
+    #[error("{STATUS_UNKNOWN}: neither a revocation list nor an OCSP responder of its CA answers")]
+    StatusUnknown,
     /// The seal's key is elsewhere and its signature was not brought yet.
     #[error("{AWAITS_SIGNATURE}: GET …/to-be-signed, POST …/external-signature")]
     AwaitsSignature,
@@ -108,6 +114,7 @@ impl ServiceError {
             Self::Timestamp(error) => error.is_temporary(),
             Self::NotYet(_)
             | Self::AwaitsSignature
+            | Self::StatusUnknown
             | Self::RefusedOnce(_)
             | Self::Proof(_)
             | Self::Blob(_)

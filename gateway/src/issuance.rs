@@ -92,7 +92,8 @@ pub async fn note(tx: &Tx, number: &str, error: &ServiceError, gave_up: bool, no
     orders::set(tx, number, status, Some(&error.to_string()), now).await
 }
 
-fn waits_for(error: &ServiceError) -> OrderStatus {
+/// What a job that failed with this waits for.
+pub fn waits_for(error: &ServiceError) -> OrderStatus {
     match error {
         ServiceError::Anchor(error) => match **error {
             AnchorError::Witness { .. } => OrderStatus::WaitingForWitness,

@@ -6,10 +6,11 @@
 
 use crate::app::App;
 use crate::clock::{now_ms, signed};
+use crate::config::SignerRevocation;
 use crate::error::{ServiceError, blocking};
 use crate::signing::Plan;
 use crate::{contracts, custody, failpoint, operations, pades};
-use qz_document::ca::{Standing, check_signer_with};
+use qz_document::ca::{RevocationData, Standing, check_signer_with};
 use qz_document::cms::{self, SignerCertificate};
 use qz_document::key::{HashFunction, SealKey};
 use qz_document::render::Rendered;
@@ -123,23 +124,40 @@ async fn approved(app: &App, operation: &Operation, contract: &Contract) -> Resu
     if bound_certificate(app, &seal, &proven, &openings, &fields).await? != Some(sha256(&[&seal.certificate_der])) {
         return Err(refuse("the ledger binds another X.509 certificate"));
     }
-    let standing = standing(app, &seal).await?;
-    if standing != Standing::Good {
-        return Err(refuse(standing.words().1));
+    match standing(app, &seal).await? {
+        Standing::Good => {}
+        // Nothing takes the place of an answer: the signature waits for it.
+        Standing::Unknown => return Err(ServiceError::StatusUnknown),
+        other => return Err(refuse(other.words().1)),
     }
     Ok(Approved { prepared, seal })
 }
 
-/// May the seal's certificate sign now? What our own CA has revoked is known without asking; other CAs are asked.
+/// May the seal's certificate sign now? What our own CA has revoked is known without asking; other CAs are asked, for
+/// their lists and by OCSP. [`Standing::Unknown`] only where the settings want to know.
 pub async fn standing(app: &App, seal: &Seal) -> Result<Standing, ServiceError> {
-    let lists = if app.authority.is_issuer_of(&seal.certificate_der) {
-        vec![app.authority.revocation_list(&app.storage).await?]
+    let (lists, answers) = if app.authority.is_issuer_of(&seal.certificate_der) {
+        (vec![app.authority.revocation_list(&app.storage).await?], vec![])
     } else {
-        let mut certificates = vec![seal.certificate_der.clone()];
-        certificates.extend(seal.chain.iter().cloned());
-        qz_client::revocation_data(&certificates).await.lists
+        let found = qz_client::revocation_data(&path_of(seal)).await;
+        (found.lists, found.ocsp)
     };
-    Ok(check_signer_with(&seal.certificate_der, &seal.chain, &lists, signed(now_ms()))?)
+    let data = RevocationData { lists: &lists, answers: &answers };
+    let standing = check_signer_with(&seal.certificate_der, &seal.chain, data, signed(now_ms()))?;
+    Ok(match (standing, app.config.signer_revocation) {
+        (Standing::Unknown, SignerRevocation::IfAvailable) => Standing::Good,
+        _ => standing,
+    })
+}
+
+/// Does the seal's certificate, or an issuer's, name a list or a responder at all?
+pub fn names_revocation_data(seal: &Seal) -> bool {
+    let sources = qz_evidence::revocation::Sources::of(&path_of(seal));
+    !sources.lists.is_empty() || !sources.questions.is_empty()
+}
+
+fn path_of(seal: &Seal) -> Vec<Vec<u8>> {
+    std::iter::once(&seal.certificate_der).chain(&seal.chain).cloned().collect()
 }
 
 /// Signs a prepared revision; with a timestamp if an authority is configured.
@@ -158,7 +176,9 @@ async fn seal_up(
 
 async fn finish(app: &App, prepared: Prepared, signed: Vec<u8>) -> Result<Vec<u8>, ServiceError> {
     let signed = pades::stamped(app, signed).await?;
-    blocking(move || sign::complete(&prepared, &signed)).await
+    let complete = blocking(move || sign::complete(&prepared, &signed)).await?;
+    app.metrics.signed();
+    Ok(complete)
 }
 
 /// The record is this operation's, and says what the contract expects.

@@ -27,6 +27,7 @@ mod issuer;
 mod key_service;
 mod keys;
 mod ledger;
+mod metrics;
 mod operations;
 mod organisation;
 mod pades;

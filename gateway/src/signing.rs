@@ -177,7 +177,9 @@ async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> 
             }
             // Refused before the ledger is asked; the key service looks again when it signs.
             let standing = key_service::standing(app, &seal).await?;
-            if standing != Standing::Good {
+            // A CA that is away now may be back when it counts: the signature waits for it then.
+            let may_wait = standing == Standing::Unknown && key_service::names_revocation_data(&seal);
+            if standing != Standing::Good && !may_wait {
                 return Err(Refusal::state("certificate.unusable", standing.words().0, standing.words().1).into());
             }
             let Size { width_mm, height_mm } = seals::imprint_size(app, &seal).await?;

@@ -8,7 +8,7 @@
 use crate::app::App;
 use crate::change::Change;
 use crate::clock::now_ms;
-use crate::error::{AWAITS_SIGNATURE, NO_TIMESTAMP, REFUSED_ONCE, ServiceError};
+use crate::error::{AWAITS_SIGNATURE, NO_TIMESTAMP, REFUSED_ONCE, STATUS_UNKNOWN, ServiceError};
 use crate::ledger::Submitted;
 use crate::signing::Plan;
 use crate::{archive, contracts, court, documents, following, issuance, key_service, operations, pades};
@@ -113,8 +113,9 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
 
 async fn attempt(app: &App, claim: &Claim) {
     let job = &claim.job;
-    // A final record's file is completed whenever the timestamp authority is back or the signature is brought.
-    let waits = |error: &str| error.starts_with(NO_TIMESTAMP) || error.starts_with(AWAITS_SIGNATURE);
+    // A final record's file is completed whenever the timestamp authority or the certificate's CA is back, or the
+    // signature is brought.
+    let waits = |error: &str| [NO_TIMESTAMP, AWAITS_SIGNATURE, STATUS_UNKNOWN].iter().any(|why| error.starts_with(why));
     let waiting = job.last_error.as_deref().is_some_and(waits);
     // What waits for others, witnesses and timestamp authorities among them, waits without end.
     let mut back_off = match job.kind.as_str() {
@@ -166,7 +167,7 @@ async fn attempt(app: &App, claim: &Claim) {
         if job.kind == PACKAGE
             && let Some(digest) = Hash32::from_hex(&job.ref_id)
         {
-            let status = if gave_up { retrievals::PackageStatus::Failed } else { retrievals::PackageStatus::Preparing };
+            let status = if gave_up { retrievals::PackageStatus::Failed } else { court::waits_for(&error) };
             retrievals::set_package(&tx, &digest.0, status, None, Some(&text), now).await?;
         }
         if job.kind == ARCHIVE {
@@ -238,7 +239,13 @@ async fn submit(app: &App, claim: &Claim, operation: &Operation) -> Result<(), S
     if operation.status != OperationStatus::Queued {
         return done(app, claim).await;
     }
-    match app.ledger.submit(operation.body.clone(), actors(operation)).await? {
+    let submitted = app.ledger.submit(operation.body.clone(), actors(operation)).await;
+    app.metrics.submitted(match &submitted {
+        Ok(Submitted::Final { .. }) => "final",
+        Ok(Submitted::Rejected(_)) => "rejected",
+        Err(_) => "unanswered",
+    });
+    match submitted? {
         Submitted::Final { record } => settle(app, claim, operation, &record).await,
         Submitted::Rejected(rejection) if !was_refused(claim) => Err(ServiceError::RefusedOnce(rejection.to_string())),
         Submitted::Rejected(rejection) => reject(app, claim, operation, &rejection).await,

@@ -117,6 +117,20 @@ async fn a_token_sees_its_own_contracts_and_no_others() {
     problem(&strangers.post("/v1/contracts", &plan).await, 404, "contract.unknown");
     problem(&strangers.get("/v1/jobs?status=failed").await, 403, "operator.only");
     sees(&operator, "/v1/jobs?status=failed").await;
+    problem(&strangers.get("/metrics").await, 403, "operator.only");
+    let (metrics, headers) = operator.bytes("/metrics").await;
+    let metrics = String::from_utf8(metrics).unwrap();
+    assert!(headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}: {metrics}")).parse::<u64>().unwrap()
+    };
+    assert!(value("qizheng_gateway_ledger_height") > 0);
+    assert_eq!(value("qizheng_gateway_ledger_reachable"), 1);
+    assert!(value("qizheng_gateway_submissions_total{outcome=\"final\"}") > 0);
+    assert!(value("qizheng_gateway_requests_total{route=\"jobs\",status=\"403\"}") > 0);
+    assert!(value("qizheng_gateway_request_seconds_count{route=\"contracts\"}") > 0);
+    assert!(metrics.ends_with("# EOF\n") && !metrics.contains(support::party::BUYER), "{metrics}");
     sees(&strangers, "/v1/status").await;
 
     // An operator can put a key into an account, whose tokens then see its contracts.

@@ -219,15 +219,41 @@ async fn archived_and_renewed(world: &mut World, tsa: &mut Tsa, folder: &Path, s
     assert_eq!(same, pdf, "the final file is what the ledger commits to");
 }
 
-/// A certificate of the CA for a key that OpenSSL keeps; gives the chain.
-fn certified(folder: &Path) -> String {
-    let run = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
-        assert!(output.status.success(), "{program} {arguments:?}: {}", support::text(&output));
-        String::from_utf8(output.stdout).unwrap()
-    };
+fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", support::text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// `qz-gateway ca serve`, ended with the test.
+struct Responder(Child);
+
+impl Responder {
+    fn start(folder: &Path, listen: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qz-gateway"));
+        command.args(["ca", "serve", "--home", "ca"]).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+        let started = Self(command.spawn().unwrap());
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(listen).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the CA does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        started
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A certificate of a CA, which is at this address but not running, for a key that OpenSSL keeps; gives the chain.
+fn certified(folder: &Path, listen: &str) -> String {
+    let run = |program: &str, arguments: &[&str]| run_in(folder, program, arguments);
     let gateway = env!("CARGO_BIN_EXE_qz-gateway");
-    run(gateway, &["ca", "init", "--home", "ca", "--listen", "127.0.0.1:9"]);
+    run(gateway, &["ca", "init", "--home", "ca", "--listen", listen]);
     run("openssl", &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072", "-out", "usb.pem"]);
     run("openssl", &["req", "-new", "-key", "usb.pem", "-subj", "/CN=usb", "-out", "usb.csr"]);
     run(
@@ -251,11 +277,13 @@ fn certified(folder: &Path) -> String {
     )
 }
 
-/// The company's key is on its USB key (OpenSSL here), certified by another CA: digest out, signature in.
+/// The company's key is on its USB key (OpenSSL here), certified by another CA: digest out, signature in. While that
+/// CA says nothing about the certificate, the signature waits and says so; a revoked one is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_outside_of_the_gateway_signs_after_finality() {
     let folder = tempfile::tempdir().unwrap();
-    let chain = certified(folder.path());
+    let listen = format!("127.0.0.1:{}", free_port());
+    let chain = certified(folder.path(), &listen);
     let world = World::start().await;
     let api = world.api();
     let mut cast = Cast::new(&world).await;
@@ -271,6 +299,20 @@ async fn a_key_outside_of_the_gateway_signs_after_finality() {
     let (status, problem) = api.get(&format!("/v1/operations/{id}/to-be-signed")).await;
     assert_eq!((status, &problem["code"]), (409, &json!("signature.not_awaited")), "{problem}");
     cast.buyer.sign(&api, &operation).await;
+    let started = Instant::now();
+    loop {
+        let (_, view) = api.get(&format!("/v1/operations/{id}")).await;
+        let detail = view["followup"]["detail"].as_str().unwrap_or_default();
+        if detail.starts_with("the status of the X.509 certificate is not known yet") {
+            assert_eq!(view["followup"]["status"], "pending", "{view}");
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{view}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (status, problem) = api.get(&format!("/v1/operations/{id}/to-be-signed")).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("certificate.status_unknown")), "{problem}");
+    let _responder = Responder::start(folder.path(), &listen);
     let started = Instant::now();
     let out = loop {
         let (status, out) = api.get(&format!("/v1/operations/{id}/to-be-signed")).await;
@@ -314,6 +356,21 @@ async fn a_key_outside_of_the_gateway_signs_after_finality() {
     let own = world.path("gateway/demo-ca.pem").to_string_lossy().into_owned();
     let (ok, text) = oracle(&["validate-stamped", &own, &path("ca/root.pem"), &path("final.pdf")]);
     assert!(ok && text.matches("judged VALID").count() == 2, "{text}");
+
+    // Its responder says at once what its list may say tomorrow.
+    std::fs::write(path("chain.pem"), &chain).unwrap();
+    let serial = run_in(folder.path(), "openssl", &["x509", "-in", "chain.pem", "-noout", "-serial"]);
+    let serial = serial.trim().trim_start_matches("serial=").to_lowercase();
+    let gateway = env!("CARGO_BIN_EXE_qz-gateway");
+    run_in(
+        folder.path(),
+        gateway,
+        &["ca", "revoke", "--home", "ca", "--serial", &serial, "--reason", "key_compromise"],
+    );
+    let subject = cast.contract(&api).await;
+    let request = json!({"slot": 0, "handler": cast.buyer.subject});
+    let (status, problem) = api.post(&format!("/v1/contracts/{subject}/signatures"), &request).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("certificate.unusable")), "{problem}");
 }
 
 /// The seal's key is made in a PKCS#11 token (SoftHSM) and never leaves it.

@@ -327,6 +327,15 @@ async fn the_openapi_document_names_real_routes() {
         }
     }
     assert_eq!(operations, 45);
+    for (path, method) in [
+        ("/v1/operations/{id}", "get"),
+        ("/v1/certificates/{number}/status", "get"),
+        ("/v1/contracts/{subject}/certificates", "post"),
+    ] {
+        let parameters = document["paths"][path][method]["parameters"].as_array().unwrap();
+        let wait = parameters.iter().find(|one| one["name"] == "wait").unwrap();
+        assert_eq!((&wait["in"], &wait["schema"]["maximum"]), (&json!("query"), &json!(60)), "{path}");
+    }
     let key = &document["paths"]["/v1/keys"]["post"]["requestBody"]["content"]["application/json"]["schema"];
     assert!(key["required"].as_array().unwrap().contains(&json!("public_key")), "{key}");
 }

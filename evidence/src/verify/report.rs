@@ -308,6 +308,22 @@ impl Report {
         self
     }
 
+    /// The verdict as a heading: the protocol's word, Chinese, English. Without [`Verdict::Valid`] it says what is
+    /// missing: a timestamp, one that is relied on, or an outside witness.
+    pub fn heading(&self) -> (&'static str, &'static str, &'static str) {
+        let has_passed = |n| self.steps.iter().any(|step| step.n == n && step.status == StepStatus::Pass);
+        let (word, zh, en) = self.verdict.words();
+        match self.verdict {
+            Verdict::ValidUnanchored if has_passed(11) => {
+                (word, "校验通过·外部见证未获采信", "verified, without an outside witness that is relied on")
+            }
+            Verdict::ValidUnanchored if !self.anchors.is_empty() => {
+                (word, "校验通过·附有第三方时间戳，未获采信", "verified, with a third-party timestamp that is not relied on")
+            }
+            _ => (word, zh, en),
+        }
+    }
+
     /// The step that failed, if one did.
     pub fn failed_step(&self) -> Option<&Step> {
         self.steps.iter().find(|step| step.status == StepStatus::Fail)

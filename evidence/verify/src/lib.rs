@@ -103,6 +103,18 @@ pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
     }
 }
 
+/// Of a PDF without any proof, given or attached: what an examination of its signatures says. Nothing of it is
+/// about a ledger. Roots of signers are not given; those of timestamp authorities are the input's.
+pub fn examine_alone(input: &Input<'_>) -> Option<qz_evidence_pdf::DocumentReport> {
+    let is_alone = input.proof.is_none() && input.file.starts_with(b"%PDF-");
+    let attached = if is_alone { attachments(input.file).ok()? } else { return None };
+    if attached.iter().any(|attachment| attachment.name.ends_with(PROOF_EXTENSION)) {
+        return None;
+    }
+    let trusted = TrustedRoots::parse(&[], input.tsa_roots, input.now_ms).unwrap_or_default();
+    Some(examine(input.file, &trusted))
+}
+
 /// What an examination of the signatures alone says, for a PDF without a proof.
 fn signatures_in_words(file: &[u8], now_ms: u64) -> Note {
     let Ok(trusted) = TrustedRoots::parse(&[], &[], now_ms) else { return Note::new("", "") };

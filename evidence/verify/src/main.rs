@@ -297,7 +297,7 @@ fn print_outside(report: &Report) {
 }
 
 fn print(report: &Report) {
-    let (word, zh, en) = report.verdict.words();
+    let (word, zh, en) = report.heading();
     println!("{word}  {zh} / {en}");
     if let Some(step) = report.failed_step() {
         println!("  失败步骤 / failed step {}: {} / {}", step.n, step.title_zh, step.title_en);

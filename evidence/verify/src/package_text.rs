@@ -5,7 +5,7 @@ use qz_evidence::verify::StepStatus;
 use qz_verify::PackageReport;
 
 pub fn print(report: &PackageReport) {
-    let (word, zh, en) = report.verdict.words();
+    let (word, zh, en) = report.heading();
     println!("{word}  {zh} / {en}");
     println!("法院调取包 / court package");
     if let Some(failure) = &report.failure {
@@ -47,7 +47,7 @@ pub fn print(report: &PackageReport) {
         println!("\n逐件校验 / parts:");
     }
     for part in &report.parts {
-        let (word, zh, _) = part.report.verdict.words();
+        let (word, zh, _) = part.report.heading();
         println!("  {word} {zh} · {} · {} / {}", part.path, part.what_zh, part.what_en);
     }
     if !report.files.is_empty() {

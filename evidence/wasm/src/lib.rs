@@ -12,7 +12,8 @@ pub mod request;
 
 use request::{LaterRequest, Request};
 
-/// Verifies one encoded request and returns the report as JSON; `{"error": "…"}` if the request itself
+/// Verifies one encoded request and returns the report as JSON (of a PDF to which no proof belongs, what an
+/// examination of its signatures says: `"kind": "pdf"`); `{"error": "…"}` if the request itself
 /// cannot be read.
 pub fn verify(request: &[u8]) -> Vec<u8> {
     let report = match Request::decode(request) {
@@ -25,9 +26,12 @@ pub fn verify(request: &[u8]) -> Vec<u8> {
                 witness_policy: request.witness_policy,
                 tsa_roots: request.tsa_roots,
             };
-            match qz_verify::is_package(input.file) {
-                true => serde_json::to_vec(&qz_verify::verify_package(&input, None)),
-                false => serde_json::to_vec(&qz_verify::verify_any(&input)),
+            if qz_verify::is_package(input.file) {
+                serde_json::to_vec(&qz_verify::verify_package(&input, None))
+            } else if let Some(report) = qz_verify::examine_alone(&input) {
+                serde_json::to_vec(&report)
+            } else {
+                serde_json::to_vec(&qz_verify::verify_any(&input))
             }
         }
         Err(error) => serde_json::to_vec(&serde_json::json!({ "error": error.to_string() })),

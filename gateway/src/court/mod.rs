@@ -15,7 +15,7 @@ pub use package::make;
 use crate::app::App;
 use crate::clock::now_ms;
 use crate::error::ServiceError;
-use crate::worker;
+use crate::{issuance, worker};
 use qz_client::Membership;
 use qz_domain::Refusal;
 use qz_domain::proven::ProvenRecord;
@@ -24,6 +24,7 @@ use qz_evidence::payload::Payload;
 use qz_evidence::retrieval::{RetrievalError, RetrievalRequest};
 use qz_evidence::{Hash32, OrgId, SubjectId};
 use qz_storage::audit::{self, AuditLine};
+use qz_storage::orders::OrderStatus;
 use qz_storage::retrievals::{self, PackageStatus, Retrieval};
 use qz_storage::{StorageError, contracts, documents, jobs};
 use serde_json::{Value, json};
@@ -143,6 +144,28 @@ fn refused(error: RetrievalError) -> ServiceError {
     .into()
 }
 
+/// What a package waits for whose making failed with this, to be tried again.
+pub fn waits_for(error: &ServiceError) -> PackageStatus {
+    match issuance::waits_for(error) {
+        OrderStatus::WaitingForLedger => PackageStatus::WaitingForLedger,
+        OrderStatus::WaitingForWitness => PackageStatus::WaitingForWitness,
+        OrderStatus::WaitingForTimestamp => PackageStatus::WaitingForTimestamp,
+        _ => PackageStatus::Preparing,
+    }
+}
+
+/// In Chinese and English.
+fn words(status: PackageStatus) -> (&'static str, &'static str) {
+    match status {
+        PackageStatus::Preparing => issuance::words(OrderStatus::Preparing),
+        PackageStatus::WaitingForLedger => issuance::words(OrderStatus::WaitingForLedger),
+        PackageStatus::WaitingForWitness => issuance::words(OrderStatus::WaitingForWitness),
+        PackageStatus::WaitingForTimestamp => issuance::words(OrderStatus::WaitingForTimestamp),
+        PackageStatus::Ready => ("可领取", "ready to be fetched"),
+        PackageStatus::Failed => ("未能制作，请联系运营方", "could not be made; contact the operator"),
+    }
+}
+
 async fn view(app: &App, retrieval: &Retrieval) -> Result<Value, ServiceError> {
     let package = match &retrieval.document {
         Some(id) => {
@@ -156,6 +179,8 @@ async fn view(app: &App, retrieval: &Retrieval) -> Result<Value, ServiceError> {
         "record": hex::encode(retrieval.record),
         "court": retrieval.court,
         "status": retrieval.status.as_str(),
+        "status_zh": words(retrieval.status).0,
+        "status_en": words(retrieval.status).1,
         "error": retrieval.error,
         "package": package,
     }))

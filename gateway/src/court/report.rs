@@ -168,8 +168,8 @@ fn one(contract: &ContractIn, number: usize, found: &PackageReport) -> Result<Re
         anchored: strongest.steps.iter().any(|step| step.n == 11 && step.status == StepStatus::Pass),
         notarised: own.clone().filter(|event| event.kind == "notarisation.registered").count() as u64,
         disputed: own.clone().any(|event| event.kind == "contract.disputed"),
-        verdict_zh: strongest.verdict.words().1.into(),
-        verdict_en: strongest.verdict.words().2.into(),
+        verdict_zh: strongest.heading().1.into(),
+        verdict_en: strongest.heading().2.into(),
     })
 }
 

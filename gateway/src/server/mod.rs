@@ -32,8 +32,10 @@ use problem::Problem;
 use serde_json::Value;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 use warp::Filter;
 use warp::filters::BoxedFilter;
+use warp::filters::path::FullPath;
 use warp::http::StatusCode;
 use warp::http::header::{
     CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -78,7 +80,13 @@ pub fn routes(
         .or(retrievals::routes(app))
         .unify()
         .boxed();
-    finished(api.or(portal::routes(&portal)).unify().boxed())
+    let app = app.clone();
+    let begun = warp::any().map(Instant::now);
+    let answered = move |begun: Instant, path: FullPath, response: Response| {
+        app.metrics.answered(path.as_str(), response.status().as_u16(), begun.elapsed());
+        response
+    };
+    begun.and(warp::path::full()).and(finished(api.or(portal::routes(&portal)).unify().boxed())).map(answered)
 }
 
 /// The portal alone: `qz-gateway portal`.

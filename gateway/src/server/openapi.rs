@@ -1,6 +1,7 @@
 //! `GET /v1/openapi.json`: the API for machines (OpenAPI 3.1). Schemas of request bodies derive from the
 //! types that parse them; the table of operations is tested against the routes.
 
+use super::request::MAX_WAIT;
 use super::{Routes, documents, ok, operations};
 use crate::{contracts, external, keys, print_copies, publication, seals, signing};
 use serde_json::{Map, Value, json};
@@ -11,6 +12,13 @@ pub fn routes() -> Routes {
     let document = document();
     warp::path!("v1" / "openapi.json").and(warp::get()).map(move || ok(&document)).boxed()
 }
+
+/// Where `?wait=SECONDS` is understood.
+const WAITS: [(&str, &str); 3] = [
+    ("get", "/v1/operations/{id}"),
+    ("get", "/v1/certificates/{number}/status"),
+    ("post", "/v1/contracts/{subject}/certificates"),
+];
 
 /// What a request carries.
 enum Body {
@@ -199,7 +207,7 @@ fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for (method, path, summary, body, answer) in table() {
         let entry = paths.entry(path).or_insert_with(|| json!({}));
-        entry[method] = operation(path, summary, &body, answer);
+        entry[method] = operation(method, path, summary, &body, answer);
     }
     json!({
         "openapi": "3.1.0",
@@ -225,7 +233,7 @@ fn document() -> Value {
     })
 }
 
-fn operation(path: &str, summary: &str, body: &Body, answer: Answer) -> Value {
+fn operation(method: &str, path: &str, summary: &str, body: &Body, answer: Answer) -> Value {
     let mut parameters = vec![];
     for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
         parameters.push(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
@@ -234,6 +242,16 @@ fn operation(path: &str, summary: &str, body: &Body, answer: Answer) -> Value {
     if creates {
         let schema = json!({"type": "string", "maxLength": 128});
         parameters.push(json!({"name": "Idempotency-Key", "in": "header", "required": true, "schema": schema}));
+    }
+    if WAITS.contains(&(method, path)) {
+        let schema = json!({"type": "integer", "minimum": 0, "maximum": MAX_WAIT.as_secs()});
+        let words = "最多等待的秒数 Seconds to wait at most";
+        parameters
+            .push(json!({"name": "wait", "in": "query", "required": false, "description": words, "schema": schema}));
+    }
+    if path == "/v1/jobs" {
+        let schema = json!({"type": "string", "enum": ["failed", "retrying"]});
+        parameters.push(json!({"name": "status", "in": "query", "required": true, "schema": schema}));
     }
     let (media_type, schema) = match answer {
         Answer::Json => ("application/json", json!({"type": "object"})),

@@ -209,6 +209,15 @@ impl From<ServiceError> for Problem {
                     ),
                 )
             }
+            ServiceError::StatusUnknown => {
+                tracing::warn!("the status of a signer's certificate cannot be had");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "certificate.status_unknown",
+                    "暂时无法取得签署证书的吊销状态（吊销列表、OCSP），文件尚未签章，取得后自动继续",
+                    "the revocation status of the signer's certificate cannot be had for now; nothing was signed, it goes on once it is",
+                )
+            }
             ServiceError::RelayKey(error) => {
                 tracing::error!(%error, "the relay key does not sign");
                 Self::new(

@@ -28,7 +28,7 @@ const MAX_JSON_BYTES: usize = 256 * 1024;
 const DRAIN_BYTES: usize = 64 << 20;
 
 /// Longest wait of one request.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+pub const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// `?wait=SECONDS`
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

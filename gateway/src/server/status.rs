@@ -1,4 +1,5 @@
-//! `GET /health` (for anybody), `GET /v1/status`, `GET /v1/jobs?status=failed|retrying` (for operators).
+//! `GET /health` (for anybody), `GET /v1/status`; `GET /v1/jobs?status=failed|retrying` and `GET /metrics` (for
+//! operators).
 
 use super::problem::Problem;
 use super::request::{Caller, caller};
@@ -11,7 +12,8 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 use warp::Filter;
-use warp::http::StatusCode;
+use warp::http::header::CONTENT_TYPE;
+use warp::http::{HeaderValue, StatusCode};
 
 /// Most jobs of one answer.
 const MAX_JOBS: u64 = 200;
@@ -44,7 +46,18 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .then(async |app: Arc<App>, caller: Caller, query: HashMap<String, String>| {
             respond(troubled_jobs(&app, &caller, &query).await)
         });
-    health().or(status).unify().or(failed).unify().boxed()
+    let metrics = warp::path!("metrics")
+        .and(warp::get())
+        .and(caller(app))
+        .then(async |app: Arc<App>, caller: Caller| respond(metrics(&app, &caller).await));
+    health().or(status).unify().or(failed).unify().or(metrics).unify().boxed()
+}
+
+async fn metrics(app: &App, caller: &Caller) -> Result<warp::reply::Response, Problem> {
+    access::operator(caller)?;
+    let mut response = warp::reply::Response::new(app.metrics.render(app).await?.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(crate::metrics::CONTENT_TYPE));
+    Ok(response)
 }
 
 async fn troubled_jobs(

@@ -285,6 +285,46 @@ pub async fn retrying(read: &impl Read, limit: u64) -> Result<Vec<Job>, StorageE
         .collect()
 }
 
+/// How many jobs of a kind are in a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// What to do.
+    pub kind: String,
+    /// How far they are.
+    pub status: JobStatus,
+    /// Have they failed before?
+    pub has_failed: bool,
+    /// How many.
+    pub jobs: u64,
+}
+
+/// Jobs that are not done, counted.
+///
+/// # Errors
+/// If the database failed or a row is damaged.
+pub async fn counts(read: &impl Read) -> Result<Vec<Count>, StorageError> {
+    let rows: Vec<(String, String, i64, i64)> = entity::Entity::find()
+        .select_only()
+        .column(Column::Kind)
+        .column(Column::Status)
+        .column_as(Column::Id.count(), "jobs")
+        .column_as(Column::LastError.count(), "failed")
+        .filter(Column::Status.ne(JobStatus::Done.as_str()))
+        .group_by(Column::Kind)
+        .group_by(Column::Status)
+        .group_by(Column::LastError.is_null())
+        .into_tuple()
+        .all(read.connection())
+        .await
+        .map_err(StorageError::database(TABLE))?;
+    let count = |(kind, status, jobs, failed): (String, String, i64, i64)| {
+        let row = Row { table: TABLE, key: &kind };
+        let (status, jobs) = (row.parse("status", &status)?, row.number("count", jobs)?);
+        Ok(Count { status, has_failed: failed > 0, jobs, kind })
+    };
+    rows.into_iter().map(count).collect()
+}
+
 /// All jobs of one kind about one thing, oldest first.
 ///
 /// # Errors

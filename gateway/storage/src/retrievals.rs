@@ -44,6 +44,12 @@ text_enum! {
     pub enum PackageStatus {
         /// A job makes it.
         Preparing => "preparing",
+        /// No node gives a proof that holds.
+        WaitingForLedger => "waiting_for_ledger",
+        /// An outside witness does not cosign.
+        WaitingForWitness => "waiting_for_witness",
+        /// The timestamp authority does not answer.
+        WaitingForTimestamp => "waiting_for_timestamp",
         /// It can be fetched.
         Ready => "ready",
         /// It could not be made; an operator must look.

@@ -4,6 +4,9 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { accessible, again, choose, fits, focused, giveTrust, open, PHONE, shot, verdict, withSettings } from './harness.mjs'
 
+/** Signed PDFs of every kind, committed for the verifiers' own tests. */
+const CORPUS = path.resolve(import.meta.dirname, '../../../evidence/fuzz/corpus')
+
 const text = (name, mimeType, content) => ({ name, mimeType, buffer: Buffer.from(content) })
 
 export const portalTests = {
@@ -46,6 +49,7 @@ export const portalTests = {
     await open(t, '', t.courtPortal)
     await choose(t, t.cert)
     const sheet = await verdict(t, 'VALID-UNANCHORED')
+    await sheet.getByRole('heading', { name: '校验通过·附有第三方时间戳，未获采信', exact: true }).waitFor()
     await sheet.getByTestId('trust-hint').waitFor()
     assert.equal(await sheet.locator('[data-testid=anchor][data-relied=true]').count(), 0)
     await accessible(t)
@@ -106,15 +110,52 @@ export const portalTests = {
     await verdict(t, 'VALID-UNANCHORED')
   },
 
-  'a contract without its proof is invalid and the reader is told what to add': async (t) => {
+  'a contract without its proof: its signatures are examined, and the reader is told what to add': async (t) => {
     await open(t)
     await choose(t, t.contract)
-    const sheet = await verdict(t, 'INVALID')
-    await sheet.getByText('证据包（.qzproof）一并选择').waitFor()
+    const sheet = await verdict(t, 'intact')
+    assert.equal(await sheet.getAttribute('data-kind'), 'pdf')
+    assert.match(await t.page.getByTestId('announcement').innerText(), /PDF 电子签名检查：签名完好/)
+    assert.equal((await focused(t)).tag, 'H1', 'the verdict does not get the focus')
+    await sheet.getByText('证据包（.qzproof）一并核验').waitFor()
+    const signatures = sheet.getByTestId('pdf-signature')
+    assert.ok((await signatures.count()) >= 2, 'not every party is shown')
+    for (const one of await signatures.all()) {
+      assert.equal(await one.getAttribute('data-status'), 'intact')
+      for (const said of [/第 \d+ 版，共 \d+ 版/, /覆盖/, /签署之后的改动/, /算法/]) assert.match(await one.innerText(), said)
+    }
+    // Validation data stand behind the last signature.
+    await signatures.last().getByText('补充了长期验证数据').waitFor()
+    assert.equal(await sheet.locator('[data-testid=pdf-later]:not([data-weight=expected])').count(), 0)
     await accessible(t)
     await shot(t, 'contract-alone')
     await sheet.getByTestId('proof-input').setInputFiles(t.proof)
     await t.page.locator('[data-verdict=VALID-UNANCHORED]').waitFor()
+  },
+
+  'any signed PDF is examined: what was changed after a signature is named': async (t) => {
+    await open(t)
+    for (const [file, expected, status] of [
+      ['examined/shadow-hide-and-replace-root.pdf', 'changed', 'changed'],
+      ['examined/honest-certified-2-filled.pdf', 'caution', 'caution'],
+      ['examined/universal-forgery-range-huge.pdf', 'invalid', 'broken'],
+      ['pdf/unsigned.pdf', 'unsigned', null],
+    ]) {
+      await choose(t, path.join(CORPUS, file))
+      const sheet = await verdict(t, expected)
+      assert.equal(await sheet.getAttribute('data-kind'), 'pdf')
+      await sheet.getByTestId('pdf-scope').waitFor()
+      const found = sheet.locator(`[data-testid=pdf-signature][data-status=${status}]`)
+      assert.equal((await found.count()) > 0, status !== null, file)
+      if (status === 'changed') assert.ok((await found.first().locator('[data-weight=forbidden]').count()) > 0, 'no change is named')
+      await accessible(t)
+      await shot(t, `pdf-${expected}`)
+      await again(t)
+    }
+    await t.page.getByRole('button', { name: 'English' }).click()
+    await choose(t, path.join(CORPUS, 'examined/honest-certified-2-filled.pdf'))
+    await (await verdict(t, 'caution')).getByText('filling in and signing').waitFor()
+    await accessible(t)
   },
 
   'another genesis is refused': async (t) => {
@@ -269,6 +310,12 @@ export const portalTests = {
     await verdict(t, 'INVALID')
     await fits(t)
     await shot(t, 'phone-tampered')
+    await again(t)
+    await choose(t, t.contract)
+    await verdict(t, 'intact')
+    await fits(t)
+    await accessible(t)
+    await shot(t, 'phone-pdf')
     await open(t, `verify?no=${t.number}`)
     await t.page.getByTestId('lookup-found').waitFor()
     await fits(t)

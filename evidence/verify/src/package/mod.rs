@@ -106,6 +106,14 @@ pub struct PackageReport {
     pub assumptions: Vec<Note>,
 }
 
+impl PackageReport {
+    /// The verdict as a heading, as [`Report::heading`]: of the first part that is as weak as the whole.
+    pub fn heading(&self) -> (&'static str, &'static str, &'static str) {
+        let weakest = self.parts.iter().find(|part| part.report.verdict == self.verdict);
+        weakest.map_or_else(|| self.verdict.words(), |part| part.report.heading())
+    }
+}
+
 /// A failed check.
 #[derive(Debug)]
 pub(crate) struct Refused {

@@ -31,7 +31,7 @@ use crate::key::SignatureBytes;
 pub use crate::key::{KeyAlgorithm, KeyError, SealKey};
 use crate::ses::SEAL_MAKING;
 pub use hierarchy::Services;
-pub use standing::{Standing, check_signer, check_signer_with};
+pub use standing::{RevocationData, Standing, check_signer, check_signer_with};
 
 /// Organisation name in every issuer name of the demonstration CA.
 pub const DEMO_CA_ORGANISATION: &str = "演示 · 非依法设立的电子认证服务提供者";

@@ -1,6 +1,8 @@
-//! May a certificate sign documents now? Its purpose, its validity and its issuers, and what revocation lists say.
+//! May a certificate sign documents now? Its purpose, its validity and its issuers, and what revocation lists and
+//! OCSP answers say.
 
 use der::Decode;
+use qz_evidence::ocsp::{self, Answer};
 use qz_evidence::x509::{self, Revocation};
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
@@ -23,6 +25,8 @@ pub enum Standing {
     Purpose,
     /// Its issuers do not lead from one to the next.
     Chain,
+    /// Nothing speaks against it, but no list and no answer that counts says whether it, or an issuer's, was revoked.
+    Unknown,
 }
 
 impl Standing {
@@ -40,6 +44,10 @@ impl Standing {
             Self::Chain => {
                 ("数字证书与所附颁发者证书不匹配", "the X.509 certificate was not issued by the given issuers")
             }
+            Self::Unknown => (
+                "无法取得数字证书的吊销状态（吊销列表、OCSP），不能确认其未被吊销",
+                "neither a revocation list nor an OCSP answer says whether the X.509 certificate was revoked",
+            ),
         }
     }
 }
@@ -50,21 +58,33 @@ impl Standing {
 /// # Errors
 /// When a certificate cannot be read.
 pub fn check_signer(certificate_der: &[u8], issuers: &[Vec<u8>], at_ms: i64) -> Result<Standing, CaError> {
-    check_signer_with(certificate_der, issuers, &[], at_ms)
+    let standing = check_signer_with(certificate_der, issuers, RevocationData::default(), at_ms)?;
+    Ok(if standing == Standing::Unknown { Standing::Good } else { standing })
 }
 
-/// The same with revocation lists (DER) of the issuers.
+/// What is known about revocation, DER.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RevocationData<'a> {
+    /// Revocation lists of the issuers.
+    pub lists: &'a [Vec<u8>],
+    /// OCSP responses.
+    pub answers: &'a [Vec<u8>],
+}
+
+/// The same with revocation data; [`Standing::Unknown`] if they say nothing about a certificate of the path.
 ///
 /// # Errors
 /// When a certificate or list cannot be read.
 pub fn check_signer_with(
-    certificate_der: &[u8], issuers: &[Vec<u8>], lists: &[Vec<u8>], at_ms: i64,
+    certificate_der: &[u8], issuers: &[Vec<u8>], data: RevocationData<'_>, at_ms: i64,
 ) -> Result<Standing, CaError> {
     let mut path = vec![Certificate::from_der(certificate_der)?];
     for issuer in issuers {
         path.push(Certificate::from_der(issuer)?);
     }
-    let lists = lists.iter().map(|list| CertificateList::from_der(list)).collect::<Result<Vec<_>, _>>()?;
+    let lists = data.lists.iter().map(|list| CertificateList::from_der(list)).collect::<Result<Vec<_>, _>>()?;
+    // What is no answer says nothing.
+    let answers: Vec<Answer> = data.answers.iter().filter_map(|answer| Answer::read(answer).ok()).collect();
     let at_ms = u64::try_from(at_ms).unwrap_or_default();
     let leaf = &path[0];
     let usage = leaf.tbs_certificate().get_extension::<KeyUsage>()?.map(|(_, usage)| usage);
@@ -81,13 +101,17 @@ pub fn check_signer_with(
             return Ok(Standing::Expired);
         }
     }
+    let mut known = true;
     for pair in path.windows(2) {
         if !x509::issued(&pair[1], &pair[0]) {
             return Ok(Standing::Chain);
         }
-        if matches!(x509::revocation(&pair[0], &pair[1], &lists, at_ms), Revocation::Revoked) {
-            return Ok(Standing::Revoked);
+        let by_lists = x509::revocation(&pair[0], &pair[1], &lists, at_ms);
+        match by_lists.or(ocsp::status(&pair[0], &pair[1], &answers, &path, at_ms)) {
+            Revocation::Revoked => return Ok(Standing::Revoked),
+            Revocation::Unknown => known = false,
+            Revocation::Good => {}
         }
     }
-    Ok(Standing::Good)
+    Ok(if known { Standing::Good } else { Standing::Unknown })
 }

@@ -5,9 +5,12 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { NO_SITE, type Site, useEnvironment } from '../environment'
 import { sha256 } from '../format'
-import { isPackage } from '../verifier/packageReport'
+import { isPackage, isPdf } from '../verifier/packageReport'
 import type { Loading, Verifier } from '../verifier/verifier'
+import { headingOf } from '../verdict/heading'
+import { usePick } from '../verdict/language'
 import { PackageView } from '../verdict/PackageView'
+import { PdfView } from '../verdict/PdfView'
 import { type VerifiedFile, VerdictView, type Verification } from '../verdict/VerdictView'
 import { DropZone } from './DropZone'
 import { useGenesis } from './genesis'
@@ -47,6 +50,7 @@ function useSite(): Site | null {
 
 export function PortalPage() {
   const { t } = useTranslation()
+  const pick = usePick()
   const environment = useEnvironment()
   const site = useSite()
   const [genesis, chooseGenesis] = useGenesis()
@@ -98,7 +102,7 @@ export function PortalPage() {
           witnessPolicy: bytesOf(trust.witnessPolicy?.text ?? null),
           tsaRoots: bytesOf(trust.tsaRoots?.text ?? null),
         })
-        setChainId(report.chainId || null)
+        setChainId(isPdf(report) ? null : report.chainId || null)
         setVerification({
           report,
           files: proof ? [file.shown, proof.shown] : [file.shown],
@@ -125,11 +129,13 @@ export function PortalPage() {
     setBack(true)
     setVerification(null)
   }
+  const conclusion = (report: Verification['report']): string =>
+    isPdf(report) ? `${t('pdf.label')}：${pick(report.words)}` : `${t('verdict.label')}：${t(`verdict.${headingOf(report)}`)}`
   // One live region for the life of the page: one that comes with its text is not read out.
   const announcement = verifying
     ? t('drop.verifying')
     : verification !== null
-      ? `${t('verdict.label')}：${t(`verdict.${verification.report.verdict}`)}`
+      ? conclusion(verification.report)
       : ''
   const live = (
     <div role="status" className="unseen" data-testid="announcement">
@@ -142,7 +148,14 @@ export function PortalPage() {
     return (
       <>
         {live}
-        {isPackage(report) ? (
+        {isPdf(report) ? (
+          <PdfView
+            verification={verification}
+            report={report}
+            onAgain={again}
+            onProof={(proof) => void verify([...chosen.current, proof])}
+          />
+        ) : isPackage(report) ? (
           <PackageView verification={verification} report={report} verifier={verifier} onAgain={again} />
         ) : (
           <VerdictView

@@ -2,12 +2,13 @@
 import { CheckCircleFilled, CloseCircleFilled } from '@ant-design/icons'
 import { type ReactNode, useEffect, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
-import type { AnyReport } from '../verifier/packageReport'
-import type { Verdict } from '../verifier/report'
+import { headingOf } from './heading'
+import type { PackageReport } from '../verifier/packageReport'
+import type { Report, Verdict } from '../verifier/report'
 
 const KINDS: Record<Verdict, string> = { 'VALID': 'valid', 'VALID-UNANCHORED': 'unanchored', 'INVALID': 'invalid' }
 
-export function Conclusion({ report, failure, children }: { report: AnyReport; failure: ReactNode; children?: ReactNode }) {
+export function Conclusion({ report, failure, children }: { report: Report | PackageReport; failure: ReactNode; children?: ReactNode }) {
   const { t } = useTranslation()
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => heading.current?.focus(), [report])
@@ -18,10 +19,10 @@ export function Conclusion({ report, failure, children }: { report: AnyReport; f
       <div>
         <p className="conclusion-label">{t('verdict.label')}</p>
         <h1 ref={heading} tabIndex={-1}>
-          {t(`verdict.${report.verdict}`)}
+          {t(`verdict.${headingOf(report)}`)}
         </h1>
         {failure}
-        <p>{t(`verdict.summary.${report.verdict}`)}</p>
+        <p>{t(`verdict.summary.${headingOf(report)}`)}</p>
         {children}
       </div>
     </div>

@@ -1,4 +1,5 @@
 /** The verifier's report about a court package, as the page shows it; as forgiving as `report.ts`, and no more. */
+import { type PdfReport, readPdf } from './pdfReport'
 import {
   type Bilingual,
   type Report,
@@ -54,15 +55,17 @@ export interface PackageReport {
   assumptions: Bilingual[]
 }
 
-export type AnyReport = Report | PackageReport
+export type AnyReport = Report | PackageReport | PdfReport
 
-export const isPackage = (report: AnyReport): report is PackageReport => 'kind' in report
+export const isPackage = (report: AnyReport): report is PackageReport => 'kind' in report && report.kind === 'court-package'
+export const isPdf = (report: AnyReport): report is PdfReport => 'kind' in report && report.kind === 'pdf'
 
-/** Reads a report of either kind; throws only if it is no JSON object, or an error of the verifier. */
+/** Reads a report of any kind; throws only if it is no JSON object, or an error of the verifier. */
 export function parseAny(json: string): AnyReport {
   const source: unknown = JSON.parse(json)
   if (!isObject(source)) throw new Error('the report is not an object')
   if (typeof source.error === 'string') throw new Error(source.error)
+  if (source.kind === 'pdf') return readPdf(source)
   if (source.kind !== 'court-package') return readReport(source)
   const manifest = isObject(source.manifest) ? source.manifest : {}
   const madeBy = isObject(manifest.made_by) ? manifest.made_by : {}

@@ -21,6 +21,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 struct State {
     status: String,
     #[serde(default)]
+    status_zh: String,
+    #[serde(default)]
+    status_en: String,
+    #[serde(default)]
     error: Option<String>,
 }
 
@@ -106,7 +110,9 @@ impl Gateway {
                 ),
                 _ if start.elapsed() > patience => {
                     bail!(
-                        "调取包尚在制作，请稍后用 `qz-client release` 领取 / the package is still being made; fetch it later with `qz-client release`"
+                        "调取包尚在制作（{}），请稍后用 `qz-client release` 领取 / the package is still being made ({}); fetch it later with `qz-client release`",
+                        state.status_zh,
+                        state.status_en
                     )
                 }
                 _ => tokio::time::sleep(PAUSE).await,
