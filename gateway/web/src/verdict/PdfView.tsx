@@ -101,7 +101,7 @@ function Signature({ signature, revisions, size }: { signature: PdfSignature; re
         {signer && (
           <>
             <Fact title={t('pdf.certificate')}>
-              {signer.subject}
+              {parseName(signer.subject).map(({ type, value }) => `${type}=${value}`).join(', ')}
               <span className="block">
                 {t('certificate.issuer')} {commonName(signer.issuer)} · {t('certificate.serial')} <span className="hex">{signer.serial}</span>
               </span>
