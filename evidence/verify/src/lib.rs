@@ -106,13 +106,22 @@ pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
 /// Of a PDF without any proof, given or attached: what an examination of its signatures says. Nothing of it is
 /// about a ledger. Roots of signers are not given; those of timestamp authorities are the input's.
 pub fn examine_alone(input: &Input<'_>) -> Option<qz_evidence_pdf::DocumentReport> {
-    let is_alone = input.proof.is_none() && input.file.starts_with(b"%PDF-");
-    let attached = if is_alone { attachments(input.file).ok()? } else { return None };
-    if attached.iter().any(|attachment| attachment.name.ends_with(PROOF_EXTENSION)) {
+    if input.proof.is_some() || !input.file.starts_with(b"%PDF-") {
+        return None;
+    }
+    let attached = attachments(input.file);
+    let names_proof = match &attached {
+        Ok(attached) => attached.iter().any(|attachment| attachment.name.ends_with(PROOF_EXTENSION)),
+        // What the reader of attachments cannot read may still be examined, unless it was to carry a proof.
+        Err(_) => input.file.windows(PROOF_EXTENSION.len()).any(|bytes| bytes == PROOF_EXTENSION.as_bytes()),
+    };
+    if names_proof {
         return None;
     }
     let trusted = TrustedRoots::parse(&[], input.tsa_roots, input.now_ms).unwrap_or_default();
-    Some(examine(input.file, &trusted))
+    let report = examine(input.file, &trusted);
+    let is_readable = attached.is_ok() || report.verdict != qz_evidence_pdf::DocumentVerdict::Undetermined;
+    is_readable.then_some(report)
 }
 
 /// What an examination of the signatures alone says, for a PDF without a proof.
