@@ -368,7 +368,7 @@ async fn a_key_outside_of_the_gateway_signs_after_finality() {
         &["ca", "revoke", "--home", "ca", "--serial", &serial, "--reason", "key_compromise"],
     );
     let subject = cast.contract(&api).await;
-    let request = json!({"slot": 0, "handler": cast.buyer.subject});
+    let request = json!({"slot": 0, "key": cast.buyer.subject, "intent": "同意 I agree"});
     let (status, problem) = api.post(&format!("/v1/contracts/{subject}/signatures"), &request).await;
     assert_eq!((status, &problem["code"]), (409, &json!("certificate.unusable")), "{problem}");
 }
