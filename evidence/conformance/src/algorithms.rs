@@ -241,7 +241,7 @@ fn manners() -> Vec<Manner> {
             edwards_key(),
             SHA_512,
             algorithm(ED25519),
-            then(edwards(), add_order),
+            then(edwards(), |s| add_order(s)),
             bad,
         ),
         manner(
@@ -258,7 +258,7 @@ fn manners() -> Vec<Manner> {
     ]
 }
 
-fn add_order(signature: &mut Vec<u8>) {
+fn add_order(signature: &mut [u8]) {
     crate::bundles::add_order(signature);
 }
 
