@@ -317,9 +317,11 @@ impl Report {
             Verdict::ValidUnanchored if has_passed(11) => {
                 (word, "校验通过·外部见证未获采信", "verified, without an outside witness that is relied on")
             }
-            Verdict::ValidUnanchored if !self.anchors.is_empty() => {
-                (word, "校验通过·附有第三方时间戳，未获采信", "verified, with a third-party timestamp that is not relied on")
-            }
+            Verdict::ValidUnanchored if !self.anchors.is_empty() => (
+                word,
+                "校验通过·附有第三方时间戳，未获采信",
+                "verified, with a third-party timestamp that is not relied on",
+            ),
             _ => (word, zh, en),
         }
     }
