@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Time to connect, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Unused connections are closed after this; sooner than a node closes them (10 s), so that no request
-/// is written into a connection that is just being closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Unused connections are closed after this; sooner than a node closes them (10 s, which may begin while it still
+/// holds an answer), so that no request is written into a connection that is just being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A node that failed is asked last for this long.
 const COOL_DOWN: Duration = Duration::from_secs(5);
 /// Largest error body that is read.
@@ -98,7 +98,13 @@ impl Node {
                 self.http.post(url).header(reqwest::header::CONTENT_TYPE, *content_type).body(bytes.clone())
             }
         };
-        let response = builder.timeout(request.timeout).send().await.map_err(failure)?;
+        let again = builder.try_clone();
+        let response = match (builder.timeout(request.timeout).send().await, again) {
+            // Every request here is safe to repeat; this one was written into a connection that the node had closed.
+            (Err(error), Some(again)) if was_reset(&error) => again.timeout(request.timeout).send().await,
+            (outcome, _) => outcome,
+        };
+        let response = response.map_err(failure)?;
         if response.status().is_success() {
             return Ok(Answer::Success(read_capped(response, request.max_bytes).await?));
         }
@@ -169,6 +175,16 @@ pub(crate) fn failure(error: reqwest::Error) -> Failure {
     } else {
         Failure::Broken(causes(&error))
     }
+}
+
+/// A reset says that the node read no more of this connection when the request came.
+fn was_reset(error: &reqwest::Error) -> bool {
+    let first: &dyn std::error::Error = error;
+    let mut causes = std::iter::successors(Some(first), |error| error.source());
+    causes.any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| matches!(io.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe))
+    })
 }
 
 /// The innermost causes, which say what happened ("invalid peer certificate: UnknownIssuer").
