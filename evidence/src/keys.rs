@@ -1,8 +1,8 @@
 //! Public keys and signature verification: Ed25519 and ES256.
 //!
-//! Ed25519 signatures are checked strictly ([`crate::ed25519`]), each with its own equation, everywhere. Batch verification and
-//! the lenient equation accept signatures with torsion components that strict verifiers refuse, which
-//! could fork the ledger. No private key type lives in this crate.
+//! Ed25519 signatures are checked strictly ([`crate::ed25519`]), each with its own equation, everywhere. One combined equation
+//! for many, and the lenient equation, accept signatures with torsion components that strict verifiers refuse, which
+//! could fork the ledger; [`Signatures`] has only the encoding of points in common. No private key type lives here.
 
 use crate::codec::Bytes;
 use crate::ed25519::{Commitment, StrictKey};
