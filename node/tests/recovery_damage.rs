@@ -63,11 +63,7 @@ impl Story {
         self.network.start_node(VICTIM);
         self.deposit().await;
         self.caught_up().await;
-        let client = self.network.client(VICTIM);
-        for done in &self.acknowledged {
-            let record = client.record(&done.record_hash).await.unwrap();
-            assert_eq!(record.map(|record| record.height), Some(done.height), "{what}");
-        }
+        self.network.assert_serves(VICTIM, &self.acknowledged, PATIENCE, what).await;
         self.network.kill("court");
         self.deposit().await;
         self.network.start_node("court");
@@ -273,9 +269,7 @@ async fn a_shorter_ledger_is_not_served_as_whole() {
         story.network.start_node(name);
     }
     story.caught_up().await;
-    for done in &story.acknowledged {
-        assert!(client.record(&done.record_hash).await.unwrap().is_some());
-    }
+    story.network.assert_serves(VICTIM, &story.acknowledged, PATIENCE, "with the others again").await;
     story.all_is_clean().await;
 }
 
@@ -299,10 +293,7 @@ async fn all_four_are_killed_and_lose_the_end_of_their_logs() {
         story.network.start_node(name);
     }
     story.deposit().await;
-    let platform = story.network.client("platform");
-    for done in &story.acknowledged {
-        assert!(platform.record(&done.record_hash).await.unwrap().is_some());
-    }
+    story.network.assert_serves("platform", &story.acknowledged, PATIENCE, "shortened logs").await;
     story.caught_up().await;
     story.all_is_clean().await;
 }

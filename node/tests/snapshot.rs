@@ -91,11 +91,7 @@ async fn a_node_starts_from_anothers_ledger() {
     // It fetches only what came after, serves all of it, and votes: without another one, three are needed.
     network.start_node(NEWCOMER);
     network.wait_for_height(NEWCOMER, done.last().unwrap().height, PATIENCE).await;
-    let client = network.client(NEWCOMER);
-    for finalised in &done {
-        let record = client.record(&finalised.record_hash).await.unwrap();
-        assert_eq!(record.map(|record| record.height), Some(finalised.height));
-    }
+    network.assert_serves(NEWCOMER, &done, PATIENCE, "a snapshot and what came after").await;
     network.wait_for_log(NEWCOMER, "caught up: starting again to vote", PATIENCE).await;
     network.kill("court");
     let last = deposit().await;

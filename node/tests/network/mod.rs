@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use qz_client::{Client, ClientConfig, SignedSubmission};
+use qz_client::{Client, ClientConfig, Finalised, SignedSubmission};
 use qz_evidence::commitment::Commitment;
 use qz_evidence::genesis::Role;
 use qz_evidence::payload::{EvidenceDeposited, Payload};
@@ -256,6 +256,24 @@ impl Network {
                 }
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
+        }
+    }
+
+    /// `name` serves every one of `records` where it was recorded. A node that fetched the ledger again starts
+    /// anew once, to vote: what meets its closed door then is asked again.
+    pub async fn assert_serves(&self, name: &str, records: &[Finalised], patience: Duration, what: &str) {
+        let client = self.client(name);
+        let start = Instant::now();
+        for done in records {
+            let record = loop {
+                match client.record(&done.record_hash).await {
+                    Err(error) if error.is_temporary() && start.elapsed() < patience => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    answer => break answer.unwrap(),
+                }
+            };
+            assert_eq!(record.map(|record| record.height), Some(done.height), "{what}");
         }
     }
 }
