@@ -29,6 +29,7 @@ if [ "${1:-demo}" = test ]; then
     want softhsm2 sh -c 'command -v softhsm2-util'
     want default-jdk-headless sh -c 'command -v javac'
     want libbcprov-java test -f /usr/share/java/bcprov.jar
+    want libbcpkix-java test -f /usr/share/java/bcpkix.jar
     want python3-venv python3 -c 'import venv, ensurepip'
 fi
 

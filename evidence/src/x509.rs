@@ -10,6 +10,7 @@ use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::pkcs8::DecodePublicKey;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use sm3::Sm3;
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::ext::Extensions;
@@ -23,6 +24,11 @@ pub(crate) const fn oid(text: &str) -> ObjectIdentifier {
 }
 const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
 const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+const EC_PUBLIC_KEY: ObjectIdentifier = oid("1.2.840.10045.2.1");
+/// GM/T 0006: the curve of SM2.
+const CURVE_SM2: ObjectIdentifier = oid("1.2.156.10197.1.301");
+/// GM/T 0009: the distinguishing identifier where none is agreed.
+const SM2_IDENTIFIER: &str = "1234567812345678";
 const ID_KP_TIME_STAMPING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.8");
 const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
 pub(crate) const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
@@ -43,6 +49,8 @@ pub enum HashFunction {
     Sha384,
     /// SHA-512.
     Sha512,
+    /// SM3 (GB/T 32905), with SM2 only.
+    Sm3,
 }
 
 impl HashFunction {
@@ -52,6 +60,7 @@ impl HashFunction {
             "2.16.840.1.101.3.4.2.1" => Some(Self::Sha256),
             "2.16.840.1.101.3.4.2.2" => Some(Self::Sha384),
             "2.16.840.1.101.3.4.2.3" => Some(Self::Sha512),
+            "1.2.156.10197.1.401" => Some(Self::Sm3),
             _ => None,
         }
     }
@@ -72,6 +81,7 @@ impl HashFunction {
             Self::Sha256 => of::<Sha256>(parts),
             Self::Sha384 => of::<Sha384>(parts),
             Self::Sha512 => of::<Sha512>(parts),
+            Self::Sm3 => of::<Sm3>(parts),
         }
     }
 }
@@ -83,6 +93,8 @@ enum Scheme {
     /// With this many bytes of salt.
     RsaPss(usize),
     Ed25519,
+    /// GB/T 32918.2.
+    Sm2,
 }
 
 /// Why a signature does not hold.
@@ -98,10 +110,10 @@ pub enum SignatureFailure {
 fn scheme(
     algorithm: &AlgorithmIdentifierOwned, digest: Option<HashFunction>,
 ) -> Result<(Scheme, HashFunction), SignatureFailure> {
-    use HashFunction::{Sha256, Sha384, Sha512};
+    use HashFunction::{Sha256, Sha384, Sha512, Sm3};
     let (scheme, hash) = match algorithm.oid.to_string().as_str() {
         // RFC 8419 §3: the digest is the signer's business, the signature is over the message itself.
-        "1.3.101.112" => return Ok((Scheme::Ed25519, digest.unwrap_or(Sha512))),
+        "1.3.101.112" if digest != Some(Sm3) => return Ok((Scheme::Ed25519, digest.unwrap_or(Sha512))),
         "1.2.840.113549.1.1.10" => pss(algorithm)?,
         "1.2.840.10045.4.3.2" => (Scheme::Ecdsa, Sha256),
         "1.2.840.10045.4.3.3" => (Scheme::Ecdsa, Sha384),
@@ -109,6 +121,11 @@ fn scheme(
         "1.2.840.113549.1.1.11" => (Scheme::Rsa, Sha256),
         "1.2.840.113549.1.1.12" => (Scheme::Rsa, Sha384),
         "1.2.840.113549.1.1.13" => (Scheme::Rsa, Sha512),
+        "1.2.156.10197.1.501" => (Scheme::Sm2, Sm3),
+        // GB/T 35275 names only SM2's signature algorithm, other signers only the curve or its kind.
+        "1.2.156.10197.1.301.1" | "1.2.156.10197.1.301" | "1.2.840.10045.2.1" if digest == Some(Sm3) => {
+            (Scheme::Sm2, Sm3)
+        }
         // RFC 5753 names only the curve's algorithm in some signers.
         "1.2.840.10045.2.1" if digest.is_some() => (Scheme::Ecdsa, digest.unwrap_or(Sha256)),
         other => match (algorithm.oid == RSA_ENCRYPTION, digest) {
@@ -118,8 +135,13 @@ fn scheme(
     };
     match digest {
         Some(digest) if digest != hash => Err(SignatureFailure::Unsupported("two different hash functions".into())),
+        _ if (hash == Sm3) != matches!(scheme, Scheme::Sm2) => Err(sm3_without_sm2()),
         _ => Ok((scheme, hash)),
     }
+}
+
+fn sm3_without_sm2() -> SignatureFailure {
+    SignatureFailure::Unsupported("SM3 without SM2".to_owned())
 }
 
 /// PKCS #1 §A.1.1.
@@ -168,11 +190,13 @@ pub fn check_signature(
     let (scheme, hash) = scheme(algorithm, digest)?;
     match scheme {
         Scheme::Ecdsa => check_ecdsa(key, &hash.digest(message), signature),
+        Scheme::Sm2 => check_sm2(key, message, signature),
         Scheme::Rsa => {
             let padding = match hash {
                 HashFunction::Sha256 => Pkcs1v15Sign::new::<Sha256>(),
                 HashFunction::Sha384 => Pkcs1v15Sign::new::<Sha384>(),
                 HashFunction::Sha512 => Pkcs1v15Sign::new::<Sha512>(),
+                HashFunction::Sm3 => return Err(sm3_without_sm2()),
             };
             rsa_key(key)?.verify(padding, &hash.digest(message), signature).map_err(|_| SignatureFailure::Bad)
         }
@@ -182,6 +206,7 @@ pub fn check_signature(
                 HashFunction::Sha256 => key.verify(Pss::<Sha256>::new_with_salt(salt), &hashed, signature),
                 HashFunction::Sha384 => key.verify(Pss::<Sha384>::new_with_salt(salt), &hashed, signature),
                 HashFunction::Sha512 => key.verify(Pss::<Sha512>::new_with_salt(salt), &hashed, signature),
+                HashFunction::Sm3 => return Err(sm3_without_sm2()),
             }
             .map_err(|_| SignatureFailure::Bad)
         }
@@ -208,6 +233,21 @@ fn check_ecdsa(key: &SubjectPublicKeyInfoOwned, hashed: &[u8], signature: &[u8])
         .map_err(|_| SignatureFailure::Unsupported("an elliptic curve other than P-256 and P-384".to_owned()))?;
     let signature = p384::ecdsa::Signature::from_der(signature).map_err(|_| SignatureFailure::Bad)?;
     key.verify_prehash(hashed, &signature).map_err(|_| SignatureFailure::Bad)
+}
+
+/// GB/T 32918.2 §7 with the identifier of GM/T 0009; the key a point in full (04 ‖ x ‖ y), the signature DER.
+fn check_sm2(key: &SubjectPublicKeyInfoOwned, message: &[u8], signature: &[u8]) -> Result<(), SignatureFailure> {
+    use p256::ecdsa::signature::Verifier as _;
+    let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok());
+    if key.algorithm.oid != EC_PUBLIC_KEY || curve != Some(CURVE_SM2) {
+        return Err(SignatureFailure::Unsupported("SM2 by a key on another curve".to_owned()));
+    }
+    let point = key.subject_public_key.as_bytes().filter(|point| point.first() == Some(&4));
+    let key = point.and_then(|point| sm2::dsa::VerifyingKey::from_sec1_bytes(SM2_IDENTIFIER, point).ok());
+    match (key, sm2::dsa::Signature::from_der(signature)) {
+        (Some(key), Ok(signature)) => key.verify(message, &signature).map_err(|_| SignatureFailure::Bad),
+        _ => Err(SignatureFailure::Bad),
+    }
 }
 
 fn rsa_key(key: &SubjectPublicKeyInfoOwned) -> Result<RsaPublicKey, SignatureFailure> {

@@ -246,6 +246,7 @@ fn algorithm(signer: &SignerInfo, certificate: &Certificate) -> String {
         Some(HashFunction::Sha256) => format!("{scheme}, SHA-256"),
         Some(HashFunction::Sha384) => format!("{scheme}, SHA-384"),
         Some(HashFunction::Sha512) => format!("{scheme}, SHA-512"),
+        Some(HashFunction::Sm3) => format!("{scheme}, SM3"),
         None => format!("{scheme}, {}", signer.digest_alg.oid),
     }
 }

@@ -11,6 +11,7 @@
 #   oracles.sh python ARGUMENT…           Python with pyHanko
 #   oracles.sh openssl COMMAND…           OpenSSL
 #   oracles.sh ses < LIST                 seal data of GB/T 38540, by BouncyCastle (see SesOracle.java)
+#   oracles.sh cms < LIST                 signatures of PDFs, by BouncyCastle (see CmsOracle.java)
 #   oracles.sh rewrite IN.pdf OUT.pdf OPTION…  another form of the same PDF, by qpdf
 set -eu
 venv=${QZ_VENV:-$HOME/.cache/qizheng-venv}
@@ -50,11 +51,15 @@ case "$1" in
     cades) need openssl openssl; openssl cms -verify -cades -binary -inform DER -in "$3" -content "$4" -CAfile "$2" -out /dev/null 2>&1 ;;
     python) environment; shift; exec "$venv/bin/python" "$@" ;;
     openssl) need openssl openssl; shift; openssl "$@" 2>&1 ;;
-    ses)
+    ses | cms)
         need javac default-jdk-headless
-        jar=/usr/share/java/bcprov.jar
-        [ -f "$jar" ] || { echo "BouncyCastle is missing: apt-get install libbcprov-java" >&2; exit 3; }
-        exec java -Dfile.encoding=UTF-8 -Dstdout.encoding=UTF-8 -XX:TieredStopAtLevel=1 -cp "$jar" "$(dirname "$0")/SesOracle.java"
+        jars=/usr/share/java/bcprov.jar:/usr/share/java/bcutil.jar:/usr/share/java/bcpkix.jar
+        for jar in $(echo "$jars" | tr : ' '); do
+            [ -f "$jar" ] || { echo "BouncyCastle is missing: apt-get install libbcprov-java libbcpkix-java" >&2; exit 3; }
+        done
+        class=SesOracle
+        [ "$1" = ses ] || class=CmsOracle
+        exec java -Dfile.encoding=UTF-8 -Dstdout.encoding=UTF-8 -XX:TieredStopAtLevel=1 -cp "$jars" "$(dirname "$0")/$class.java"
         ;;
     rewrite) need qpdf qpdf; in=$2 out=$3; shift 3; qpdf "$@" "$in" "$out" 2>&1 ;;
     *) echo "unknown: $1" >&2; exit 2 ;;

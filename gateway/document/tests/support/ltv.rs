@@ -73,7 +73,7 @@ impl Demo {
     pub fn sign_stamped(&self, pdf: &[u8], signer: &Signer, request: &FieldRequest<'_>, tsa: &Tsa) -> Vec<u8> {
         let prepared = sign::prepare(pdf, request).unwrap();
         let chain = [self.ca.certificate_der().to_vec()];
-        let cms = cms::sign(&prepared.digest, &signer.key, &signer.certificate, &chain).unwrap();
+        let cms = cms::sign(&signer.digest(&prepared), &signer.key, &signer.certificate, &chain).unwrap();
         let imprint = qz_evidence::hash::sha256(&[&cms::signature_value(&cms).unwrap()]).0;
         let stamped = cms::with_timestamp(&cms, &tsa.token(&imprint, now_ms())).unwrap();
         sign::complete(&prepared, &stamped).unwrap()

@@ -8,7 +8,8 @@ pub mod ltv;
 use std::path::Path;
 use std::process::Command;
 
-use qz_document::ca::{self, CertificateAuthority, LeafRequest, SealKey, Subject};
+use qz_document::ca::{self, CertificateAuthority, KeyAlgorithm, LeafRequest, SealKey, Subject};
+use qz_document::cms::SignerCertificate;
 use qz_document::render::{
     CertificateData, ChainFacts, Check, ConfirmingOrganisation, ContractFacts, Issuer, KeyCustody, KeyFacts,
     RecordFacts, SealFacts, SignatureFacts, SignedParty, TimestampFacts, VerificationFacts, X509Facts, sample,
@@ -36,15 +37,20 @@ pub struct Demo {
 
 impl Demo {
     pub fn new() -> Self {
+        Self::with_keys(KeyAlgorithm::EcdsaP256)
+    }
+
+    /// The CA and everybody with keys of this kind.
+    pub fn with_keys(algorithm: KeyAlgorithm) -> Self {
         let ca = CertificateAuthority::create(
-            SealKey::generate().unwrap(),
+            SealKey::generate_for(algorithm).unwrap(),
             NOW_MS - 5 * YEAR_MS,
             NOW_MS + 30 * YEAR_MS,
             [1; 16],
         )
         .unwrap();
         let leaf = |serial: u8, subject: Subject<'_>| {
-            let key = SealKey::generate().unwrap();
+            let key = SealKey::generate_for(algorithm).unwrap();
             let certificate = ca
                 .issue(&LeafRequest {
                     subject,
@@ -81,8 +87,16 @@ impl Demo {
     ) -> Result<Vec<u8>, sign::SignError> {
         let prepared = sign::prepare(pdf, request)?;
         let chain = [self.ca.certificate_der().to_vec()];
-        let cms = cms::sign(&prepared.digest, &signer.key, &signer.certificate, &chain).unwrap();
+        let cms = cms::sign(&signer.digest(&prepared), &signer.key, &signer.certificate, &chain).unwrap();
         sign::complete(&prepared, &cms)
+    }
+}
+
+impl Signer {
+    /// What this signer's key wants of a revision.
+    pub fn digest(&self, prepared: &sign::Prepared) -> [u8; 32] {
+        let own = SignerCertificate { certificate_der: &self.certificate, chain_ders: &[] };
+        prepared.digest_by(own.hash().unwrap()).unwrap()
     }
 }
 
