@@ -15,6 +15,7 @@ use crate::settings::Settings;
 use crate::worker::FOLLOW_UP;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use qz_document::key::KeyAlgorithm;
 use qz_evidence::{Hash32, OrgId};
 use qz_storage::audit::{self, AuditLine};
 use qz_storage::operations::{self, FollowupStatus};
@@ -86,6 +87,9 @@ pub struct Init {
     /// 以时间戳存档已完成的合同（B-LTA），需 --tsa / archive completed contracts with timestamps; needs --tsa
     #[arg(long, requires = "tsa")]
     archive: bool,
+    /// 印章密钥算法 p256、rsa3072 或 sm2 / kind of the keys of seals
+    #[arg(long, default_value = "p256")]
+    seal_algorithm: KeyAlgorithm,
     /// 为每枚新印章制作 GB/T 38540 电子印章数据（SM2）/ make seal data of GB/T 38540 for every new seal
     #[arg(long)]
     seal_data: bool,
@@ -196,7 +200,7 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         attestor: flags.attestor.as_ref().map(org).transpose()?,
         issuer: IssuerConfig { name: flags.issuer_name, id_code: flags.issuer_id_code },
         portal: PortalSettings { trust: flags.trust.settings(), ..PortalSettings::default() },
-        seal_keys: SealKeysConfig::default(),
+        seal_keys: SealKeysConfig { algorithm: flags.seal_algorithm, ..SealKeysConfig::default() },
         archiving: flags.archive.then(ArchivingConfig::default),
         seal_data: flags.seal_data.then(SealDataConfig::default),
         signer_revocation: SignerRevocation::default(),

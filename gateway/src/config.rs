@@ -173,6 +173,6 @@ impl Settings for Config {
         if self.archiving.is_some() && !stamps {
             bail!("archiving 需要时间戳服务 / needs a timestamp authority: anchoring.tsa");
         }
-        Ok(())
+        self.seal_keys.check()
     }
 }

@@ -55,11 +55,31 @@ pub enum Store {
     Token,
 }
 
+/// PKCS#11 (version 3.1) has no mechanism for SM2; what tokens offer is each maker's own.
+const SM2_IN_TOKEN: (&str, &str) = (
+    "PKCS#11 密码设备没有标准的 SM2 机制：SM2 密钥请保存在加密密钥库（store 为 file），或使用外部密钥（external_certificate）；密码设备内请选用 p256 或 rsa3072",
+    "PKCS#11 has no standard mechanism for SM2: keep an SM2 key in the encrypted store (store: file) or outside \
+     (external_certificate); in a token choose p256 or rsa3072",
+);
+
+impl SealKeysConfig {
+    /// Is the configured kind of key possible in the configured place?
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match (self.algorithm, self.store) {
+            (KeyAlgorithm::Sm2, Store::Token) => anyhow::bail!("seal_keys: {} / {}", SM2_IN_TOKEN.0, SM2_IN_TOKEN.1),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What a request wants for a key.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyChoice {
-    /// `p256` or `rsa3072`.
+    /// `p256`, `rsa3072` or `sm2` (in the store only, and unknown to PDF readers outside China).
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "p256")]
     pub algorithm: Option<KeyAlgorithm>,
@@ -79,14 +99,6 @@ pub struct Kept {
 /// Makes a key. RSA and tokens take their time: not for an async thread.
 pub fn generate(config: &SealKeysConfig, choice: KeyChoice, label: &str) -> Result<Kept, ServiceError> {
     let algorithm = choice.algorithm.unwrap_or(config.algorithm);
-    if algorithm == KeyAlgorithm::Sm2 {
-        return Err(Refusal::invalid(
-            "key.sm2",
-            "本平台的合同签名暂不使用 SM2 密钥（通用 PDF 阅读器不支持），请选用 p256 或 rsa3072",
-            "contracts are not signed with SM2 keys here, since common PDF readers do not know them: choose p256 or rsa3072",
-        )
-        .into());
-    }
     match choice.store.unwrap_or(config.store) {
         Store::File => {
             let key = SealKey::generate_for(algorithm)?;
@@ -96,7 +108,10 @@ pub fn generate(config: &SealKeysConfig, choice: KeyChoice, label: &str) -> Resu
         Store::Token => {
             let kind = match algorithm {
                 KeyAlgorithm::Rsa => SignerKind::Rsa3072,
-                _ => SignerKind::EcdsaP256,
+                KeyAlgorithm::EcdsaP256 => SignerKind::EcdsaP256,
+                KeyAlgorithm::Sm2 => {
+                    return Err(Refusal::invalid("key.sm2_token", SM2_IN_TOKEN.0, SM2_IN_TOKEN.1).into());
+                }
             };
             let signer = TokenSigner::generate(&location(config, label)?, kind).map_err(device)?;
             let row = Zeroizing::new([IN_TOKEN, label.as_bytes()].concat());

@@ -10,66 +10,11 @@ use qz_evidence::verify::Verdict;
 use qz_verify::{Input, verify_any};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
+use support::authorities::{Responder, Tsa, oracle, run_in};
 use support::party::{Cast, prepare};
 use support::{World, free_port};
-
-/// `qz-gateway tsa` in a folder of its own.
-struct Tsa {
-    home: std::path::PathBuf,
-    listen: String,
-    child: Option<Child>,
-}
-
-impl Tsa {
-    fn init(folder: &Path) -> Self {
-        let tsa = Self { home: folder.join("tsa"), listen: format!("127.0.0.1:{}", free_port()), child: None };
-        let made = Command::new(env!("CARGO_BIN_EXE_qz-gateway"))
-            .args(["admin", "tsa-init", "--listen", &tsa.listen, "--organisation", "示例公证处", "--home"])
-            .arg(&tsa.home)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", support::text(&made));
-        tsa
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.listen)
-    }
-
-    fn start(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qz-gateway"));
-        command.args(["tsa", "--home"]).arg(&self.home).stdout(Stdio::null()).stderr(Stdio::null());
-        self.child = Some(command.spawn().unwrap());
-        let started = Instant::now();
-        while std::net::TcpStream::connect(&self.listen).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "the TSA does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Drop for Tsa {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// The oracles of the document crate.
-fn oracle(arguments: &[&str]) -> (bool, String) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("document/tests/oracles.sh");
-    let output = Command::new(script).args(arguments).output().unwrap();
-    assert_ne!(output.status.code(), Some(3), "a checker is missing: {}", support::text(&output));
-    (output.status.success(), support::text(&output))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signatures_have_timestamps_and_wait_for_the_authority() {
@@ -217,36 +162,6 @@ async fn archived_and_renewed(world: &mut World, tsa: &mut Tsa, folder: &Path, s
     check(&second, 2);
     let (same, _) = world.api().bytes(&format!("/v1/contracts/{subject}/document")).await;
     assert_eq!(same, pdf, "the final file is what the ledger commits to");
-}
-
-fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {}", support::text(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// `qz-gateway ca serve`, ended with the test.
-struct Responder(Child);
-
-impl Responder {
-    fn start(folder: &Path, listen: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qz-gateway"));
-        command.args(["ca", "serve", "--home", "ca"]).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
-        let started = Self(command.spawn().unwrap());
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(listen).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "the CA does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        started
-    }
-}
-
-impl Drop for Responder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A certificate of a CA, which is at this address but not running, for a key that OpenSSL keeps; gives the chain.

@@ -19,28 +19,30 @@ use qz_evidence::timestamp::MessageImprint;
 use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPrivateKey};
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use sm3::Sm3;
 use std::convert::Infallible;
 use std::time::Duration;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
-const fn oid(text: &str) -> ObjectIdentifier {
+pub(crate) const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
 
 const ID_TST_INFO: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.4");
 const POLICY: ObjectIdentifier = oid("1.3.6.1.4.1.32473.1");
-const SHA_256: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.1");
+pub(crate) const SHA_256: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.1");
 const SHA_384: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.2");
 const SHA_512: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.3");
+pub(crate) const SM3: ObjectIdentifier = oid("1.2.156.10197.1.401");
 const RSA: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
 const RSA_SHA_256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
 const RSA_SHA_512: ObjectIdentifier = oid("1.2.840.113549.1.1.13");
 const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
 const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
-const EC: ObjectIdentifier = oid("1.2.840.10045.2.1");
+pub(crate) const EC: ObjectIdentifier = oid("1.2.840.10045.2.1");
 const SECP384R1: ObjectIdentifier = oid("1.3.132.0.34");
 const ECDSA_SHA_384: ObjectIdentifier = oid("1.2.840.10045.4.3.3");
-const ED25519: ObjectIdentifier = oid("1.3.101.112");
+pub(crate) const ED25519: ObjectIdentifier = oid("1.3.101.112");
 
 /// Primes of keys that everybody knows.
 const RSA_2048: [&str; 2] = [
@@ -95,7 +97,7 @@ struct PssParameters {
     trailer: Option<u8>,
 }
 
-fn algorithm(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
+pub(crate) fn algorithm(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
     AlgorithmIdentifierOwned { oid, parameters: None }
 }
 
@@ -139,7 +141,7 @@ fn rsa_key(primes: [&str; 2]) -> RsaPrivateKey {
     RsaPrivateKey::from_p_q(p, q, BoxedUint::from_be_slice_vartime(&[1, 0, 1])).unwrap()
 }
 
-fn public(algorithm: AlgorithmIdentifierOwned, bytes: &[u8]) -> SubjectPublicKeyInfoOwned {
+pub(crate) fn public(algorithm: AlgorithmIdentifierOwned, bytes: &[u8]) -> SubjectPublicKeyInfoOwned {
     SubjectPublicKeyInfoOwned { algorithm, subject_public_key: BitString::from_bytes(bytes).unwrap() }
 }
 
@@ -149,16 +151,16 @@ fn rsa_public(algorithm: AlgorithmIdentifierOwned, key: &RsaPrivateKey) -> Subje
     public(algorithm, &key.to_der().unwrap())
 }
 
-type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+pub(crate) type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
 /// How an authority signs, and what it says about that.
-struct Manner {
-    about: &'static str,
-    key: SubjectPublicKeyInfoOwned,
-    digest: ObjectIdentifier,
-    algorithm: AlgorithmIdentifierOwned,
-    sign: Sign,
-    expect: Expect,
+pub(crate) struct Manner {
+    pub(crate) about: &'static str,
+    pub(crate) key: SubjectPublicKeyInfoOwned,
+    pub(crate) digest: ObjectIdentifier,
+    pub(crate) algorithm: AlgorithmIdentifierOwned,
+    pub(crate) sign: Sign,
+    pub(crate) expect: Expect,
 }
 
 fn pkcs1(primes: [&'static str; 2], sha512: bool) -> Sign {
@@ -191,7 +193,7 @@ fn edwards() -> Sign {
 }
 
 /// The same with the signature changed.
-fn then(sign: Sign, change: fn(&mut Vec<u8>)) -> Sign {
+pub(crate) fn then(sign: Sign, change: fn(&mut Vec<u8>)) -> Sign {
     Box::new(move |message| {
         let mut signature = sign(message);
         change(&mut signature);
@@ -273,7 +275,7 @@ fn anything() -> Sign {
 
 impl Manner {
     /// A token over a message, two seconds after the head.
-    fn token(&self, message: &[u8], certificate: &[u8]) -> Vec<u8> {
+    pub(crate) fn token(&self, message: &[u8], certificate: &[u8]) -> Vec<u8> {
         let time = DateTime::from_unix_duration(Duration::from_secs(HEAD_MS / 1000 + 2)).unwrap();
         let info = TstInfo {
             version: 1,
@@ -286,6 +288,7 @@ impl Manner {
         let digest = match self.digest {
             SHA_512 => Sha512::digest(&info).to_vec(),
             SHA_384 => Sha384::digest(&info).to_vec(),
+            SM3 => Sm3::digest(&info).to_vec(),
             _ => Sha256::digest(&info).to_vec(),
         };
         let signed = NewSignedData {
@@ -303,16 +306,20 @@ impl Manner {
 }
 
 pub fn vectors(ledger: &Ledger, bundle: &Bundle, authority: &Authority) -> Vec<Vector> {
-    let message = anchored_message(&ledger.tree_head().0, &[]);
-    let made = manners().into_iter().map(|manner| {
-        let certificate = authority.certify(&manner.key, "CN=Test TSA of another kind", Style::default());
-        let token = manner.token(&message, &certificate.to_der().unwrap());
+    let all = manners().into_iter().chain(crate::sm2::manners());
+    all.map(|manner| manner.vector(ledger, bundle, authority)).collect()
+}
+
+impl Manner {
+    fn vector(&self, ledger: &Ledger, bundle: &Bundle, authority: &Authority) -> Vector {
+        let message = anchored_message(&ledger.tree_head().0, &[]);
+        let certificate = authority.certify(&self.key, "CN=Test TSA of another kind", Style::default());
+        let token = self.token(&message, &certificate.to_der().unwrap());
         let mut bundle = bundle.clone();
         bundle.anchors = vec![Bytes(encode(&Anchor::of_token(token)))];
-        let about = format!("timestamp by {}", manner.about);
-        let mut vector = trusting(&about, ledger, &bundle, authority, manner.expect);
+        let about = format!("timestamp by {}", self.about);
+        let mut vector = trusting(&about, ledger, &bundle, authority, self.expect);
         vector.as_of_ms = NOW_MS;
         vector
-    });
-    made.collect()
+    }
 }

@@ -33,6 +33,7 @@ pub fn vectors() -> Vec<Vector> {
     all.extend(timestamps(&ledger, &bundle, &authority));
     all.extend(crate::answers::vectors(&ledger, &bundle, &authority));
     all.extend(crate::algorithms::vectors(&ledger, &bundle, &authority));
+    all.extend(crate::sm2::roots(&ledger, &bundle));
     all.extend(renewals());
     all.extend(renewed_twice());
     all

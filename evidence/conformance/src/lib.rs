@@ -21,6 +21,7 @@ mod pdf;
 mod records;
 mod relays;
 mod scene;
+mod sm2;
 mod updates;
 mod vector;
 
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Vector> {
     all.extend(records::vectors());
     all.extend(relays::vectors());
     all.extend(documents::vectors());
+    all.extend(sm2::documents());
     all.extend(updates::vectors());
     all.extend(anchors::vectors());
     all

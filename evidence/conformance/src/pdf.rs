@@ -186,7 +186,7 @@ impl Pdf {
     /// Signs as it is now.
     pub fn sign(&mut self, signer: &Signer) -> Hash32 {
         let prepared = self.prepare();
-        self.complete(&prepared, &signer.cms(&prepared.digest));
+        self.complete(&prepared, &signer.cms_of(&prepared));
         prepared.digest
     }
 }
@@ -217,8 +217,17 @@ impl Signer {
     /// Valid between two times (milliseconds).
     pub fn new(n: u8, name: &str, not_before_ms: u64, not_after_ms: u64) -> Self {
         let (from, to) = (i64::try_from(not_before_ms).unwrap(), i64::try_from(not_after_ms).unwrap());
+        Self::with_key(p256_key(n), n, name, (from, to))
+    }
+
+    /// The same with an SM2 key.
+    pub fn sm2(n: u8, name: &str, not_before_ms: u64, not_after_ms: u64) -> Self {
+        let (from, to) = (i64::try_from(not_before_ms).unwrap(), i64::try_from(not_after_ms).unwrap());
+        Self::with_key(crate::sm2::key(n), n, name, (from, to))
+    }
+
+    fn with_key(key: SealKey, n: u8, name: &str, (from, to): (i64, i64)) -> Self {
         let ca = CertificateAuthority::create(p256_key(0xca), 1_600_000_000_000, 4_000_000_000_000, [1; 16]).unwrap();
-        let key = p256_key(n);
         let request = LeafRequest {
             subject: Subject::Person { name, organisation: None },
             public_key_der: &key.public_key_der().unwrap(),
@@ -227,6 +236,11 @@ impl Signer {
             serial: [n; 16],
         };
         Self { certificate: ca.issue(&request).unwrap(), issuer: ca.certificate_der().to_vec(), key }
+    }
+
+    /// A detached CMS object over a revision.
+    pub fn cms_of(&self, prepared: &Prepared) -> Vec<u8> {
+        self.cms(&Hash32(self.key.algorithm().hash().digest(&[&prepared.covered])))
     }
 
     /// A detached CMS object over a digest.

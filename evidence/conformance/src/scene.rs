@@ -17,7 +17,7 @@ use qz_evidence::record::Record;
 use qz_evidence::state_proof::{Status, SubjectType};
 
 /// Begin and end of the X.509 certificates.
-const VALID_MS: (u64, u64) = (START_MS - 86_400_000, START_MS + 365 * 86_400_000);
+pub const VALID_MS: (u64, u64) = (START_MS - 86_400_000, START_MS + 365 * 86_400_000);
 
 /// A text deposited as evidence.
 pub const NOTE: &[u8] = "一份说明 a note\n".as_bytes();
@@ -94,7 +94,7 @@ impl Scene {
         let signed = ledger.record(&signed, &[(owner, &party)], &[contract, seal]);
         ledger.block(vec![signed]);
 
-        pdf.complete(&prepared, &sealer.cms(&prepared.digest));
+        pdf.complete(&prepared, &sealer.cms_of(&prepared));
         let digest = sha256(&[&pdf.bytes]);
         let completed =
             ledger.body(Payload::ContractCompleted(ContractRef { contract }), &[(name::DOCUMENT, &digest.0)]);

@@ -3,6 +3,7 @@
 import hashlib
 
 import blake3 as _blake3
+import gmalg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -18,6 +19,12 @@ D = -121665 * pow(121666, -1, P) % P
 Y8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022
 assert (D * pow(Y8, 4, P) + 2 * Y8 * Y8 - 1) % P == 0, "doubling a point with this y gives y = 0"
 SMALL_ORDER_Y = {0, 1, P - 1, Y8, P - Y8}
+
+
+# Field and group order of SM2's curve (GB/T 32918.5), and the identifier where none is agreed (GM/T 0009).
+SM2_P = 0xFFFFFFFE_FFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_00000000_FFFFFFFF_FFFFFFFF
+SM2_N = 0xFFFFFFFE_FFFFFFFF_FFFFFFFF_FFFFFFFF_7203DF6B_21C6052B_53BBF409_39D54123
+SM2_IDENTIFIER = b"1234567812345678"
 
 
 def sha256(*parts):
@@ -57,6 +64,21 @@ def es256(key, message, signature):
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def sm2(point, message, signature):
+    """GB/T 32918.2 with SM3; the key in full (04 ‖ x ‖ y), the signature DER."""
+    x, y = int.from_bytes(point[1:33], "big"), int.from_bytes(point[33:], "big")
+    if len(point) != 65 or point[0] != 4 or x >= SM2_P or y >= SM2_P:
+        return False
+    try:
+        r, s = utils.decode_dss_signature(signature)
+    except ValueError:
+        return False
+    if not (0 < r < SM2_N and 0 < s < SM2_N):
+        return False
+    key = gmalg.SM2(uid=SM2_IDENTIFIER, pk=point)
+    return key.verify_pk(point) and key.verify(message, r.to_bytes(32, "big"), s.to_bytes(32, "big"))
 
 
 def verify(public_key, message, signature):

@@ -8,11 +8,8 @@ from collections import namedtuple
 
 import pypdf
 from asn1crypto import cms
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from . import timestamp
+from . import signature, timestamp
 from .crypto import sha256
 from .updates import only_validation_data
 
@@ -56,12 +53,12 @@ def signatures(data):
         pending += list(field.get("/Kids", []))
         if field.get("/FT") == "/Sig" and "/V" in field:
             found.append(_signature(data, field["/V"].get_object()))
-    return sorted(found, key=lambda signature: signature.end)
+    return sorted(found, key=lambda one: one.end)
 
 
 def covered(data, found):
     """Does the last of these that is no document timestamp cover the file, but for updates after SPEC §11a?"""
-    ends = [signature.end for signature in found if not signature.is_timestamp]
+    ends = [one.end for one in found if not one.is_timestamp]
     return bool(ends) and (ends[-1] == len(data) or only_validation_data(data, ends[-1], _reader(data[: ends[-1]])))
 
 
@@ -92,7 +89,7 @@ def check_cms(contents, signed):
     content = info["content"]
     (signer,) = content["signer_infos"]
     algorithm = signer["digest_algorithm"]["algorithm"].native
-    digest = hashlib.new(algorithm, signed).digest()
+    digest = signature.digest(algorithm, signed)
     attributes = {a["type"].native: a["values"] for a in signer["signed_attrs"]}
     if attributes["message_digest"][0].native != digest or attributes["content_type"][0].native != "data":
         raise ValueError("the signed digest is another one")
@@ -105,12 +102,5 @@ def check_cms(contents, signed):
             break
     else:
         raise ValueError("the signer's certificate is missing")
-    key = x509.load_der_x509_certificate(der).public_key()
-    hash_ = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}[algorithm]()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signer["signature"].native, message, ec.ECDSA(hash_))
-    elif isinstance(key, rsa.RSAPublicKey):
-        key.verify(signer["signature"].native, message, padding.PKCS1v15(), hash_)
-    else:
-        raise ValueError("an unknown kind of key")
+    signature.verify(choice.chosen.public_key, signer["signature_algorithm"], algorithm, signer["signature"].native, message)
     return der

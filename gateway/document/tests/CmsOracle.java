@@ -81,6 +81,7 @@ public class CmsOracle {
         Collection<SignerInformation> signers = signed.getSignerInfos().getSigners();
         check(signers.size() == 1, "not one signer");
         SignerInformation signer = signers.iterator().next();
+        @SuppressWarnings("unchecked")
         Collection<X509CertificateHolder> own = signed.getCertificates().getMatches(signer.getSID());
         check(own.size() == 1, "the signer's certificate is missing");
         X509CertificateHolder certificate = own.iterator().next();

@@ -1,6 +1,6 @@
 //! Seal data designed toward GB/T 38540-2020, if the settings ask for them: this gateway's seal maker 制章人 signs, for
 //! every new seal, its name, validity and imprint and the SM2 certificate that may sign with it. The signatures in
-//! PDFs are made with other keys (P-256 or RSA), since common readers know no SM2.
+//! PDFs are made with other keys, of whichever kind the seal's is.
 
 pub mod verify;
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod api;
+pub mod authorities;
 pub mod party;
 
 use qz_evidence::OrgId;
