@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Brought {
-    /// Base64: ECDSA as DER, RSA as bytes.
+    /// Base64: ECDSA and SM2 as DER, RSA as bytes.
     signature: String,
 }
 

@@ -65,8 +65,11 @@ struct Pair<'a> {
     s: UintRef<'a>,
 }
 
+/// Other numbers for r and s.
+type Change = fn([u8; 32], [u8; 32]) -> (Vec<u8>, Vec<u8>);
+
 /// The signature with other numbers.
-fn renumbered(signature: &mut Vec<u8>, change: fn([u8; 32], [u8; 32]) -> (Vec<u8>, Vec<u8>)) {
+fn renumbered(signature: &mut Vec<u8>, change: Change) {
     let number = |n: UintRef<'_>| {
         let mut padded = [0; 32];
         padded[32 - n.as_bytes().len()..].copy_from_slice(n.as_bytes());
@@ -213,7 +216,9 @@ pub fn roots(ledger: &Ledger, bundle: &Bundle) -> Vec<Vector> {
         sign: Box::new(|message| key(81).sign(message).unwrap()),
         expect: Expect::Valid,
     };
-    let cases: [(&str, &[u8], &[u8], Option<Vec<u8>>, Expect); 6] = [
+    // About, the authority's certificate, the root, a list.
+    type Case<'a> = (&'a str, &'a [u8], &'a [u8], Option<Vec<u8>>, Expect);
+    let cases: [Case<'_>; 6] = [
         ("an SM2 root", &authority, &root, None, Expect::Valid),
         ("an SM2 root with its list", &authority, &root, Some(empty), Expect::Valid),
         ("an SM2 root that revoked it", &authority, &root, Some(revoking), Expect::Refused(11)),

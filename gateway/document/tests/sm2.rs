@@ -91,6 +91,12 @@ fn every_level_holds_for_bouncy_castle_and_the_examination() {
         assert_eq!(people, 2, "{report:#?}");
     }
     assert_eq!(examined(&signed, &other, &tsa).verdict, DocumentVerdict::Intact);
+    if let Ok(folder) = std::env::var("QZ_SAMPLES") {
+        std::fs::write(Path::new(&folder).join("sm2-b-lta.pdf"), &archive).unwrap();
+        std::fs::write(Path::new(&folder).join("sm2-ca.pem"), demo.ca_pem()).unwrap();
+        std::fs::write(Path::new(&folder).join("sm2-object.der"), &sign::signatures(&signed).unwrap()[0].object)
+            .unwrap();
+    }
 
     // One thing wrong at a time, in the second revision: its bytes, its signature value, its signed attributes.
     let in_first = signed.windows(9).position(|window| window == b"/MediaBox").unwrap() + 5;
