@@ -93,6 +93,9 @@ pub struct Init {
     /// 为每枚新印章制作 GB/T 38540 电子印章数据（SM2）/ make seal data of GB/T 38540 for every new seal
     #[arg(long)]
     seal_data: bool,
+    /// 以电子印章数据对已完成的合同制作电子签章，需 --seal-data / sign completed contracts with seal data
+    #[arg(long, requires = "seal_data")]
+    seal_signatures: bool,
     #[command(flatten)]
     trust: TrustFiles,
 }
@@ -202,7 +205,9 @@ async fn init(flags: Init) -> anyhow::Result<()> {
         portal: PortalSettings { trust: flags.trust.settings(), ..PortalSettings::default() },
         seal_keys: SealKeysConfig { algorithm: flags.seal_algorithm, ..SealKeysConfig::default() },
         archiving: flags.archive.then(ArchivingConfig::default),
-        seal_data: flags.seal_data.then(SealDataConfig::default),
+        seal_data: flags
+            .seal_data
+            .then(|| SealDataConfig { sign_contracts: flags.seal_signatures, ..SealDataConfig::default() }),
         signer_revocation: SignerRevocation::default(),
         anchoring: (flags.tsa.is_some() || !flags.witness.is_empty()).then(|| AnchoringConfig {
             tsa: flags.tsa.clone(),

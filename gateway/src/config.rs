@@ -75,6 +75,9 @@ pub struct SealDataConfig {
     /// Whose software makes them (Vid), ASCII.
     #[serde(default = "SealDataConfig::default_vendor")]
     pub vendor: String,
+    /// Sign the final files of contracts with them too.
+    #[serde(default)]
+    pub sign_contracts: bool,
 }
 
 impl SealDataConfig {
@@ -85,7 +88,7 @@ impl SealDataConfig {
 
 impl Default for SealDataConfig {
     fn default() -> Self {
-        Self { vendor: Self::default_vendor() }
+        Self { vendor: Self::default_vendor(), sign_contracts: false }
     }
 }
 

@@ -14,6 +14,7 @@ use qz_document::ca::{RevocationData, Standing, check_signer_with};
 use qz_document::cms::{self, SignerCertificate};
 use qz_document::key::{HashFunction, SealKey};
 use qz_document::render::Rendered;
+use qz_document::ses;
 use qz_document::sign::{self, FieldRequest, Policy, Prepared};
 use qz_domain::Refusal;
 use qz_domain::proven::ProvenRecord;
@@ -24,7 +25,7 @@ use qz_evidence::payload::{ContractSigned, Payload, SlotKind};
 use qz_storage::contracts::Contract;
 use qz_storage::operations::{self as rows, Operation};
 use qz_storage::seals::{self, Seal};
-use qz_storage::{external_signatures, seal_keys};
+use qz_storage::{external_signatures, seal_data, seal_keys};
 
 /// Completes the signature that a final `contract.signed` record allows; gives the signed PDF.
 ///
@@ -243,6 +244,74 @@ async fn bound_certificate(
         return Ok(None);
     }
     Ok(opened(&made, &operations::openings(app, &making)?, name::CERTIFICATE))
+}
+
+/// A seal signature of GB/T 38540 (SES_Signature, DER) over a contract's final file, with the seal of a slot. Made only
+/// for the file that a final `contract.completed` commits to, and with the seal that a final `contract.signed` used.
+/// Nothing if the seal has no seal data, or this gateway does not keep its keys.
+pub async fn sign_with_seal_data(
+    app: &App, contract: &Contract, slot: u8, pdf: &[u8],
+) -> Result<Option<Vec<u8>>, ServiceError> {
+    let refuse = |why: &str| ServiceError::Withheld(format!("seal signature for contract {}: {why}", contract.id));
+    let expected = contracts::domain(contract)?;
+    let used = expected.slot(slot)?.signed.as_ref().ok_or_else(|| refuse("the slot is not signed"))?;
+    let id = used.operation.parse().map_err(|_| ServiceError::Damaged(format!("operation {}", used.operation)))?;
+    let signing = rows::get(&app.storage, &id).await?;
+    let proven = app.ledger.proven_record(&used.record).await?;
+    let fields = check_record(&proven, &signing, contract)?;
+    if fields.slot != slot || fields.seal.is_none() {
+        return Err(refuse("the record is of another slot"));
+    }
+    check_completed(app, contract, &sha256(&[pdf])).await?;
+
+    let seal = seal_of(app, &signing, &fields).await?;
+    let Some(data) = seal_data::find(&app.storage, &seal.operation).await? else { return Ok(None) };
+    let own = seal_keys::open(&app.storage, &app.encryption, &seal.key).await?;
+    let row = seal_keys::open(&app.storage, &app.encryption, &data.key).await?;
+    if own.as_slice() == custody::OUTSIDE || row.as_slice() == custody::OUTSIDE {
+        return Ok(None);
+    }
+    let signer = Seal { certificate_der: data.certificate_der.clone(), ..seal };
+    match standing(app, &signer).await? {
+        Standing::Good => {}
+        Standing::Unknown => return Err(ServiceError::StatusUnknown),
+        other => return Err(refuse(other.words().1)),
+    }
+    let config = app.config.seal_keys.clone();
+    let key = blocking(move || custody::open(&config, &row)).await?.ok_or_else(|| refuse("its key is not here"))?;
+    let digest = ses::document_digest(pdf);
+    let new = ses::NewSignature {
+        seal: &data.esl,
+        digest: &digest,
+        properties: &format!("PDF;bytes=0-{};record={}", pdf.len().saturating_sub(1), used.record),
+        time_ms: signed(now_ms()),
+    };
+    let mut made = ses::sign(&new, &key, &data.certificate_der)?;
+    if let Some(authority) = &app.anchoring.authority {
+        let stamp = authority.stamp(&Hash32(ses::timestamp_imprint(&made)?)).await;
+        let stamp = stamp.map_err(|error| ServiceError::Timestamp(Box::new(error)))?;
+        made = ses::with_timestamp(&made, &stamp.token)?;
+    }
+    // What is given out holds: an expired seal ends here.
+    let trust = ses::Trust { roots: vec![app.authority.root_der()], ..ses::Trust::default() };
+    ses::verify_signature(&made, &digest, &trust)?;
+    Ok(Some(made))
+}
+
+/// Does a final `contract.completed` commit to a file with this digest?
+async fn check_completed(app: &App, contract: &Contract, file: &Hash32) -> Result<(), ServiceError> {
+    let subject = contracts::domain(contract)?.subject;
+    for operation in rows::for_contract(&app.storage, &contract.id).await? {
+        let Some(record) = operation.record.filter(|_| operation.kind == "contract.completed") else { continue };
+        let proven = app.ledger.proven_record(&Hash32(record.hash)).await?;
+        let is_own = matches!(proven.payload(), Payload::ContractCompleted(fields) if fields.contract == subject);
+        let openings = operations::openings(app, &operation)?;
+        if is_own && opened(&proven, &openings, name::DOCUMENT).as_ref() == Some(file) {
+            return Ok(());
+        }
+    }
+    let why = "no final record completes it with this file";
+    Err(ServiceError::Withheld(format!("seal signature for contract {}: {why}", contract.id)))
 }
 
 /// Seals a signing certificate with the issuer's own seal.

@@ -124,7 +124,7 @@ pub async fn make(app: &App, caller: &Caller, new: NewSeal) -> Result<Outcome, S
     let mut seal_keys = vec![(key, row)];
     let mut data = Vec::new();
     if let Some(made) = seal_data::make(app, &seal, kind, &subject, &imprint, now).await? {
-        seal_keys.push((made.data.key.clone(), made.key));
+        seal_keys.extend(made.key.map(|row| (made.data.key.clone(), row)));
         data.push(made.data);
     }
     let change = Change {

@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::error::{AWAITS_SIGNATURE, NO_TIMESTAMP, REFUSED_ONCE, STATUS_UNKNOWN, ServiceError};
 use crate::ledger::Submitted;
 use crate::signing::Plan;
-use crate::{archive, contracts, court, documents, following, issuance, key_service, operations, pades};
+use crate::{archive, contracts, court, documents, following, issuance, key_service, operations, pades, seal_data};
 use qz_client::Rejection;
 use qz_domain::compose::contract_completed;
 use qz_domain::contract::{Event, Status as ContractStatus};
@@ -61,6 +61,9 @@ pub const CERTIFICATE: &str = "certificate";
 
 /// Timestamps the archived file of a contract; refers to the contract.
 pub const ARCHIVE: &str = "archive";
+
+/// Signs the final file of a contract with the seal data of its seals; refers to the contract.
+pub const SEAL_SIGNATURES: &str = "seal_signatures";
 
 /// How often that is.
 const RECHECK_MS: u64 = 10 * 60_000;
@@ -213,6 +216,9 @@ async fn work(app: &App, claim: &Claim) -> Result<(), ServiceError> {
     if claim.job.kind == ARCHIVE {
         return archive::keep(app, claim).await;
     }
+    if claim.job.kind == SEAL_SIGNATURES {
+        return seal_data::signatures::make(app, claim).await;
+    }
     if claim.job.kind == FOLLOW {
         return following::follow(app, claim).await;
     }
@@ -308,6 +314,7 @@ async fn apply(app: &App, tx: &Tx, operation: &Operation, proven: &ProvenRecord,
         Payload::SealResumed(fields) => return set_seal(tx, &fields.seal, SealStatus::Active).await,
         Payload::SealDestroyed(fields) => {
             if let Some(seal) = seals::find(tx, &fields.seal.0.0).await? {
+                seal_data::revoke(app, tx, &seal, now).await?;
                 app.authority.revoke(tx, &seal.certificate_der, "cessation_of_operation", now).await?;
             }
             return set_seal(tx, &fields.seal, SealStatus::Destroyed).await;
@@ -348,6 +355,7 @@ async fn apply(app: &App, tx: &Tx, operation: &Operation, proven: &ProvenRecord,
     contract_rows::update(tx, &mut row, now).await?;
     if completes && row.final_document.is_some() {
         archive::begin(app, tx, &row.id, now).await?;
+        seal_data::signatures::begin(app, tx, &row.id, now).await?;
     }
     if follows {
         rows::set_followup(tx, &operation.id, FollowupStatus::Pending, None, now).await?;

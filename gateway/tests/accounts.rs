@@ -68,6 +68,7 @@ async fn a_token_sees_its_own_contracts_and_no_others() {
         path("/events"),
         path("/publication"),
         path("/print-copies"),
+        path("/seal-signatures"),
         path("/print-copies/1"),
         pdf.to_owned(),
         status.to_owned(),

@@ -1,7 +1,8 @@
 //! Seal data designed toward GB/T 38540-2020, if the settings ask for them: this gateway's seal maker 制章人 signs, for
-//! every new seal, its name, validity and imprint and the SM2 certificate that may sign with it. The signatures in
-//! PDFs are made with other keys, of whichever kind the seal's is.
+//! every new seal, its name, validity and imprint and the SM2 certificate that may sign with it: the seal's own if its
+//! key is of that kind, else one for a second key beside the one for PDFs.
 
+pub mod signatures;
 pub mod verify;
 
 use crate::app::App;
@@ -13,13 +14,15 @@ use crate::error::{ServiceError, blocking};
 use crate::private_file::write_private;
 use anyhow::Context;
 use qz_document::ca::{KeyAlgorithm, SealKey, Subject, summarise};
+use qz_document::cms::SignerCertificate;
+use qz_document::key::HashFunction;
 use qz_document::ses::{self, NewSeal, Picture, Signers};
 use qz_domain::Refusal;
 use qz_evidence::payload::SealKind;
 use qz_storage::documents::Document;
 use qz_storage::seal_data::{self, SealData};
 use qz_storage::seals::Seal;
-use qz_storage::{KeyEncryption, SealKeyId, Storage, seal_keys};
+use qz_storage::{KeyEncryption, SealKeyId, Storage, Tx, seal_keys};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -76,8 +79,8 @@ pub async fn maker(
 pub struct Made {
     /// For the seal's row.
     pub data: SealData,
-    /// For the key's row.
-    pub key: Zeroizing<Vec<u8>>,
+    /// For the key's row; nothing if it is the seal's own.
+    pub key: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Makes the data of a new seal, if the settings ask for them.
@@ -85,8 +88,14 @@ pub async fn make(
     app: &App, seal: &Seal, kind: SealKind, subject: &Subject<'_>, imprint: &Document, now_ms: u64,
 ) -> Result<Option<Made>, ServiceError> {
     let (Some(config), Some(maker)) = (&app.config.seal_data, &app.maker) else { return Ok(None) };
-    let key = blocking(|| Ok::<_, ServiceError>(SealKey::generate_for(KeyAlgorithm::Sm2)?)).await?;
-    let certificate_der = app.authority.certify(subject, &key, now_ms)?;
+    let own = SignerCertificate { certificate_der: &seal.certificate_der, chain_ders: &[] };
+    let (certificate_der, key, row) = match own.hash()? {
+        HashFunction::Sm3 => (seal.certificate_der.clone(), seal.key.clone(), None),
+        HashFunction::Sha256 => {
+            let key = blocking(|| Ok::<_, ServiceError>(SealKey::generate_for(KeyAlgorithm::Sm2)?)).await?;
+            (app.authority.certify(subject, &key, now_ms)?, SealKeyId::random(), Some(key.to_pkcs8_der()?))
+        }
+    };
     // Whole seconds: the first one must not lie before the certificate's.
     let summary = summarise(&certificate_der)?;
     let id = seal.subject.map_or_else(|| seal.operation.to_string(), hex::encode);
@@ -106,10 +115,20 @@ pub async fn make(
         operation: seal.operation.clone(),
         esl: ses::make_seal(&new, &maker.key, &maker.certificate_der)?,
         certificate_der,
-        key: SealKeyId::random(),
+        key,
         created_ms: now_ms,
     };
-    Ok(Some(Made { data, key: key.to_pkcs8_der()? }))
+    Ok(Some(Made { data, key: row }))
+}
+
+/// Revokes the certificate that a destroyed seal's data name, unless it is the seal's own.
+pub async fn revoke(app: &App, tx: &Tx, seal: &Seal, now_ms: u64) -> Result<(), ServiceError> {
+    match seal_data::find(tx, &seal.operation).await? {
+        Some(data) if data.certificate_der != seal.certificate_der => {
+            app.authority.revoke(tx, &data.certificate_der, "cessation_of_operation", now_ms).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The imprint as it is kept: a PDF of one page.

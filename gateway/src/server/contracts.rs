@@ -5,7 +5,7 @@ use super::problem::Problem;
 use super::request::{Caller, Wait, caller, json_body, parse, subject};
 use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
-use crate::{access, archive, contracts, court, documents, print_copies, proofs, signing};
+use crate::{access, archive, contracts, court, documents, print_copies, proofs, seal_data, signing};
 use bytes::Bytes;
 use std::sync::Arc;
 use warp::Filter;
@@ -40,7 +40,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .and(warp::get())
         .and(caller(app))
         .then(async |id: String, number, app, caller| respond(copy(app, &caller, &id, number).await));
-    open.or(act).unify().or(show).unify().or(part).unify().or(copy).unify().boxed()
+    let seal_signature = warp::path!("v1" / "contracts" / String / "seal-signatures" / u64)
+        .and(warp::get())
+        .and(caller(app))
+        .then(async |id: String, slot, app, caller| respond(seal_signature(app, &caller, &id, slot).await));
+    open.or(act).unify().or(show).unify().or(part).unify().or(copy).unify().or(seal_signature).unify().boxed()
 }
 
 async fn open(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes) -> Result<Response, Problem> {
@@ -100,6 +104,7 @@ async fn part(app: Arc<App>, caller: &Caller, id: &str, what: &str) -> Result<Re
             Ok(file("application/pdf", document.file_name.as_deref(), Some(document.sha256), bytes))
         }
         "print-copies" => Ok(ok(&print_copies::log(&app, &row).await?)),
+        "seal-signatures" => Ok(ok(&seal_data::signatures::list(&app, &row).await?)),
         "events" => Ok(ok(&court::events(&app, &row).await?)),
         _ => Err(Problem::not_found("没有此地址", "no such address")),
     }
@@ -109,4 +114,11 @@ async fn copy(app: Arc<App>, caller: &Caller, id: &str, number: u64) -> Result<R
     let row = access::contract(&app, caller, &subject(id)?).await?;
     let (document, bytes) = print_copies::file(&app, &row, number).await?;
     Ok(file("application/pdf", document.file_name.as_deref(), Some(document.sha256), bytes))
+}
+
+async fn seal_signature(app: Arc<App>, caller: &Caller, id: &str, slot: u64) -> Result<Response, Problem> {
+    let row = access::contract(&app, caller, &subject(id)?).await?;
+    let name = format!("{}-{}-{slot}.ses", row.title, row.number);
+    let bytes = seal_data::signatures::file(&app, &row, slot).await?;
+    Ok(file("application/octet-stream", Some(&name), None, bytes))
 }

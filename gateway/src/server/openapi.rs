@@ -153,6 +153,20 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
         ),
         (
             "get",
+            "/v1/contracts/{subject}/seal-signatures",
+            "GB/T 38540 电子签章（如已启用）Seal signatures, if there are any",
+            None,
+            Json,
+        ),
+        (
+            "get",
+            "/v1/contracts/{subject}/seal-signatures/{slot}",
+            "下载电子签章数据 A seal signature (SES_Signature, DER)",
+            None,
+            File("application/octet-stream"),
+        ),
+        (
+            "get",
             "/v1/contracts/{subject}/archive",
             "存档文件（B-LTA，如已启用）Archived file, if there is one",
             None,

@@ -39,6 +39,7 @@ pub mod retrievals;
 pub mod revoked_certificates;
 pub mod seal_data;
 pub mod seal_keys;
+pub mod seal_signatures;
 pub mod seals;
 pub mod tokens;
 

@@ -15,8 +15,8 @@ use qz_evidence::timestamp::Roots;
 
 pub use seal::{NewSeal, Picture, Signers, VerifiedSeal, make_seal, verify_seal};
 pub use signature::{
-    NewSignature, SignatureTime, VerifiedSignature, assemble, document_digest, sign, to_be_signed, verify_signature,
-    with_timestamp,
+    NewSignature, SignatureTime, VerifiedSignature, assemble, document_digest, sign, timestamp_imprint, to_be_signed,
+    verify_signature, with_timestamp,
 };
 
 /// Extended key usage of seal makers' certificates made here (an OID of RFC 5612's documentation arc): a user of

@@ -113,6 +113,15 @@ pub fn sign(new: &NewSignature<'_>, key: &SealKey, certificate: &[u8]) -> Result
     assemble(new, certificate, &key.sign(&to_be_signed(new)?)?)
 }
 
+/// What a timestamp of this signature is over: the SHA-256 of its value.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn timestamp_imprint(signature: &[u8]) -> Result<[u8; 32], SesError> {
+    let read: Signature = strict("SES_Signature", signature)?;
+    Ok(Sha256::digest(read.value()).into())
+}
+
 /// Adds a timestamp token (RFC 3161, DER) over the SHA-256 of the signature's value.
 ///
 /// # Errors
