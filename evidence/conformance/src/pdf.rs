@@ -1,9 +1,14 @@
 //! The smallest PDFs that carry attachments and signatures: written byte by byte, so that each attack is on
 //! exactly the bytes it means. Classic cross-reference tables, one incremental update per signature.
 
+use cms::content_info::ContentInfo;
+use cms::signed_data::SignedData;
+use der::asn1::ObjectIdentifier;
+use der::{Decode, Encode};
 use qz_document::ca::{CertificateAuthority, LeafRequest, SealKey, Subject};
 use qz_evidence::Hash32;
 use qz_evidence::hash::sha256;
+use qz_evidence::signed_data::NewSignedData;
 
 /// Room for a CMS object, in bytes.
 const ROOM: usize = 4096;
@@ -241,6 +246,26 @@ impl Signer {
     /// A detached CMS object over a revision.
     pub fn cms_of(&self, prepared: &Prepared) -> Vec<u8> {
         self.cms(&Hash32(self.key.algorithm().hash().digest(&[&prepared.covered])))
+    }
+
+    /// The same with another content type, and that of the whole object.
+    pub fn cms_as(&self, prepared: &Prepared, data: ObjectIdentifier, signed_data: ObjectIdentifier) -> Vec<u8> {
+        let digest = self.key.algorithm().hash().digest(&[&prepared.covered]);
+        let usual = self.cms_of(prepared);
+        let model = ContentInfo::from_der(&usual).unwrap().content.decode_as::<SignedData>().unwrap();
+        let signer = &model.signer_infos.0.as_slice()[0];
+        let new = NewSignedData {
+            content_type: data,
+            content: None,
+            digest: &digest,
+            digest_algorithm: signer.digest_alg.clone(),
+            signature_algorithm: signer.signature_algorithm.clone(),
+            certificate: &self.certificate,
+            issuers: std::slice::from_ref(&self.issuer),
+            with_certificates: true,
+        };
+        let made = new.assemble(&self.key.sign(&new.to_be_signed().unwrap()).unwrap()).unwrap();
+        ContentInfo { content_type: signed_data, ..ContentInfo::from_der(&made).unwrap() }.to_der().unwrap()
     }
 
     /// A detached CMS object over a digest.

@@ -30,6 +30,9 @@ const SM2_CURVE: ObjectIdentifier = oid("1.2.156.10197.1.301");
 const P256_CURVE: ObjectIdentifier = oid("1.2.840.10045.3.1.7");
 const ECDSA_SHA_256: ObjectIdentifier = oid("1.2.840.10045.4.3.2");
 const IDENTIFIER: &str = "1234567812345678";
+/// Content types of GB/T 35275.
+const GM_DATA: ObjectIdentifier = oid("1.2.156.10197.6.1.4.2.1");
+const GM_SIGNED_DATA: ObjectIdentifier = oid("1.2.156.10197.6.1.4.2.2");
 /// Order of the group, GB/T 32918.5.
 const ORDER: &str = "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123";
 
@@ -264,26 +267,59 @@ pub fn documents() -> Vec<Vector> {
         vector.proof = Some(encode(&scene.bundle()));
         all.push(vector);
     }
-    type Make = (&'static str, fn(&Signer, &mut Pdf));
+    type Make = (&'static str, fn(&Signer, &mut Pdf), Expect);
     const CASES: &[Make] = &[
-        ("completed with an SM2 signature over the SHA-256 digest", |sealer, pdf| {
-            let prepared = pdf.prepare();
-            pdf.complete(&prepared, &sealer.cms(&prepared.digest));
-        }),
-        ("completed with a broken SM2 signature", |sealer, pdf| {
-            let prepared = pdf.prepare();
-            let mut object = sealer.cms_of(&prepared);
-            *object.last_mut().unwrap() ^= 1;
-            pdf.complete(&prepared, &object);
-        }),
+        (
+            "completed with an SM2 signature over the SHA-256 digest",
+            |sealer, pdf| {
+                let prepared = pdf.prepare();
+                pdf.complete(&prepared, &sealer.cms(&prepared.digest));
+            },
+            Expect::Refused(9),
+        ),
+        (
+            "completed with an SM2 signature in the form of GB-T 35275",
+            |sealer, pdf| {
+                let prepared = pdf.prepare();
+                pdf.complete(&prepared, &sealer.cms_as(&prepared, GM_DATA, GM_SIGNED_DATA));
+            },
+            Expect::Accepted,
+        ),
+        (
+            "completed with an SM2 signature over another content type",
+            |sealer, pdf| {
+                let prepared = pdf.prepare();
+                pdf.complete(&prepared, &sealer.cms_as(&prepared, SM2_CURVE, GM_SIGNED_DATA));
+            },
+            Expect::Refused(9),
+        ),
+        (
+            "completed with an SM2 signature in another form",
+            |sealer, pdf| {
+                let prepared = pdf.prepare();
+                pdf.complete(&prepared, &sealer.cms_as(&prepared, GM_DATA, GM_DATA));
+            },
+            Expect::Refused(9),
+        ),
+        (
+            "completed with a broken SM2 signature",
+            |sealer, pdf| {
+                let prepared = pdf.prepare();
+                let mut object = sealer.cms_of(&prepared);
+                *object.last_mut().unwrap() ^= 1;
+                pdf.complete(&prepared, &object);
+            },
+            Expect::Refused(9),
+        ),
     ];
-    for (about, make) in CASES {
+    for (about, make, expect) in CASES {
         let mut scene = Scene::sealed_by(sealer());
         let mut pdf = Pdf::new("Purchase contract", &[]);
         make(&scene.sealer, &mut pdf);
         assert_eq!(sha256(&[&pdf.bytes[..scene.version.len()]]), sha256(&[&scene.version]), "the same version");
         scene.complete_with(&pdf.bytes);
-        let mut vector = vector("completed", about, &scene.ledger, pdf.bytes, Expect::Refused(9));
+        let group = if expect.is_positive() { "accepted" } else { "completed" };
+        let mut vector = vector(group, about, &scene.ledger, pdf.bytes, *expect);
         vector.proof = Some(encode(&scene.bundle()));
         all.push(vector);
     }

@@ -16,6 +16,9 @@ const fn oid(text: &str) -> ObjectIdentifier {
 }
 const ID_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
 const ID_SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
+/// The same two in GB/T 35275, whose objects are otherwise those of PKCS #7.
+const GM_DATA: ObjectIdentifier = oid("1.2.156.10197.6.1.4.2.1");
+const GM_SIGNED_DATA: ObjectIdentifier = oid("1.2.156.10197.6.1.4.2.2");
 const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
 const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
 const SIGNING_CERTIFICATE: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.12");
@@ -124,11 +127,12 @@ fn malformed(error: impl ToString) -> CmsError {
 
 fn check(contents: &[u8], covered: &[&[u8]], profile: Profile, outcome: &mut Outcome) -> Result<(), CmsError> {
     let info = content_info(unpadded(contents)?).map_err(malformed)?;
-    if info.content_type != ID_SIGNED_DATA {
+    if ![ID_SIGNED_DATA, GM_SIGNED_DATA].contains(&info.content_type) {
         return Err(malformed("not signed data"));
     }
     let signed = info.content.decode_as::<SignedData>().map_err(malformed)?;
-    if signed.encap_content_info.econtent_type != ID_DATA || signed.encap_content_info.econtent.is_some() {
+    let content_type = signed.encap_content_info.econtent_type;
+    if ![ID_DATA, GM_DATA].contains(&content_type) || signed.encap_content_info.econtent.is_some() {
         return Err(malformed("not a detached signature over data"));
     }
     let [signer] = signed.signer_infos.0.as_slice() else {
@@ -141,7 +145,7 @@ fn check(contents: &[u8], covered: &[&[u8]], profile: Profile, outcome: &mut Out
     let own = own.ok_or(CmsError::Signer("the signer's certificate is not included"))?;
     outcome.subject = own.tbs_certificate().subject().to_string();
     outcome.algorithm = algorithm(signer, &own);
-    check_signer(signer, &own, &outcome.certificate, covered, profile)
+    check_signer(signer, content_type, (&own, &outcome.certificate), covered, profile)
 }
 
 /// The signer's certificate; the others go into the outcome.
@@ -264,7 +268,8 @@ fn names(signer: &SignerIdentifier, certificate: &Certificate) -> bool {
 }
 
 fn check_signer(
-    signer: &SignerInfo, certificate: &Certificate, certificate_der: &[u8], covered: &[&[u8]], profile: Profile,
+    signer: &SignerInfo, content_type: ObjectIdentifier, (certificate, certificate_der): (&Certificate, &[u8]),
+    covered: &[&[u8]], profile: Profile,
 ) -> Result<(), CmsError> {
     let hash = HashFunction::of(&signer.digest_alg.oid)
         .ok_or_else(|| CmsError::Unsupported(signer.digest_alg.oid.to_string()))?;
@@ -278,8 +283,8 @@ fn check_signer(
         let (algorithm, signature) = (&signer.signature_algorithm, signer.signature.as_bytes());
         return check_signature(key, algorithm, Some(hash), &covered.concat(), signature).map_err(failed);
     }
-    let content_type = attribute(signer, CONTENT_TYPE, "contentType")?;
-    if content_type.decode_as::<ObjectIdentifier>().map_err(malformed)? != ID_DATA {
+    let named = attribute(signer, CONTENT_TYPE, "contentType")?;
+    if named.decode_as::<ObjectIdentifier>().map_err(malformed)? != content_type {
         return Err(CmsError::Attribute("contentType"));
     }
     let has = |oid| signer.signed_attrs.iter().flat_map(|set| set.iter()).any(|attribute| attribute.oid == oid);

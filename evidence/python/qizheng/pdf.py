@@ -13,6 +13,9 @@ from . import signature, timestamp
 from .crypto import sha256
 from .updates import only_validation_data
 
+# Content types of GB/T 35275, whose objects are otherwise those of PKCS #7.
+GM_DATA, GM_SIGNED_DATA = "1.2.156.10197.6.1.4.2.1", "1.2.156.10197.6.1.4.2.2"
+
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 # Digest over the ByteRange, signer's certificate (DER), where the range ends, is it a document timestamp, error or None.
@@ -87,11 +90,16 @@ def check_cms(contents, signed):
     """The signer's certificate (DER) of a detached CMS signature that holds over these bytes."""
     info = cms.ContentInfo.load(contents)  # stops at the DER's end: the rest is padding
     content = info["content"]
+    if info["content_type"].native == GM_SIGNED_DATA:
+        content = content.parse(cms.SignedData)
+    kind = content["encap_content_info"]["content_type"].native
+    if kind not in ("data", GM_DATA):
+        raise ValueError("a signature over something that is no data")
     (signer,) = content["signer_infos"]
     algorithm = signer["digest_algorithm"]["algorithm"].native
     digest = signature.digest(algorithm, signed)
     attributes = {a["type"].native: a["values"] for a in signer["signed_attrs"]}
-    if attributes["message_digest"][0].native != digest or attributes["content_type"][0].native != "data":
+    if attributes["message_digest"][0].native != digest or attributes["content_type"][0].native != kind:
         raise ValueError("the signed digest is another one")
     message = b"\x31" + signer["signed_attrs"].dump()[1:]
     serial = signer["sid"].chosen["serial_number"].native
