@@ -113,6 +113,7 @@ async fn store(app: &App, bytes: &[u8], pages: Value, file_name: Option<String>)
         pages,
         blob,
         created_ms: now_ms(),
+        template: None,
     })
 }
 

@@ -6,6 +6,7 @@ use crate::contracts::imprint_size;
 use crate::documents;
 use crate::error::{ServiceError, blocking};
 use qz_document::sign::{self, EmptyField, Lock, Straddling};
+use qz_domain::contract::caption::{CAPTION, CAPTION_GAP_MM, Extent};
 use qz_domain::contract::straddle::Slice;
 use qz_domain::contract::{self as rules, Contract, DATE_STAMP, Field, Size, Slot};
 use qz_storage::documents::Document;
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 pub struct Place {
     /// Size of its imprint.
     pub imprint: Size,
+    /// The rectangle of its widget.
+    pub extent: Extent,
     /// Name of its field.
     pub field_name: String,
     /// Its cross-page seal.
@@ -57,7 +60,8 @@ impl Layout {
                 title: format!("日期章 date stamp · {}", rules::role_words(slot.role)),
                 slices: vec![whole(field, DATE_STAMP)],
             });
-            places.push(Place { imprint, field_name, straddling, date });
+            let extent = Extent::of(imprint, slot.caption);
+            places.push(Place { imprint, extent, field_name, straddling, date });
         }
         Ok(Self { places, certified })
     }
@@ -91,10 +95,10 @@ impl Layout {
         let field = |(place, slot): (&Place, &Slot)| EmptyField {
             name: place.field_name.clone(),
             page: slot.field.page,
-            x_mm: slot.field.x_mm - place.imprint.width_mm / 2.0,
-            y_mm: slot.field.y_mm - place.imprint.height_mm / 2.0,
-            width_mm: place.imprint.width_mm,
-            height_mm: place.imprint.height_mm,
+            x_mm: slot.field.x_mm - place.extent.left_mm,
+            y_mm: slot.field.y_mm - place.extent.below_mm,
+            width_mm: place.extent.size().width_mm,
+            height_mm: place.extent.size().height_mm,
             lock: lock(place, slot),
         };
         let fields: Vec<EmptyField> = self.places.iter().zip(&contract.slots).map(field).collect();
@@ -132,6 +136,11 @@ pub fn positions(slot: &Slot, place: &Place) -> Value {
         "height_mm": hundredths(height_mm),
         "straddle": slices(&place.straddling),
         "date": slices(&place.date),
+        "caption": slot.caption.then(|| {
+            let (left, below) = (CAPTION.width_mm / 2.0, CAPTION.height_mm);
+            let top = slot.field.y_mm - height_mm / 2.0 - CAPTION_GAP_MM;
+            [slot.field.x_mm - left, top - below, CAPTION.width_mm, CAPTION.height_mm].map(hundredths)
+        }),
     })
 }
 

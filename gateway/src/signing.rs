@@ -10,12 +10,12 @@ use crate::reservation::{self, Layout, Place};
 use crate::seals::Personal;
 use crate::server::{Caller, Outcome};
 use crate::{clock, documents, imprints, key_service, keys, operations, seals};
-use qz_document::ca::Standing;
+use qz_document::ca::{Standing, summarise};
 use qz_document::inspect::MAX_BYTES;
-use qz_document::seal::{Form, Imprint, Ink};
+use qz_document::seal::{Caption, Form, Imprint, Ink};
 use qz_document::sign::{self, FieldRequest, Mark, Policy, Prepared};
 use qz_domain::compose::{self, Intent};
-use qz_domain::contract::{Field, Request, Size, Slot};
+use qz_domain::contract::{Request, Size, Slot};
 use qz_domain::{Refusal, refusal};
 use qz_evidence::hash::sha256;
 use qz_evidence::payload::{ContractSigned, SlotKind};
@@ -26,6 +26,9 @@ use qz_storage::{BlobKey, SealKeyId, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+
+/// What every name says that a demonstration CA writes.
+const DEMONSTRATION: &str = "演示";
 
 /// `POST /v1/contracts/{subject}/signatures`
 #[derive(Debug, Deserialize, ToSchema)]
@@ -84,6 +87,8 @@ impl Plan {
 struct Instrument {
     imprint: Imprint,
     signer_name: String,
+    /// What the caption says, if there is one.
+    caption: Caption,
     /// Rows of a person's seal, which is made for this signature alone.
     personal: Option<Personal>,
 }
@@ -126,7 +131,7 @@ pub async fn prepare(
         true => Policy::Certification,
         false => Policy::Approval,
     };
-    let prepared = prepare_revision(pdf, place, slot.field, &instrument, intent.words.clone(), policy).await?;
+    let prepared = prepare_revision(pdf, place, &slot, &instrument, intent.words.clone(), policy).await?;
     if prepared.bytes.len() > MAX_BYTES {
         return Err(documents::too_large_to_sign().into());
     }
@@ -185,21 +190,45 @@ async fn instrument(app: &App, slot: &Slot) -> Result<Instrument, ServiceError> 
             let Size { width_mm, height_mm } = seals::imprint_size(app, &seal).await?;
             let pdf = documents::bytes(app, &documents::get(app, &seal.imprint).await?).await?;
             let imprint = Imprint { pdf, width_mm, height_mm };
-            Ok(Instrument { imprint, signer_name: format!("{} {}", seal.company_name, seal.name), personal: None })
+            let caption = Caption {
+                signer: seal.company_name.clone(),
+                seal: Some(seal.name.clone()),
+                is_demonstration: is_demonstration(&seal.certificate_der, &seal.chain)?,
+            };
+            let signer_name = format!("{} {}", seal.company_name, seal.name);
+            Ok(Instrument { imprint, signer_name, caption, personal: None })
         }
         SlotKind::Key => {
             let holder = keys::active(app, &slot.subject).await?;
             let personal = seals::personal(app, &holder).await?;
-            Ok(Instrument { imprint: personal.imprint.clone(), signer_name: holder.name, personal: Some(personal) })
+            let caption = Caption {
+                signer: holder.name.clone(),
+                seal: None,
+                is_demonstration: is_demonstration(&personal.certificate_der, &[app.authority.root_der()])?,
+            };
+            let imprint = personal.imprint.clone();
+            Ok(Instrument { imprint, signer_name: holder.name, caption, personal: Some(personal) })
         }
     }
 }
 
+/// Is a certificate of the path one of a demonstration, by the name that it gives itself or its issuer?
+fn is_demonstration(certificate_der: &[u8], chain: &[Vec<u8>]) -> Result<bool, ServiceError> {
+    for der in std::iter::once(certificate_der).chain(chain.iter().map(Vec::as_slice)) {
+        let found = summarise(der)?;
+        if found.subject.contains(DEMONSTRATION) || found.issuer.contains(DEMONSTRATION) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 async fn prepare_revision(
-    pdf: Vec<u8>, place: &Place, field: Field, instrument: &Instrument, reason: String, policy: Policy,
+    pdf: Vec<u8>, place: &Place, slot: &Slot, instrument: &Instrument, reason: String, policy: Policy,
 ) -> Result<Prepared, ServiceError> {
     let (imprint, signer_name) = (instrument.imprint.clone(), instrument.signer_name.clone());
     let (field_name, straddling, date) = (place.field_name.clone(), place.straddling.clone(), place.date.clone());
+    let (field, caption) = (slot.field, slot.caption.then(|| instrument.caption.clone()));
     let now_ms = clock::now_ms();
     let time_ms = clock::signed(now_ms);
     let stamp = match &date {
@@ -213,6 +242,7 @@ async fn prepare_revision(
             x_mm: field.x_mm - imprint.width_mm / 2.0,
             y_mm: field.y_mm - imprint.height_mm / 2.0,
             imprint: &imprint,
+            caption: caption.as_ref(),
             signer_name: &signer_name,
             reason: &reason,
             time_ms,

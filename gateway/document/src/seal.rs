@@ -3,6 +3,7 @@
 //!
 //! Every imprint drawn here carries the mark 演示: it is a demonstration and no registered seal.
 
+mod caption;
 mod drawing;
 mod form;
 mod handwriting;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::render::{Job, Purpose, RenderError, render};
+pub use caption::Caption;
 pub use drawing::Ink;
 pub use form::{COMPANY_SEAL_MM, FINANCE_SEAL_MM, Form, INVOICE_SEAL_MM, LEGAL_REPRESENTATIVE_SEAL_MM, NAME_SEAL_MM};
 pub use handwriting::Point;

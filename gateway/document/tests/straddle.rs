@@ -6,9 +6,10 @@ mod support;
 
 use qz_document::inspect::Pdf;
 use qz_document::render::{self, sample};
-use qz_document::seal::{self, Imprint};
+use qz_document::seal::{self, Caption, Imprint};
 use qz_document::sign::{self, EmptyField, FieldRequest, Lock, Policy, SignError, Straddling};
 use qz_domain::contract::Size;
+use qz_domain::contract::caption::{CAPTION, CAPTION_GAP_MM};
 use qz_domain::contract::straddle::{Edge, Sides, Straddle};
 use qz_evidence_pdf::{DocumentVerdict, SignatureStatus, TrustedRoots, examine};
 use support::classic::Classic;
@@ -36,6 +37,7 @@ struct Party<'a> {
     signer: &'a Signer,
     name: &'static str,
     imprint: Imprint,
+    caption: Caption,
     straddling: Straddling,
     x_mm: f64,
 }
@@ -62,6 +64,7 @@ fn parties<'a>(demo: &'a Demo, pdf: &[u8], straddle: Straddle) -> Vec<Party<'a>>
                 slices: straddle.slices(&pages, size, share).unwrap(),
             },
             imprint,
+            caption: Caption { signer: name.into(), seal: Some("合同专用章".into()), is_demonstration: true },
             x_mm,
         }
     };
@@ -73,9 +76,9 @@ fn reserved(pdf: &[u8], page: usize, parties: &[Party<'_>]) -> Vec<u8> {
         name: party.field.clone(),
         page,
         x_mm: party.x_mm,
-        y_mm: 40.0,
+        y_mm: 40.0 - CAPTION_GAP_MM - CAPTION.height_mm,
         width_mm: party.imprint.width_mm,
-        height_mm: party.imprint.height_mm,
+        height_mm: party.imprint.height_mm + CAPTION_GAP_MM + CAPTION.height_mm,
         lock: Some(Lock::Only(party.straddling.field_names())),
     };
     let fields: Vec<_> = parties.iter().map(field).collect();
@@ -88,6 +91,7 @@ fn signed(demo: &Demo, pdf: &[u8], page: usize, party: &Party<'_>, policy: Polic
         page,
         x_mm: party.x_mm,
         y_mm: 40.0,
+        caption: Some(&party.caption),
         policy,
         ..request(&party.field, &party.imprint, party.name)
     };
@@ -274,6 +278,7 @@ fn what_is_refused() {
         page: pages,
         x_mm: parties[0].x_mm,
         y_mm: 40.0,
+        caption: Some(&parties[0].caption),
         ..request(&parties[0].field, &parties[0].imprint, parties[0].name)
     };
     let straddling = &parties[0].straddling;

@@ -4,6 +4,7 @@
 //! with an operation and changes nothing yet ([`Contract::admit`]).
 
 use crate::refusal::{Refusal, text};
+use caption::Extent;
 use qz_evidence::payload::{ContractOpened, FulfilmentStep, GroupRule, Slot as LedgerSlot, SlotKind};
 use qz_evidence::{Hash32, SubjectId};
 use serde::{Deserialize, Serialize};
@@ -140,6 +141,9 @@ pub struct Slot {
     /// Where the date of signing is stamped 日期章.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<Field>,
+    /// Does a caption below the imprint say who signed and when?
+    #[serde(default)]
+    pub caption: bool,
     /// The record that signed it.
     #[serde(default)]
     pub signed: Option<SignedSlot>,
@@ -418,10 +422,10 @@ pub fn plan(
                 "a key or seal cannot fill two slots",
             ));
         }
-        check_field(index, &slot.field, pages, imprint(slot))?;
+        check_field(index, &slot.field, pages, Extent::of(imprint(slot), slot.caption))?;
         slices(slots, index, pages, imprint(slot))?;
         if let Some(date) = &slot.date {
-            check_field(index, date, pages, DATE_STAMP)?;
+            check_field(index, date, pages, Extent::of(DATE_STAMP, false))?;
         }
     }
     for (index, rule) in rules.iter().enumerate() {
@@ -458,7 +462,13 @@ pub fn slices(slots: &[Slot], index: usize, pages: &[Size], imprint: Size) -> Re
     straddle.slices(pages, imprint, share).map(Some)
 }
 
-fn check_field(index: usize, field: &Field, pages: &[Size], imprint: Size) -> Result<(), Refusal> {
+/// May a slot have a caption: is there room for it below the imprint?
+pub fn has_room_for_caption(field: &Field, pages: &[Size], imprint: Size) -> bool {
+    let page = field.page.checked_sub(1).and_then(|page| pages.get(page));
+    page.is_some_and(|page| Extent::of(imprint, true).lies_on(*page, (field.x_mm, field.y_mm)))
+}
+
+fn check_field(index: usize, field: &Field, pages: &[Size], extent: Extent) -> Result<(), Refusal> {
     let Some(page) = field.page.checked_sub(1).and_then(|page| pages.get(page)) else {
         return Err(Refusal::invalid(
             "field.page",
@@ -466,15 +476,13 @@ fn check_field(index: usize, field: &Field, pages: &[Size], imprint: Size) -> Re
             format!("slot {index} is on page {}, the document has {}", field.page, pages.len()),
         ));
     };
-    let inside =
-        |middle: f64, length: f64, limit: f64| middle - length / 2.0 >= -0.01 && middle + length / 2.0 <= limit + 0.01;
-    if inside(field.x_mm, imprint.width_mm, page.width_mm) && inside(field.y_mm, imprint.height_mm, page.height_mm) {
+    if extent.lies_on(*page, (field.x_mm, field.y_mm)) {
         return Ok(());
     }
     Err(Refusal::invalid(
         "field.outside",
-        format!("签署位 {index} 的印章超出第 {} 页", field.page),
-        format!("the imprint of slot {index} would leave page {}", field.page),
+        format!("签署位 {index} 的印章（及其下方说明）超出第 {} 页", field.page),
+        format!("the imprint of slot {index}, or the caption below it, would leave page {}", field.page),
     ))
 }
 
@@ -504,6 +512,7 @@ pub fn heading(title: &str, number: &str) -> Result<(String, String), Refusal> {
     Ok((text("title", title, 120)?, text("number", number, 64)?))
 }
 
+pub mod caption;
 pub mod straddle;
 #[cfg(test)]
 mod tests;

@@ -103,7 +103,8 @@ async fn render(app: Arc<App>, caller: Caller, key: Option<String>, body: Bytes)
         let Template { template, data } = parse(&body)?;
         let rendered = documents::render_template(&template, data).await?;
         let anchors = ("anchors", json!(rendered.anchors));
-        let document = documents::store_pdf(&app, rendered.pdf, Some(format!("{template}.pdf"))).await?;
+        let mut document = documents::store_pdf(&app, rendered.pdf, Some(format!("{template}.pdf"))).await?;
+        document.template = Some(template);
         Ok(outcome(&caller, document, "document.rendered", anchors))
     })
     .await

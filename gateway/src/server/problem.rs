@@ -152,6 +152,9 @@ impl From<ServiceError> for Problem {
                 from_message(StatusCode::UNPROCESSABLE_ENTITY, "document.render", &error.to_string())
             }
             ServiceError::Sign(qz_document::sign::SignError::Pdf(error)) => pdf(&error),
+            ServiceError::Sign(qz_document::sign::SignError::Caption(error)) => {
+                from_message(StatusCode::UNPROCESSABLE_ENTITY, "seal.text", &error.to_string())
+            }
             ServiceError::Sign(error) => {
                 from_message(StatusCode::UNPROCESSABLE_ENTITY, "document.sign", &error.to_string())
             }

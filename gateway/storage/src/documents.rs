@@ -27,6 +27,7 @@ mod entity {
         pub pages: String,
         pub blob_key: String,
         pub created_ms: i64,
+        pub template: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -52,6 +53,8 @@ pub struct Document {
     pub blob: BlobKey,
     /// When it was stored.
     pub created_ms: u64,
+    /// The template of ours that it was rendered from.
+    pub template: Option<String>,
 }
 
 /// Adds a document whose blob is stored already.
@@ -67,6 +70,7 @@ pub async fn insert(tx: &Tx, document: &Document) -> Result<(), StorageError> {
         pages: json_text(&document.pages),
         blob_key: document.blob.to_string(),
         created_ms: integer(document.created_ms)?,
+        template: document.template.clone(),
     };
     database::insert(tx, TABLE, row.into_active_model()).await
 }
@@ -110,5 +114,6 @@ fn decode(model: entity::Model) -> Result<Document, StorageError> {
         blob: row.parse("blob_key", &model.blob_key)?,
         created_ms: row.number("created_ms", model.created_ms)?,
         file_name: model.file_name,
+        template: model.template,
     })
 }

@@ -9,6 +9,7 @@
 mod body;
 mod field;
 mod straddle;
+mod widget;
 
 use std::ops::Range;
 
@@ -25,7 +26,7 @@ use crate::appearance::{self, ImprintError};
 use crate::inspect::{Inspected, Pdf, PdfError};
 use crate::key::HashFunction;
 use crate::page::{PageBox, Rectangle};
-use crate::seal::Imprint;
+use crate::seal::{Caption, Imprint, SealError};
 use crate::update::{Update, UpdateError};
 use body::SignatureBody;
 use field::{Field, Standing};
@@ -93,6 +94,9 @@ pub enum SignError {
     /// The imprint cannot be embedded.
     #[error(transparent)]
     Imprint(#[from] ImprintError),
+    /// The caption below the imprint cannot be drawn.
+    #[error(transparent)]
+    Caption(#[from] SealError),
     /// The PDF cannot be extended.
     #[error(transparent)]
     Update(#[from] UpdateError),
@@ -150,6 +154,8 @@ pub struct FieldRequest<'a> {
     pub y_mm: f64,
     /// What is shown.
     pub imprint: &'a Imprint,
+    /// Shown below the imprint, with [`Self::time_ms`]; the widget is larger by it.
+    pub caption: Option<&'a Caption>,
     /// Who signs, for `/Name`.
     pub signer_name: &'a str,
     /// Why, for `/Reason`.
@@ -261,9 +267,9 @@ pub fn prepare_straddling(
 pub fn prepare_marked(pdf: &[u8], request: &FieldRequest<'_>, marks: &[Mark<'_>]) -> Result<Prepared, SignError> {
     let inspected = Pdf::open(pdf)?;
     let document = &inspected.document;
-    let size = (request.imprint.width_mm, request.imprint.height_mm);
     let (page_id, page) = page_of(&inspected, request.page)?;
-    let rectangle = placed(page, request.page, (request.x_mm, request.y_mm), size)?;
+    let (corner, size) = request.widget_mm();
+    let rectangle = placed(page, request.page, corner, size)?;
     check_name(request.field_name)?;
     let reserved = Field::find(document, request.field_name);
     let standing = Standing::of(&inspected);
@@ -277,14 +283,14 @@ pub fn prepare_marked(pdf: &[u8], request: &FieldRequest<'_>, marks: &[Mark<'_>]
     };
 
     let mut update = Update::new(pdf, document)?;
-    let form = appearance::embed(&mut update, &request.imprint.pdf, page.upright_matrix())?;
+    let (form, upright) = request.appearance(&mut update, page)?;
     for mark in marks {
         for name in mark.places.field_names() {
             standing.check(&name, true)?;
         }
         // Upright for the places, which each turn it as their page wants.
-        let imprint = match (mark.imprint, page.upright_matrix()) {
-            (None, appearance::UPRIGHT) => form,
+        let imprint = match (mark.imprint, upright) {
+            (None, Some(imprint)) => imprint,
             (own, _) => appearance::embed(&mut update, &own.unwrap_or(request.imprint).pdf, appearance::UPRIGHT)?,
         };
         straddle::fill(&mut update, &inspected, mark.places, imprint)?;

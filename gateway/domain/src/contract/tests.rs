@@ -10,7 +10,17 @@ fn id(n: u8) -> SubjectId {
 
 fn slot(n: u8, group: u8) -> Slot {
     let field = Field { page: 1, x_mm: 50.0, y_mm: 50.0 };
-    Slot { role: n, kind: SlotKind::Seal, subject: id(n), group, field, straddle: None, date: None, signed: None }
+    Slot {
+        role: n,
+        kind: SlotKind::Seal,
+        subject: id(n),
+        group,
+        field,
+        straddle: None,
+        date: None,
+        caption: false,
+        signed: None,
+    }
 }
 
 fn contract(status: Status, slots: Vec<Slot>, rules: &[Rule]) -> Contract {

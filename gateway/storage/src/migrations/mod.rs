@@ -12,6 +12,7 @@ mod m0008_seal_data;
 mod m0009_print_copies;
 mod m0010_archives;
 mod m0011_certification;
+mod m0012_document_template;
 mod m0013_seal_signatures;
 
 use sea_orm::IntoActiveModel;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_print_copies::Migration),
             Box::new(m0010_archives::Migration),
             Box::new(m0011_certification::Migration),
+            Box::new(m0012_document_template::Migration),
             Box::new(m0013_seal_signatures::Migration),
         ]
     }

@@ -47,6 +47,7 @@ impl Home {
             pages: json!([{"width_mm": 210.0, "height_mm": 297.0}]),
             blob: self.blobs.put(content).await.unwrap(),
             created_ms: NOW,
+            template: None,
         };
         let tx = self.storage.begin().await.unwrap();
         documents::insert(&tx, &document).await.unwrap();
