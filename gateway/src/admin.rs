@@ -36,6 +36,8 @@ pub enum Admin {
     Init(Init),
     /// 初始化演示时间戳服务目录 / make the home folder of a demonstration timestamp authority
     TsaInit(crate::tsa::Init),
+    /// 加密旧时间戳服务目录的密钥或更换口令 / encrypt the keys of an older timestamp authority, or change their passphrase
+    TsaPasswd(crate::tsa::Passwd),
     /// 管理访问令牌 / manage API tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -175,6 +177,7 @@ pub async fn run(command: Admin) -> anyhow::Result<()> {
     match command {
         Admin::Init(flags) => init(flags).await,
         Admin::TsaInit(flags) => crate::tsa::init(&flags),
+        Admin::TsaPasswd(flags) => crate::tsa::passwd(&flags),
         Admin::PortalInit(flags) => portal_init(flags),
         Admin::Assign(flags) => assign(flags).await,
         Admin::Token(TokenCommand::Create(NewToken { named: Named { home, name }, account })) => {

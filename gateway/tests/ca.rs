@@ -17,6 +17,7 @@ impl Drop for Running {
 fn output(program: &str, arguments: &[&str], folder: &Path) -> (bool, String) {
     let output = Command::new(program)
         .args(arguments)
+        .env("QZ_PASSPHRASE_FILE", "passphrase")
         .current_dir(folder)
         .output()
         .unwrap_or_else(|error| panic!("{program} is needed for this test: {error}"));
@@ -43,7 +44,11 @@ fn check(algorithm: &str) {
     let place = folder.path();
     let gateway = env!("CARGO_BIN_EXE_qz-gateway");
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    write_passphrase(&place.join("passphrase"), "correct horse battery");
     run(gateway, &["ca", "init", "--home", "ca", "--listen", &listen, "--algorithm", algorithm], place);
+    for key in ["ca/root.key", "ca/issuing.key"] {
+        assert!(std::fs::read_to_string(place.join(key)).unwrap().starts_with(r#"{"format":"qz-sealed""#), "{key}");
+    }
     assert!(!output(gateway, &["ca", "init", "--home", "ca"], place).0, "not twice");
 
     // A key and a request of OpenSSL's making.
@@ -70,7 +75,12 @@ fn check(algorithm: &str) {
     assert!(!output(gateway, &[&issue[..], &subject].concat(), place).0);
 
     let mut command = Command::new(gateway);
-    command.args(["ca", "serve", "--home", "ca"]).current_dir(place).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["ca", "serve", "--home", "ca"])
+        .env("QZ_PASSPHRASE_FILE", "passphrase")
+        .current_dir(place)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let _running = Running(command.spawn().unwrap());
     let started = Instant::now();
     while std::net::TcpStream::connect(&listen).is_err() {
@@ -127,6 +137,54 @@ fn check(algorithm: &str) {
     assert!(with_lists("leaf.pem").1.contains("certificate revoked"));
     assert!(with_lists("new.pem").0, "{}", with_lists("new.pem").1);
     assert!(run(gateway, &["ca", "list", "--home", "ca"], place).contains("KeyCompromise"));
+}
+
+fn write_passphrase(path: &Path, text: &str) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// The keys of an older folder are encrypted by a command, change their passphrase by it, and open under no other.
+#[test]
+fn keys_are_encrypted_at_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let gateway = env!("CARGO_BIN_EXE_qz-gateway");
+    let list = || output(gateway, &["ca", "list", "--home", "ca"], place);
+    let curve = "ec_paramgen_curve:P-256";
+    run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", curve, "-out", "usb.pem"], place);
+    run("openssl", &["req", "-new", "-key", "usb.pem", "-subj", "/CN=usb", "-out", "usb.csr"], place);
+    let issue = ["ca", "issue", "--home", "ca", "--request", "usb.csr", "--kind", "person", "--name", "周雅文"];
+
+    run(gateway, &["ca", "init", "--home", "ca", "--no-passphrase"], place);
+    run(gateway, &issue, place);
+    let key = || std::fs::read(place.join("ca/issuing.key")).unwrap();
+    assert_eq!(key()[0], 0x30, "PKCS #8");
+
+    write_passphrase(&place.join("passphrase"), "correct horse battery");
+    let text = run(gateway, &["ca", "passwd", "--home", "ca"], place);
+    assert!(text.contains("root.key") && text.contains("issuing.key"), "{text}");
+    assert!(key().starts_with(br#"{"format":"qz-sealed""#));
+    run(gateway, &issue, place);
+
+    // Another passphrase: the old one opens nothing any more, and what needs no key goes on.
+    write_passphrase(&place.join("new"), "staple battery horse");
+    run(gateway, &["ca", "passwd", "--home", "ca", "--new-passphrase-file", "new"], place);
+    let (ok, text) = output(gateway, &issue, place);
+    assert!(!ok && text.contains("the passphrase is wrong"), "{text}");
+    assert!(list().0);
+    std::fs::rename(place.join("new"), place.join("passphrase")).unwrap();
+    run(gateway, &issue, place);
+
+    // One key does not pass for another, and one that others may read is refused.
+    std::fs::copy(place.join("ca/root.key"), place.join("ca/issuing.key")).unwrap();
+    assert!(!output(gateway, &issue, place).0);
+    std::fs::remove_file(place.join("passphrase")).unwrap();
+    write_passphrase(&place.join("passphrase"), "short");
+    let (ok, text) = output(gateway, &["ca", "init", "--home", "other"], place);
+    assert!(!ok && text.contains("at least 12"), "{text}");
 }
 
 /// A GET without a client of its own.

@@ -29,6 +29,13 @@ fn run(program: &str, arguments: &[&str], folder: &Path) -> String {
     text
 }
 
+fn write_passphrase(path: &Path) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    file.write_all("correct horse battery".as_bytes()).unwrap();
+}
+
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -54,11 +61,18 @@ async fn openssl_accepts_its_tokens_and_so_do_we() {
     let gateway = env!("CARGO_BIN_EXE_qz-gateway");
     let listen = format!("127.0.0.1:{}", free_port());
     let url = format!("http://{listen}");
-    run(gateway, &["admin", "tsa-init", "--home", "tsa", "--listen", &listen, "--organisation", "示例公证处"], place);
+    // An older folder with keys in plain files serves too, and is encrypted by a command.
+    let init = ["admin", "tsa-init", "--home", "tsa", "--listen", &listen, "--organisation", "示例公证处"];
+    run(gateway, &[&init[..], &["--no-passphrase"]].concat(), place);
+    write_passphrase(&place.join("passphrase"));
+    run(gateway, &["admin", "tsa-passwd", "--home", "tsa", "--new-passphrase-file", "passphrase"], place);
+    for key in ["tsa/root.key", "tsa/tsa.key"] {
+        assert!(std::fs::read_to_string(place.join(key)).unwrap().starts_with(r#"{"format":"qz-sealed""#), "{key}");
+    }
     let start = || {
-        let child =
-            Command::new(gateway).args(["tsa", "--home", "tsa"]).current_dir(place).stderr(Stdio::null()).spawn();
-        Running(child.unwrap())
+        let mut command = Command::new(gateway);
+        command.args(["tsa", "--home", "tsa"]).env("QZ_PASSPHRASE_FILE", "passphrase");
+        Running(command.current_dir(place).stderr(Stdio::null()).spawn().unwrap())
     };
     let wait = async || {
         let started = Instant::now();

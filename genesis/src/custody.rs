@@ -65,21 +65,26 @@ fn secret_files(vault: &Vault) -> Vec<String> {
 /// Encrypts every secret file under a new passphrase, or under none. May be repeated after a crash in
 /// the middle: files that the new passphrase already opens are left alone. Gives the files changed.
 pub fn reseal(home: &Home, new: Option<Passphrase>) -> Result<Vec<String>, CustodyError> {
+    Ok(reseal_files(home.vault(), &secret_files(home.vault()), new)?)
+}
+
+/// The same for these files of any folder.
+pub fn reseal_files(vault: &Vault, names: &[String], new: Option<Passphrase>) -> Result<Vec<String>, VaultError> {
     let target = match &new {
-        Some(passphrase) => Vault::with_passphrase(home.path(), passphrase.clone()),
-        None => Vault::new(home.path()),
+        Some(passphrase) => Vault::with_passphrase(vault.folder(), passphrase.clone()),
+        None => Vault::new(vault.folder()),
     };
     let writer = target.writer()?;
     let mut changed = vec![];
-    for name in secret_files(home.vault()) {
-        let sealed = home.vault().is_sealed(&name)?;
-        let done = if sealed { new.is_some() && target.read(&name).is_ok() } else { new.is_none() };
+    for name in names {
+        let sealed = vault.is_sealed(name)?;
+        let done = if sealed { new.is_some() && target.read(name).is_ok() } else { new.is_none() };
         if done {
             continue;
         }
-        let plain = home.vault().read(&name)?;
-        replace(&home.vault().path(&name), &writer.stored(&name, &plain)?)?;
-        changed.push(name);
+        let plain = vault.read(name)?;
+        replace(&vault.path(name), &writer.stored(name, &plain)?)?;
+        changed.push(name.clone());
     }
     Ok(changed)
 }

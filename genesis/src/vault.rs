@@ -51,6 +51,11 @@ impl Vault {
         Self { folder: folder.to_owned(), sealer: Arc::new(OnceLock::from(Sealer::new(passphrase))) }
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where a file of this name lies.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -76,6 +81,13 @@ impl Vault {
     /// Is this file encrypted?
     pub fn is_sealed(&self, name: &str) -> Result<bool, VaultError> {
         Ok(sealed::is_sealed(&private_file::read_secret(&self.path(name))?))
+    }
+
+    /// Writes new secret files, such as the keys of a CA (name within the folder, plain bytes): encrypted when the folder
+    /// has a passphrase. Never overwrites.
+    pub fn write_new(&self, files: &[(&str, &[u8])]) -> Result<(), VaultError> {
+        let writer = self.writer()?;
+        files.iter().try_for_each(|(name, plain)| writer.write(name, plain))
     }
 
     /// Writes new secret files: encrypted when the folder has a passphrase.

@@ -42,7 +42,12 @@ pub fn policy(folder: &Folder) -> PathBuf {
 pub fn set_up(binaries: &Binaries, folder: &Folder, ports: &Ports) -> Result<Vec<String>> {
     let (tsa, witness) = (tsa_home(folder), witness_home(folder));
     let listen = format!("127.0.0.1:{}", ports.tsa());
-    let init = ["admin", "tsa-init", "--home", text(&tsa)?, "--listen", &listen, "--organisation", "示例公证处"];
+    // A passphrase of its own, as for the members' folders.
+    std::fs::create_dir_all(folder.root())?;
+    let passphrase = custody::choose(&tsa)?;
+    let mut init =
+        vec!["admin", "tsa-init", "--home", text(&tsa)?, "--listen", &listen, "--organisation", "示例公证处"];
+    init.extend(["--new-passphrase-file", text(&passphrase)?]);
     run(&binaries.gateway, &init)?;
     let name = "witness.example/demo";
     let key = run(&binaries.client, &["witness", "init", "--home", text(&witness)?, "--name", name])?;
@@ -67,7 +72,10 @@ impl Outside {
         let logs = folder.logs();
         let (tsa, witness) = (tsa_home(folder), witness_home(folder));
         let arguments = ["tsa", "--home", text(&tsa)?];
-        let tsa = Process::spawn("qz-gateway (tsa)", &binaries.gateway, &arguments, &[], &logs.join("tsa.log"))?;
+        let passphrase = custody::passphrase_file(&tsa);
+        let environment = [(custody::VARIABLE, text(&passphrase)?)];
+        let log = logs.join("tsa.log");
+        let tsa = Process::spawn("qz-gateway (tsa)", &binaries.gateway, &arguments, &environment, &log)?;
         let lender = folder.organisation(LENDER);
         let (genesis, listen) = (folder.genesis(), format!("127.0.0.1:{}", ports.witness()));
         let mut arguments = vec!["witness", "run", "--home", text(&witness)?, "--genesis", text(&genesis)?];

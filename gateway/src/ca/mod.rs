@@ -10,7 +10,7 @@ mod routes;
 
 use crate::authority::random;
 use crate::clock::{now_ms, signed};
-use crate::private_file::write_private;
+use crate::key_files::{KeyFiles, NewPassphrase};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use qz_document::ca::hierarchy::{self, AuthorityRequest, Services};
@@ -28,6 +28,7 @@ const FILE: &str = "ca.json";
 const REGISTER: &str = "register.jsonl";
 const ROOT_KEY: &str = "root.key";
 const ISSUING_KEY: &str = "issuing.key";
+const KEYS: [&str; 2] = [ROOT_KEY, ISSUING_KEY];
 const ROOT_LIST: &str = "root.crl";
 const DAY_MS: u64 = 24 * 3_600_000;
 const YEAR_MS: u64 = 365 * DAY_MS;
@@ -54,6 +55,8 @@ enum Command {
     Renew(Renew),
     /// 吊销证书 / revoke a certificate
     Revoke(Revoke),
+    /// 加密旧目录的密钥或更换口令 / encrypt the keys of an older folder, or change their passphrase
+    Passwd(NewPassphrase),
     /// 列出证书 / list certificates
     List,
     /// 提供吊销列表与 OCSP / serve revocation lists and OCSP
@@ -74,6 +77,8 @@ struct Init {
     /// 密钥算法 p256、rsa3072 或 sm2 / kind of the keys
     #[arg(long, default_value = "p256")]
     algorithm: KeyAlgorithm,
+    #[command(flatten)]
+    passphrase: NewPassphrase,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -140,16 +145,18 @@ struct Config {
 /// Runs a command; `Some` for [`Command::Serve`], which the caller runs.
 pub fn run(flags: &Flags) -> anyhow::Result<Option<&Path>> {
     let home = &flags.home;
+    let keys = KeyFiles::open(home);
     match &flags.command {
         Command::Init(init) => initialise(home, init)?,
-        Command::Issue(issue) => print!("{}", Ca::open(home)?.issue(issue)?),
-        Command::Renew(renew) => print!("{}", Ca::open(home)?.renew(renew)?),
+        Command::Issue(issue) => print!("{}", Ca::open(home, &keys)?.issue(issue)?),
+        Command::Renew(renew) => print!("{}", Ca::open(home, &keys)?.renew(renew)?),
+        Command::Passwd(new) => keys.reseal(&KEYS, new.get()?)?,
         Command::Revoke(revoke) => {
             let now = signed(now_ms());
-            Ca::open(home)?.register.revoke(&revoke.serial, now, revoke.reason)?;
+            register(home)?.revoke(&revoke.serial, now, revoke.reason)?;
             println!("已吊销 / revoked: {}", revoke.serial);
         }
-        Command::List => Ca::open(home)?.list(),
+        Command::List => list(&register(home)?),
         Command::Serve => return Ok(Some(home)),
     }
     Ok(None)
@@ -159,6 +166,7 @@ fn initialise(home: &Path, flags: &Init) -> anyhow::Result<()> {
     if home.join(FILE).exists() {
         bail!("{}: 已初始化 / is initialised already", home.display());
     }
+    let passphrase = flags.passphrase.get()?;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home).with_context(|| home.display().to_string())?;
     let now = now_ms();
     let url = flags.url.clone().unwrap_or_else(|| format!("http://{}", flags.listen));
@@ -177,8 +185,7 @@ fn initialise(home: &Path, flags: &Init) -> anyhow::Result<()> {
     };
     let public = key.public_key_der()?;
     let issuing_der = hierarchy::issuing(&root_key, &root_der, &public, &services, &issuing_request.with(random()))?;
-    write_private(&home.join(ROOT_KEY), &root_key.to_pkcs8_der()?)?;
-    write_private(&home.join(ISSUING_KEY), &key.to_pkcs8_der()?)?;
+    KeyFiles::create(home, passphrase, &[(ROOT_KEY, &root_key), (ISSUING_KEY, &key)])?;
     std::fs::write(home.join("root.pem"), to_pem(&root_der)?)?;
     std::fs::write(home.join("chain.pem"), to_pem(&issuing_der)? + &to_pem(&root_der)?)?;
     let config = Config {
@@ -212,14 +219,34 @@ impl AuthorityRequestOwned {
     }
 }
 
-fn read_key(path: &Path) -> anyhow::Result<SealKey> {
-    let bytes = zeroize::Zeroizing::new(std::fs::read(path).with_context(|| path.display().to_string())?);
-    SealKey::from_pkcs8_der(&bytes).with_context(|| path.display().to_string())
+fn config(home: &Path) -> anyhow::Result<Config> {
+    let path = home.join(FILE);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{}: 请先运行 qz-gateway ca init / run `qz-gateway ca init` first", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))
+}
+
+/// The register needs no key.
+fn register(home: &Path) -> anyhow::Result<Register> {
+    config(home)?;
+    Register::open(&home.join(REGISTER))
+}
+
+fn list(register: &Register) {
+    for (issued, revoked) in register.all() {
+        let state = match revoked {
+            Some(revoked) => format!("已吊销 revoked {:?}", revoked.reason),
+            None => "有效 good".to_owned(),
+        };
+        let until = crate::clock::rfc3339(u64::try_from(issued.not_after_ms).unwrap_or_default());
+        println!("{}  {state}  {until}  {}", issued.serial, issued.subject);
+    }
 }
 
 /// The CA with its folder.
 struct Ca {
     home: PathBuf,
+    keys: KeyFiles,
     config: Config,
     authority: CertificateAuthority,
     root_der: Vec<u8>,
@@ -227,24 +254,19 @@ struct Ca {
 }
 
 impl Ca {
-    fn open(home: &Path) -> anyhow::Result<Self> {
-        let path = home.join(FILE);
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("{}: 请先运行 qz-gateway ca init / run `qz-gateway ca init` first", path.display())
-        })?;
-        let config: Config =
-            serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
+    fn open(home: &Path, keys: &KeyFiles) -> anyhow::Result<Self> {
+        let config = config(home)?;
         let services = Services {
             revocation_list_url: Some(format!("{}/issuing.crl", config.url)),
             ocsp_url: Some(format!("{}/ocsp", config.url)),
             issuer_url: Some(format!("{}/issuing.crt", config.url)),
         };
-        let key = read_key(&home.join(ISSUING_KEY))?;
+        let key = keys.read(ISSUING_KEY)?;
         let authority =
             CertificateAuthority::load(key, &hex::decode(&config.issuing_certificate)?)?.with_services(services);
         let root_der = hex::decode(&config.root_certificate)?;
         let register = Register::open(&home.join(REGISTER))?;
-        Ok(Self { home: home.to_owned(), config, authority, root_der, register })
+        Ok(Self { home: home.to_owned(), keys: keys.clone(), config, authority, root_der, register })
     }
 
     /// PEM: the certificate, then its issuers.
@@ -301,17 +323,6 @@ impl Ca {
         Ok(to_pem(certificate)? + &to_pem(self.authority.certificate_der())? + &to_pem(&self.root_der)?)
     }
 
-    fn list(&self) {
-        for (issued, revoked) in self.register.all() {
-            let state = match revoked {
-                Some(revoked) => format!("已吊销 revoked {:?}", revoked.reason),
-                None => "有效 good".to_owned(),
-            };
-            let until = crate::clock::rfc3339(u64::try_from(issued.not_after_ms).unwrap_or_default());
-            println!("{}  {state}  {until}  {}", issued.serial, issued.subject);
-        }
-    }
-
     /// The issuing CA's list of now.
     fn issuing_list(&self) -> anyhow::Result<Vec<u8>> {
         let now = now_ms();
@@ -326,8 +337,8 @@ impl Ca {
 
     /// The root's list: made while its key is here, else as it was last made.
     fn root_list(&self) -> anyhow::Result<Vec<u8>> {
-        let (key, kept) = (self.home.join(ROOT_KEY), self.home.join(ROOT_LIST));
-        if !key.exists() {
+        let kept = self.home.join(ROOT_LIST);
+        if !self.keys.has(ROOT_KEY) {
             return std::fs::read(&kept).with_context(|| kept.display().to_string());
         }
         let now = now_ms();
@@ -337,7 +348,7 @@ impl Ca {
             next_update_ms: signed(now + 90 * DAY_MS),
             revoked: &[],
         };
-        let list = list.sign(&read_key(&key)?, &self.root_der)?;
+        let list = list.sign(&self.keys.read(ROOT_KEY)?, &self.root_der)?;
         std::fs::write(&kept, &list).with_context(|| kept.display().to_string())?;
         Ok(list)
     }

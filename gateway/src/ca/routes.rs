@@ -1,8 +1,9 @@
 //! The CA over HTTP: revocation lists, certificates, OCSP (RFC 6960 appendix A). Every answer is made from the
 //! register as it stands in the folder, so that a revocation by the command line counts at once.
 
-use super::{Ca, DAY_MS, SKEW_MS};
+use super::{Ca, DAY_MS, KEYS, SKEW_MS};
 use crate::clock::{now_ms, signed};
+use crate::key_files::KeyFiles;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -23,14 +24,22 @@ const CERTIFICATE_TYPE: &str = "application/pkix-cert";
 /// Largest request.
 const MAX_REQUEST_BYTES: u64 = 8192;
 
+/// Its folder, with the passphrase of its keys once they were read.
+struct Home {
+    path: PathBuf,
+    keys: KeyFiles,
+}
+
 /// Where it listens, and its routes.
 pub fn open(
     home: &Path,
 ) -> anyhow::Result<(SocketAddr, impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + use<>)>
 {
     // A damaged folder is refused now.
-    let listen = Ca::open(home)?.config.listen;
-    let home: Arc<PathBuf> = Arc::new(home.to_owned());
+    let keys = KeyFiles::open(home);
+    keys.warn_of_plain(&KEYS, "qz-gateway ca passwd")?;
+    let listen = Ca::open(home, &keys)?.config.listen;
+    let home = Arc::new(Home { path: home.to_owned(), keys });
     let with = warp::any().map(move || home.clone());
     let post = warp::path!("ocsp")
         .and(warp::post())
@@ -76,9 +85,9 @@ fn answer(ca: &Ca, request: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 async fn made(
-    home: Arc<PathBuf>, media_type: &'static str, work: impl FnOnce(&Ca) -> anyhow::Result<Vec<u8>> + Send + 'static,
+    home: Arc<Home>, media_type: &'static str, work: impl FnOnce(&Ca) -> anyhow::Result<Vec<u8>> + Send + 'static,
 ) -> Response {
-    match tokio::task::spawn_blocking(move || work(&Ca::open(&home)?)).await {
+    match tokio::task::spawn_blocking(move || work(&Ca::open(&home.path, &home.keys)?)).await {
         Ok(Ok(bytes)) => warp::reply::with_header(bytes, "content-type", media_type).into_response(),
         failed => {
             tracing::error!(?failed, "the CA cannot answer");

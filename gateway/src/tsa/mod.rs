@@ -9,7 +9,7 @@ mod serial;
 
 use crate::authority::random;
 use crate::clock::{now_ms, signed};
-use crate::private_file::write_private;
+use crate::key_files::{KeyFiles, NewPassphrase};
 use answer::Clerk;
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -31,6 +31,8 @@ use warp::{Filter, Reply};
 const FILE: &str = "tsa.json";
 /// What verifiers are given.
 pub const ROOT_FILE: &str = "tsa-root.pem";
+const ROOT_KEY: &str = "root.key";
+const KEY: &str = "tsa.key";
 const DAY_MS: u64 = 24 * 3_600_000;
 const YEAR_MS: u64 = 365 * DAY_MS;
 const SKEW_MS: u64 = 5 * 60_000;
@@ -49,6 +51,18 @@ pub struct Init {
     /// 运营机构名称 / name of the organisation that runs it
     #[arg(long)]
     organisation: String,
+    #[command(flatten)]
+    passphrase: NewPassphrase,
+}
+
+/// Flags of `admin tsa-passwd`.
+#[derive(Debug, Args)]
+pub struct Passwd {
+    /// 时间戳服务目录 / home folder of the timestamp authority
+    #[arg(long)]
+    home: PathBuf,
+    #[command(flatten)]
+    passphrase: NewPassphrase,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,6 +79,7 @@ pub fn init(flags: &Init) -> anyhow::Result<()> {
     if home.join(FILE).exists() {
         bail!("{}: 已初始化 / is initialised already", home.display());
     }
+    let passphrase = flags.passphrase.get()?;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home).with_context(|| home.display().to_string())?;
     let now = now_ms();
     let (root_key, key) = (SealKey::generate()?, SealKey::generate()?);
@@ -79,8 +94,7 @@ pub fn init(flags: &Init) -> anyhow::Result<()> {
         serial: random::<16>(),
     };
     let certificate = authority(&root_key, &root_der, &request)?;
-    write_private(&home.join("root.key"), &root_key.to_pkcs8_der()?)?;
-    write_private(&home.join("tsa.key"), &key.to_pkcs8_der()?)?;
+    KeyFiles::create(home, passphrase, &[(ROOT_KEY, &root_key), (KEY, &key)])?;
     std::fs::write(home.join(ROOT_FILE), to_pem(&root_der)?)?;
     let config = Config {
         listen: flags.listen,
@@ -93,6 +107,11 @@ pub fn init(flags: &Init) -> anyhow::Result<()> {
     println!("已初始化演示时间戳服务 / demo TSA initialised: {}", home.display());
     println!("校验方使用的根证书 / root for verifiers: {}", home.join(ROOT_FILE).display());
     Ok(())
+}
+
+/// Encrypts the keys of an older folder, or changes their passphrase.
+pub fn passwd(flags: &Passwd) -> anyhow::Result<()> {
+    KeyFiles::open(&flags.home).reseal(&[ROOT_KEY, KEY], flags.passphrase.get()?)
 }
 
 /// What the routes work on.
@@ -113,14 +132,11 @@ pub fn open(
     })?;
     let config: Config =
         serde_json::from_str(&text).with_context(|| format!("{}: 格式错误 / malformed", path.display()))?;
-    let key = |name: &str| -> anyhow::Result<SealKey> {
-        let path = home.join(name);
-        let bytes = zeroize::Zeroizing::new(std::fs::read(&path).with_context(|| path.display().to_string())?);
-        SealKey::from_pkcs8_der(&bytes).with_context(|| path.display().to_string())
-    };
+    let keys = KeyFiles::open(home);
+    keys.warn_of_plain(&[ROOT_KEY, KEY], "qz-gateway admin tsa-passwd")?;
     let (root_der, certificate) = (hex::decode(&config.root_certificate)?, hex::decode(&config.certificate)?);
-    let clerk = Clerk::new(key("tsa.key")?, certificate, Serials::open(&home.join("serial"))?);
-    let service = Arc::new(Service { clerk, root_key: key("root.key")?, root_der });
+    let clerk = Clerk::new(keys.read(KEY)?, certificate, Serials::open(&home.join("serial"))?);
+    let service = Arc::new(Service { clerk, root_key: keys.read(ROOT_KEY)?, root_der });
     Ok((config.listen, routes(service)))
 }
 

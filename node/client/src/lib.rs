@@ -36,10 +36,13 @@ pub use events::{Event, Events, EventsFrom};
 // What a caller that may import only this crate needs to open its organisation's folder.
 pub use history::{HistoryFailure, SubjectHistory};
 pub use membership::{Membership, MembershipError};
-pub use qz_genesis::passphrase::from_file as passphrase_from_file;
+pub use qz_genesis::custody::reseal_files;
+pub use qz_genesis::passphrase::{chosen as passphrase_chosen, from_file as passphrase_from_file};
 pub use qz_genesis::private_file::{FileError, read_secret};
+pub use qz_genesis::sealed::Passphrase;
 pub use qz_genesis::token::{TokenError, TokenLocation};
 pub use qz_genesis::token_signer::{SignerKind, TokenSigner};
+pub use qz_genesis::vault::{Vault, VaultError};
 pub use qz_genesis::{ClientFolder, ClientFolderError, Home, HomeError, KeyError};
 pub use relay::{Relay, RelayError, SignedSubmission};
 pub use wire::{
