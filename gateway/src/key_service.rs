@@ -324,6 +324,11 @@ pub async fn sign_report(app: &App, rendered: Rendered, now_ms: u64) -> Result<V
     sign_issued(app, rendered, "出具法院调取包出证报告", now_ms).await
 }
 
+/// Seals the report on a seal with the issuer's own seal.
+pub async fn sign_seal_report(app: &App, rendered: Rendered, now_ms: u64) -> Result<Vec<u8>, ServiceError> {
+    sign_issued(app, rendered, "出具用印授权与使用报告", now_ms).await
+}
+
 async fn sign_issued(
     app: &App, rendered: Rendered, reason: &'static str, now_ms: u64,
 ) -> Result<Vec<u8>, ServiceError> {
@@ -342,6 +347,8 @@ async fn sign_issued(
             x_mm,
             y_mm,
             imprint: &imprint,
+            // The document itself says who issues it and when.
+            caption: None,
             signer_name: &signer_name,
             reason,
             time_ms: signed(now_ms),

@@ -7,7 +7,7 @@ use crate::clock::now_ms;
 use crate::error::ServiceError;
 use qz_client::{
     Client, ClientError, HistoryFailure, Membership, MembershipError, ProofRequest, Rejection, Relay, RelayError,
-    SubmissionState,
+    SubjectHistory, SubmissionState,
 };
 use qz_domain::proven::ProvenRecord;
 use qz_evidence::bundle::Bundle;
@@ -174,6 +174,15 @@ impl Ledger {
             }
         }
         Ok(authorised)
+    }
+
+    /// All records of a subject, proven to be all, as of a block of now.
+    pub async fn history_of(&self, subject: &SubjectId) -> Result<SubjectHistory, ServiceError> {
+        match self.client.history(subject, None).await {
+            Ok(found) => Ok(found),
+            Err(HistoryFailure::Client(error)) => Err(error.into()),
+            Err(error) => Err(ServiceError::Proof(format!("the history of {subject}: {error}"))),
+        }
     }
 
     /// Hashes of all records of a subject, in order.

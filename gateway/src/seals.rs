@@ -286,7 +286,8 @@ pub async fn imprint_size(app: &App, seal: &Seal) -> Result<Size, ServiceError> 
     size.ok_or_else(|| ServiceError::Damaged(format!("imprint of seal {}", seal.operation)))
 }
 
-fn kind_name(kind: SealKind) -> &'static str {
+/// The name of a kind in storage and the API.
+pub fn kind_name(kind: SealKind) -> &'static str {
     match kind {
         SealKind::Official => "official",
         SealKind::Contract => "contract",

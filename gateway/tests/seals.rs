@@ -63,6 +63,15 @@ async fn two_cross_page_seals_over_many_pages() {
     problem(&api.post("/v1/contracts", &plan).await, 422, "field.outside");
     plan["slots"][0]["date"] = json!({"page": pages, "x_mm": 60.0, "y_mm": 60.0});
     plan["slots"][1]["straddle"] = json!({"edge": "left", "group": 3, "middle_mm": 100.0});
+    // A caption that is asked for needs room; the usual one of a company's seal is left out where there is none.
+    let at = plan["slots"][0]["field"].clone();
+    plan["slots"][0]["field"]["y_mm"] = json!(22.0);
+    plan["slots"][0]["caption"] = json!(true);
+    problem(&api.post("/v1/contracts", &plan).await, 422, "field.outside");
+    plan["slots"][0]["caption"] = json!(null);
+    assert_eq!(api.create("/v1/contracts", &plan).await["contract"]["slots"][0]["caption"], false);
+    plan["slots"][0]["field"] = at;
+    plan["slots"][1]["caption"] = json!(true);
     let subject = cast.contract_of(&api, &plan).await;
     for (slot, party) in [(0_u8, &cast.buyer), (1, &cast.person)] {
         let operation = prepare(&api, &subject, slot, &party.subject).await;
@@ -70,6 +79,9 @@ async fn two_cross_page_seals_over_many_pages() {
         assert_eq!(positions["field"], format!("qz-slot-{slot}"));
         assert_eq!(positions["straddle"].as_array().unwrap().len(), pages);
         assert_eq!(positions["date"].is_array(), slot == 0);
+        let (below, caption) = (positions["y_mm"].as_f64().unwrap(), &positions["caption"]);
+        assert!((caption[1].as_f64().unwrap() - (below - 9.5)).abs() < 0.011, "{positions}");
+        assert_eq!((&caption[2], &caption[3]), (&json!(40.0), &json!(9.0)));
         assert_eq!(
             hex::encode(committed(&operation, commitment::name::TO_BE_SIGNED)),
             operation["to_be_signed_sha256"].as_str().unwrap()
@@ -85,6 +97,56 @@ async fn two_cross_page_seals_over_many_pages() {
     assert_eq!(report.signatures.len(), 2);
     let places: Vec<usize> = report.signatures.iter().map(|signature| signature.placements.len()).collect();
     assert_eq!(places, [2 + pages, 1 + pages], "the field, its slices, the date");
+    report_on_the_seal(&world, &cast).await;
+}
+
+/// 用印授权与使用报告: every authorisation and use is in it, and it is signed.
+async fn report_on_the_seal(world: &World, cast: &Cast) {
+    let api = world.api();
+    let seal = format!("/v1/seals/{}", cast.buyer_seal);
+    let grant = json!({"key": cast.person.subject, "count": 3, "until": 1_000_000});
+    let operation = api.create(&format!("{seal}/authorisations"), &grant).await;
+    cast.buyer.carry_out(&api, &operation).await;
+    let mut plan = cast.plan();
+    plan["number"] = json!("T-2");
+    plan["slots"].as_array_mut().unwrap().truncate(1);
+    let subject = cast.contract_of(&api, &plan).await;
+    let operation = prepare(&api, &subject, 0, &cast.person.subject).await;
+    cast.person.carry_out(&api, &operation).await;
+    for (what, reason) in [("suspend", "盘点印章"), ("resume", "盘点完毕")] {
+        let operation = api.create(&format!("{seal}/{what}"), &json!({"reason": reason})).await;
+        cast.buyer.carry_out(&api, &operation).await;
+    }
+
+    let (pdf, headers) = api.bytes(&format!("{seal}/report")).await;
+    assert_eq!(headers["content-type"], "application/pdf");
+    let report = examine(&pdf, &TrustedRoots::default());
+    assert_eq!((report.verdict, report.signatures.len()), (DocumentVerdict::Intact, 1));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &pdf).unwrap();
+    let output = std::process::Command::new("pdftotext").arg("-layout").arg(file.path()).arg("-").output();
+    let output = output.expect("pdftotext is missing: apt-get install poppler-utils");
+    let text: String = String::from_utf8_lossy(&output.stdout).split_whitespace().collect();
+    for part in [
+        "共6条，其中用印2次、授权1次",
+        "周雅文",
+        "3/1",
+        "至第1000000块",
+        "所有人自用",
+        "授权1byauthorisation",
+        "盘点印章",
+        "盘点完毕",
+        "T-2",
+        "+08:00",
+        "第1页共",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    // Whoever does not own the seal learns nothing of it.
+    let made = world.admin(&["token", "create", "--name", "a stranger", "--account", "stranger"]);
+    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let (status, _) = world.api_as(&token).get(&format!("{seal}/report")).await;
+    assert_eq!(status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,10 +13,11 @@ use std::process::Command;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{Rgb, RgbImage};
 use qz_document::inspect::Pdf;
-use qz_document::render::{self, sample};
-use qz_document::seal::{self, Form, Imprint, Ink};
+use qz_document::render::{self, Anchor, sample};
+use qz_document::seal::{self, Caption, Form, Imprint, Ink};
 use qz_document::sign::{self, EmptyField, FieldRequest, Straddling};
 use qz_domain::contract::Size;
+use qz_domain::contract::caption::Extent;
 use qz_domain::contract::straddle::Straddle;
 use support::{Demo, NOW_MS, forms, request};
 
@@ -140,20 +141,28 @@ fn contract_with_cross_page_seals() {
     };
     let person = seal::draw(&Form::LegalRepresentative { name: "周雅文".into() }).unwrap();
     let hand = seal::draw(&Form::Handwriting { strokes: forms::signature(), width_mm: 32.0, ink: Ink::Blue }).unwrap();
-    // Anchor, field, imprint, signer, share of the edge for a cross-page seal.
+    let caption = |signer: &str, seal: Option<&str>| Caption {
+        signer: signer.into(),
+        seal: seal.map(str::to_owned),
+        is_demonstration: true,
+    };
+    // Anchor, imprint, signer, share of the edge for a cross-page seal, caption.
+    let line = Some("合同专用章");
     let signers = [
-        ("seal-0", company(sample::BUYER), &demo.buyer, Some(2.0 / 3.0)),
-        ("person-0", hand, &demo.buyer, None),
-        ("seal-1", company(sample::SELLER), &demo.seller, Some(1.0 / 3.0)),
-        ("person-1", person, &demo.person, None),
+        ("seal-0", company(sample::BUYER), &demo.buyer, Some(2.0 / 3.0), Some(caption(sample::BUYER, line))),
+        ("person-0", hand, &demo.buyer, None, None),
+        ("seal-1", company(sample::SELLER), &demo.seller, Some(1.0 / 3.0), Some(caption(sample::SELLER, line))),
+        ("person-1", person, &demo.person, None, Some(caption("周雅文", None))),
     ];
     let straddling = |name: &str, imprint: &Imprint, share: f64| {
         let size = Size { width_mm: imprint.width_mm, height_mm: imprint.height_mm };
         let slices = Straddle::default().slices(&sizes, size, share).unwrap();
         Straddling { name: format!("{name}-straddle"), title: "骑缝章".into(), slices }
     };
-    let slices: Vec<Option<Straddling>> =
-        signers.iter().map(|(name, imprint, _, share)| share.map(|share| straddling(name, imprint, share))).collect();
+    let slices: Vec<Option<Straddling>> = signers
+        .iter()
+        .map(|(name, imprint, _, share, _)| share.map(|share| straddling(name, imprint, share)))
+        .collect();
     let place = |name: &str, imprint: &Imprint| {
         let anchor = contract.anchor(name).unwrap();
         let (x_mm, y_mm) = anchor.corner(imprint);
@@ -161,17 +170,22 @@ fn contract_with_cross_page_seals() {
     };
     let fields: Vec<EmptyField> = signers
         .iter()
-        .map(|(name, imprint, ..)| {
-            let (page, x_mm, y_mm) = place(name, imprint);
-            let (width_mm, height_mm) = (imprint.width_mm, imprint.height_mm);
+        .map(|(name, imprint, _, _, caption)| {
+            let page = place(name, imprint).0;
+            let Anchor { x_mm, y_mm, .. } = contract.anchor(name).unwrap();
+            let Imprint { width_mm, height_mm, .. } = *imprint;
+            let extent = Extent::of(Size { width_mm, height_mm }, caption.is_some());
+            let (x_mm, y_mm) = (x_mm - extent.left_mm, y_mm - extent.below_mm);
+            let Size { width_mm, height_mm } = extent.size();
             EmptyField { name: (*name).to_owned(), page, x_mm, y_mm, width_mm, height_mm, lock: None }
         })
         .collect();
     let reserved: Vec<Straddling> = slices.iter().flatten().cloned().collect();
     let mut pdf = sign::reserve_all(&contract.pdf, &fields, &reserved).unwrap();
-    for ((name, imprint, signer, _), slices) in signers.iter().zip(&slices) {
+    for ((name, imprint, signer, _, caption), slices) in signers.iter().zip(&slices) {
         let (page, x_mm, y_mm) = place(name, imprint);
-        let request = FieldRequest { page, x_mm, y_mm, ..request(name, imprint, "演示签署人") };
+        let caption = caption.as_ref();
+        let request = FieldRequest { page, x_mm, y_mm, caption, ..request(name, imprint, "演示签署人") };
         let prepared = match slices {
             Some(slices) => sign::prepare_straddling(&pdf, &request, slices).unwrap(),
             None => sign::prepare(&pdf, &request).unwrap(),
@@ -200,6 +214,17 @@ fn signing_certificate() {
     let mut problems = vec![];
     for page in 1..=rendered.pages {
         check(&format!("certificate-{page}"), &drawn(&pdf, page, PAGE_DPI), &mut problems);
+    }
+    finish(&problems);
+}
+
+/// A report whose table of uses runs over pages.
+#[test]
+fn seal_report() {
+    let rendered = render::seal_report(&support::seal_report_data(12)).unwrap();
+    let mut problems = vec![];
+    for page in 1..=rendered.pages {
+        check(&format!("seal-report-{page}"), &drawn(&rendered.pdf, page, PAGE_DPI), &mut problems);
     }
     finish(&problems);
 }

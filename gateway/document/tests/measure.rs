@@ -9,9 +9,10 @@ use std::time::Instant;
 use qz_document::ca::{CertificateAuthority, KeyAlgorithm, LeafRequest, SealKey, Subject};
 use qz_document::copy::{CopyMark, print_copy};
 use qz_document::render::{self, sample};
-use qz_document::seal;
+use qz_document::seal::{self, Caption};
+use qz_document::sign::FieldRequest;
 use support::ltv::{Tsa, archived};
-use support::{Demo, NOW_MS, Signer, certificate_data, request};
+use support::{Demo, NOW_MS, Signer, certificate_data, request, seal_report_data};
 
 const ROUNDS: usize = 9;
 const YEAR_MS: i64 = 365 * 24 * 3_600_000;
@@ -33,7 +34,9 @@ fn cost_of_a_signature() {
     let (mut demo, tsa) = (Demo::new(), Tsa::new());
     let imprint = seal::company_seal(sample::BUYER, "合同专用章").unwrap();
     let contract = render::contract(&sample::contract("T-1", "2026年11月22日", NOW_MS)).unwrap().pdf;
-    let request = request("sig-a", &imprint, sample::BUYER);
+    let request = FieldRequest { y_mm: 40.0, ..request("sig-a", &imprint, sample::BUYER) };
+    let caption =
+        Caption { signer: sample::BUYER.into(), seal: Some("合同专用章".into()), is_demonstration: true };
     println!("contract: {} bytes, the seal's imprint {} bytes", contract.len(), imprint.pdf.len());
     for (name, algorithm) in [("P-256", KeyAlgorithm::EcdsaP256), ("RSA-3072", KeyAlgorithm::Rsa)] {
         demo.buyer = signer(&demo.ca, algorithm);
@@ -43,6 +46,13 @@ fn cost_of_a_signature() {
         };
         let (ms, basic) = median(|| demo.sign(&contract, &demo.buyer, &request));
         print("B-B", ms, basic.len() - contract.len());
+        // A time of its own each: captions that were drawn before are remembered.
+        let time = std::cell::Cell::new(NOW_MS);
+        let (ms, captioned) = median(|| {
+            let time_ms = time.replace(time.get() + 1_000);
+            demo.sign(&contract, &demo.buyer, &FieldRequest { time_ms, caption: Some(&caption), ..request.clone() })
+        });
+        print("B-B with a caption", ms, captioned.len() - contract.len());
         let (ms, stamped) = median(|| demo.sign_stamped(&contract, &demo.buyer, &request, &tsa));
         print("B-T, token made here", ms, stamped.len() - contract.len());
         let (ms, long_term) = median(|| demo.with_validation_data(&stamped, &tsa, &[]));
@@ -100,6 +110,14 @@ fn cost_of_rendering() {
     };
     let pages = one(number()).pages;
     print("signing certificate", pages, median(|| one(number()).pdf));
+    let report = |uses: u32| {
+        let data = render::SealReportData { number: number(), ..seal_report_data(uses) };
+        render::seal_report(&data).unwrap()
+    };
+    for uses in [10, 200] {
+        let pages = report(uses).pages;
+        print(&format!("report on a seal, {uses} uses"), pages, median(|| report(uses).pdf));
+    }
     print(
         "company seal",
         1,

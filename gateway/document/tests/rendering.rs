@@ -218,3 +218,28 @@ fn seals_are_deterministic_and_bounded() {
     }
     assert!(matches!(seal::name_seal("A"), Err(SealError::Length { .. })));
 }
+
+#[test]
+fn the_report_on_a_seal_lists_every_use_on_numbered_pages() {
+    let data = support::seal_report_data(200);
+    let rendered = render::seal_report(&data).unwrap();
+    assert_eq!(rendered.pdf, render::seal_report(&data).unwrap().pdf, "identical input gives identical bytes");
+    assert!(rendered.pages > 10, "{}", rendered.pages);
+    assert!(rendered.anchor("issuer").is_some_and(|place| place.page == rendered.pages));
+    let text = text_of(&rendered.pdf);
+    for number in (1..=200).filter(|number| number % 5 != 0) {
+        assert!(text.contains(&format!("QF-2026-{number:04}")), "use {number}");
+    }
+    for page in 1..=rendered.pages {
+        assert!(text.contains(&format!("第{page}页共{}页", rendered.pages)), "page {page}");
+    }
+    // The head of the table stands on each of its pages.
+    assert!(text.matches("用印人与依据").count() >= rendered.pages - 3, "{}", rendered.pages);
+    for part in ["+08:00", "已被授权3取代", "经办人离职", "所有人自用", "本平台未留存", "骑缝章"]
+    {
+        assert!(text.contains(part), "{part}");
+    }
+    let none = render::SealReportData { uses: vec![], authorisations: vec![], ..support::seal_report_data(0) };
+    let text = text_of(&render::seal_report(&none).unwrap().pdf);
+    assert!(text.contains("没有链上用印记录") && text.contains("没有授权他人用印"));
+}

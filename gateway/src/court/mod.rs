@@ -9,6 +9,8 @@ mod package;
 mod process;
 mod report;
 
+pub use process::SOFTWARE;
+
 pub use events::events;
 pub use package::make;
 

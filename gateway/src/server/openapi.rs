@@ -68,6 +68,13 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Body, Answer)> {
             None,
             File("application/octet-stream"),
         ),
+        (
+            "get",
+            "/v1/seals/{subject}/report",
+            "用印授权与使用报告（出具方签署的 PDF）Report on authorisations and uses, signed by the issuer",
+            None,
+            File("application/pdf"),
+        ),
         ("post", "/v1/seals/{subject}/suspend", "停用印章 Suspend", Creates(schema::<seals::Decision>()), Json),
         ("post", "/v1/seals/{subject}/resume", "恢复印章 Resume", Creates(schema::<seals::Decision>()), Json),
         ("post", "/v1/seals/{subject}/destroy", "销毁印章 Destroy", Creates(schema::<seals::Decision>()), Json),

@@ -5,7 +5,7 @@ use super::problem::Problem;
 use super::request::{Caller, caller, json_body, parse, subject};
 use super::{Routes, detached, file, ok, respond};
 use crate::app::App;
-use crate::{access, documents, seal_data, seals};
+use crate::{access, documents, seal_data, seal_report, seals};
 use bytes::Bytes;
 use qz_domain::compose::SealDecision;
 use std::sync::Arc;
@@ -82,6 +82,11 @@ async fn part(app: Arc<App>, caller: &Caller, id: &str, what: &str) -> Result<Re
             let data = seal_data::of(&app, &seal).await?;
             let name = format!("{}-{}.esl", seal.company_name, seal.name);
             Ok(file("application/octet-stream", Some(&name), None, data.esl))
+        }
+        "report" => {
+            let report = seal_report::make(&app, &seal, &subject(id)?).await?;
+            let name = format!("用印报告-{}-{}.pdf", seal.company_name, seal.name);
+            Ok(file("application/pdf", Some(&name), None, report))
         }
         "certificate" => Ok(file("application/pkix-cert", None, None, seal.certificate_der)),
         _ => Err(Problem::not_found("没有此地址", "no such address")),

@@ -12,6 +12,7 @@ mod layout;
 mod receipt;
 mod report;
 pub mod sample;
+mod seal_report;
 
 use serde::Serialize;
 
@@ -28,6 +29,7 @@ pub use report::{
     MANIFEST_FILE, ReportCheck, ReportContract, ReportData, ReportFile, ReportMember, ReportNote, ReportPerson,
     ReportRoot, ReportTrust, evidence_report,
 };
+pub use seal_report::{ReportedAuthorisation, ReportedChange, ReportedSeal, ReportedUse, SealReportData, seal_report};
 
 use crate::seal::Imprint;
 

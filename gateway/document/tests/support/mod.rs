@@ -107,6 +107,7 @@ pub fn request<'a>(field_name: &'a str, imprint: &'a Imprint, signer_name: &'a s
         x_mm: 20.0,
         y_mm: 20.0,
         imprint,
+        caption: None,
         signer_name,
         reason: "同意并签署本合同",
         time_ms: NOW_MS,
@@ -271,4 +272,103 @@ pub fn unusual_certificate_data(demo: &Demo, contract_pdf: &[u8]) -> Certificate
     data.chain.records.truncate(14);
     data.verification.portal_url = "https://portal.example.org/verify?no=QZ-CERT-2026-000128".into();
     data
+}
+
+/// Plausible facts for a report on a seal with so many uses.
+pub fn seal_report_data(uses: u32) -> qz_document::render::SealReportData {
+    use qz_document::render::{
+        ReportNote, ReportedAuthorisation, ReportedChange, ReportedSeal, ReportedUse, SealReportData,
+    };
+    let record = |title: &str, kind: &str, height: u64| RecordFacts {
+        title: title.into(),
+        kind: kind.into(),
+        height,
+        index: 0,
+        hash: digest(&format!("{kind}{height}")),
+        time_ms: NOW_MS + i64::try_from(height).unwrap() * 1_000,
+    };
+    let authorisation =
+        |number: u32, holder: Option<&str>, count, until, standing: (&str, &str)| ReportedAuthorisation {
+            number,
+            holder: holder.map(str::to_owned),
+            key: digest(&format!("key {number}")),
+            count,
+            until,
+            used: if number == 1 { uses / 2 } else { 0 },
+            standing: standing.0.into(),
+            standing_en: standing.1.into(),
+            record: record("授权用印", "seal.authorised", 20 + u64::from(number)),
+        };
+    let seal_use = |number: u32| ReportedUse {
+        number,
+        title: (!number.is_multiple_of(5)).then(|| "设备采购合同".to_owned()),
+        contract_number: (!number.is_multiple_of(5)).then(|| format!("QF-2026-{number:04}")),
+        contract: digest(&format!("contract {number}")),
+        slot: number % 2,
+        digest: (!number.is_multiple_of(5)).then(|| digest(&format!("signed {number}"))),
+        position: (!number.is_multiple_of(5))
+            .then(|| "第 3 页，左下角 (59.0, 203.5) mm，40 × 40 mm；骑缝章 3 页；说明".to_owned()),
+        signer: (!number.is_multiple_of(5))
+            .then(|| if number.is_multiple_of(2) { "陈思齐" } else { sample::BUYER }.to_owned()),
+        key: digest(&format!("key {}", number % 2)),
+        authorisation: number.is_multiple_of(2).then_some(1),
+        record: record("签署", "contract.signed", 100 + u64::from(number)),
+    };
+    SealReportData {
+        number: "SR-2F6A90C1D3B4-000260".into(),
+        made_ms: NOW_MS + 400_000,
+        issuer: Issuer {
+            name: "契证演示平台".into(),
+            id_code: "91110105MA01DEM31Q".into(),
+            capacity: "联盟成员（平台方）· 演示机构".into(),
+        },
+        software: "qz-gateway/0.1.0".into(),
+        chain_id: digest("chain"),
+        chain_name: "契证演示联盟".into(),
+        head_height: 260,
+        head_ms: NOW_MS + 260_000,
+        head_block: digest("head"),
+        records_total: u64::from(uses) + 7,
+        seal: ReportedSeal {
+            name: "合同专用章".into(),
+            kind: "合同专用章".into(),
+            subject: digest("seal"),
+            status: "有效".into(),
+            status_en: "active".into(),
+            owner: sample::BUYER.into(),
+            owner_code: "91110108MA00DEM14Q".into(),
+            owner_key: digest("key 1"),
+            maker: "契证演示平台（制章人证书 SM2，演示）".into(),
+            imprint_sha256: digest("imprint"),
+            certificate_issuer: "契证演示根证书 Qizheng Demo Root".into(),
+            certificate_serial: "5f1c0a7796f84a1f8fd8e5e3b21c9a04".into(),
+            not_before_ms: NOW_MS,
+            not_after_ms: NOW_MS + 3 * 365 * 24 * 3_600_000,
+        },
+        authorisations: vec![
+            authorisation(1, Some("陈思齐"), Some(20), Some(5_000), ("有效", "in force")),
+            authorisation(2, Some("吴晓东"), Some(1), None, ("已被授权 3 取代", "replaced by 3")),
+            authorisation(3, Some("吴晓东"), None, None, ("已撤销（第 40 块）", "revoked at 40")),
+        ],
+        uses: (1..=uses).map(seal_use).collect(),
+        changes: vec![
+            ReportedChange { reason: None, record: record("制作印章", "seal.made", 12) },
+            ReportedChange {
+                reason: Some("经办人离职".into()), record: record("停用印章", "seal.suspended", 50)
+            },
+            ReportedChange {
+                reason: Some("已完成交接".into()), record: record("恢复印章", "seal.resumed", 58)
+            },
+        ],
+        limits: vec![
+            ReportNote {
+                zh: "上述区块之后的授权、用印、停用或恢复。".into(),
+                en: "Authorisations, uses, suspensions or resumptions after that block.".into(),
+            },
+            ReportNote {
+                zh: "实物印章，以及未经本联盟登记的电子印章的使用。".into(),
+                en: "The use of physical seals, and of electronic seals that are not on this ledger.".into(),
+            },
+        ],
+    }
 }
