@@ -326,7 +326,7 @@ async fn the_openapi_document_names_real_routes() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 46);
+    assert_eq!(operations, 47);
     for (path, method) in [
         ("/v1/operations/{id}", "get"),
         ("/v1/certificates/{number}/status", "get"),
