@@ -7,30 +7,39 @@
 mod ledger;
 
 use ledger::{CERTIFICATE, DOCUMENT, Ledger, SIGNED_RANGE, START_MS, VERSION};
+use qz_evidence::Hash32;
 use qz_evidence::codec::encode;
 use qz_evidence::hash::sha256;
-use qz_evidence::verify::{GivenDocument, GivenSignature, Report, TrustInputs, Verdict, verify};
+use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, SignedFile, TrustInputs, Verdict, verify};
 use std::path::PathBuf;
 
 fn check(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>) -> Report {
     check_signed(bundle, genesis, document, |_| {})
 }
 
+/// A PDF as its reader describes it: what stands behind a version, or why it does not hold.
+struct Described {
+    version: Hash32,
+    signatures: Result<Vec<GivenSignature>, Note>,
+}
+
+impl SignedFile for Described {
+    fn signed_since(&self, version: &Hash32) -> Result<Vec<GivenSignature>, Note> {
+        match *version == self.version {
+            true => self.signatures.clone(),
+            false => Err(Note::new("另一版本", "another version")),
+        }
+    }
+}
+
 /// Checks a file that is as it should be, but for `change`.
-fn check_signed(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>, change: impl Fn(&mut GivenDocument)) -> Report {
+fn check_signed(bundle: &[u8], genesis: &[u8], document: Option<&[u8]>, change: impl Fn(&mut Described)) -> Report {
     let trust = TrustInputs::new(genesis, START_MS + 60_000);
-    let given = document.map(|file| {
-        let mut given = GivenDocument {
-            name: "contract.pdf".into(),
-            sha256: sha256(&[file]),
-            signatures: vec![signature(SIGNED_RANGE, CERTIFICATE)],
-            earlier_revisions: vec![sha256(&[b"an earlier revision"]), sha256(&[VERSION])],
-            covered: true,
-        };
-        change(&mut given);
-        given
-    });
-    verify(bundle, &trust, &given.into_iter().collect::<Vec<_>>())
+    let mut described =
+        Described { version: sha256(&[VERSION]), signatures: Ok(vec![signature(SIGNED_RANGE, CERTIFICATE)]) };
+    change(&mut described);
+    let given = |file| GivenDocument { name: "contract.pdf", sha256: sha256(&[file]), signed: Some(&described) };
+    verify(bundle, &trust, &document.map(given).into_iter().collect::<Vec<_>>())
 }
 
 fn signature(range: &[u8], certificate: &[u8]) -> GivenSignature {
@@ -109,27 +118,30 @@ fn files_and_time_are_checked() {
 
 #[test]
 fn a_final_file_is_the_fixed_version_with_exactly_the_recorded_signatures() {
-    type Change = (&'static str, fn(&mut GivenDocument));
+    type Change = (&'static str, fn(&mut Described));
     let ledger = Ledger::sample();
     let bundle = encode(&ledger.bundle());
     assert_eq!(check(&bundle, &ledger.genesis, Some(DOCUMENT)).failed_step(), None);
-    let changes: [Change; 7] = [
-        ("unsigned", |d| d.signatures.clear()),
-        ("over another range", |d| d.signatures = vec![signature(b"another range", CERTIFICATE)]),
-        ("by another certificate", |d| d.signatures = vec![signature(SIGNED_RANGE, b"another certificate")]),
-        ("one too many", |d| d.signatures.push(signature(b"another range", CERTIFICATE))),
-        ("something added behind the last signature", |d| d.covered = false),
-        ("began as another text", |d| d.earlier_revisions.truncate(1)),
-        ("began as nothing", |d| d.earlier_revisions.clear()),
+    let changes: [Change; 6] = [
+        ("unsigned", |d| d.signatures = Ok(vec![])),
+        ("over another range", |d| d.signatures = Ok(vec![signature(b"another range", CERTIFICATE)])),
+        ("by another certificate", |d| d.signatures = Ok(vec![signature(SIGNED_RANGE, b"another certificate")])),
+        ("one too many", |d| d.signatures.as_mut().unwrap().push(signature(b"another range", CERTIFICATE))),
+        ("something else behind the version", |d| d.signatures = Err(Note::new("另有内容", "something else"))),
+        ("began as another text", |d| d.version = sha256(&[b"an earlier revision"])),
     ];
     for (what, change) in changes {
         let report = check_signed(&bundle, &ledger.genesis, Some(DOCUMENT), change);
         assert_eq!(report.failed_step().map(|s| s.n), Some(9), "{what}");
     }
+    // No PDF, though a contract's final file must be one.
+    let trust = TrustInputs::new(&ledger.genesis, START_MS + 60_000);
+    let plain = GivenDocument { name: "contract.txt", sha256: sha256(&[DOCUMENT]), signed: None };
+    assert_eq!(verify(&bundle, &trust, &[plain]).failed_step().map(|s| s.n), Some(9));
     // The platform completes a contract whose signatures the proof leaves out, or does not disclose.
     let mut hiding = ledger.bundle();
     hiding.entries.retain(|entry| entry.openings.iter().all(|o| o.name != "to_be_signed.sha256"));
-    let unsigned: fn(&mut GivenDocument) = |d| d.signatures.clear();
+    let unsigned: fn(&mut Described) = |d| d.signatures = Ok(vec![]);
     let report = check_signed(&encode(&hiding), &ledger.genesis, Some(DOCUMENT), unsigned);
     assert_eq!(report.failed_step().map(|s| s.n), Some(9));
     for name in ["to_be_signed.sha256", "certificate.sha256", "document.sha256"] {

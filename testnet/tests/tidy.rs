@@ -13,7 +13,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("qz-evidence-pdf", &["qz-evidence"]),
     ("qz-verify", &["qz-evidence", "qz-evidence-pdf"]),
     ("qz-wasm", &["qz-verify"]),
-    ("qz-conformance", &["qz-evidence", "qz-verify", "qz-document"]),
+    ("qz-conformance", &["qz-evidence", "qz-evidence-pdf", "qz-verify", "qz-document", "qz-domain"]),
     ("qz-chain", &["qz-evidence"]),
     ("qz-genesis", &["qz-evidence", "qz-chain"]),
     ("qz-store", &["qz-evidence", "qz-chain"]),

@@ -60,6 +60,11 @@ impl Pdf {
         pdf
     }
 
+    /// A file that is not updated any more.
+    pub fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes, xref: 0, size: 0, fields: vec![], names: String::new(), catalog: String::new() }
+    }
+
     /// Appends objects, a table and a trailer. Returns the offsets of the objects.
     pub fn update(&mut self, objects: &[(usize, Vec<u8>)]) -> Vec<usize> {
         let offsets = self.body(objects);
@@ -152,12 +157,26 @@ impl Pdf {
 
     /// An update with a signature field whose value waits for its CMS object. Returns what must be signed.
     pub fn prepare(&mut self) -> Prepared {
-        self.prepare_as("/Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached", "", vec![])
+        self.prepare_with(vec![])
+    }
+
+    /// The same with more objects in the update, or others in the place of its own.
+    pub fn prepare_with(&mut self, others: Vec<(usize, Vec<u8>)>) -> Prepared {
+        self.prepare_as("/Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached", "", others)
     }
 
     /// The same with these first entries of the signature, more of its field, and more objects in the update.
     pub fn prepare_as(&mut self, kind: &str, more: &str, others: Vec<(usize, Vec<u8>)>) -> Prepared {
         let value = others.iter().map(|(number, _)| number + 1).max().unwrap_or(0).max(self.size);
+        self.prepare_at(value, kind, more, others)
+    }
+
+    /// The same with this object in the place of its field, whose number is the second that is free.
+    pub fn prepare_replacing(&mut self, kind: &str, field: (usize, Vec<u8>)) -> Prepared {
+        self.prepare_at(self.size, kind, "", vec![field])
+    }
+
+    fn prepare_at(&mut self, value: usize, kind: &str, more: &str, others: Vec<(usize, Vec<u8>)>) -> Prepared {
         let widget = value + 1;
         self.fields.push(widget);
         let head = format!("<<{kind}/ByteRange[0 0000000000 0000000000 0000000000]/Contents<");
@@ -171,9 +190,11 @@ impl Pdf {
             (value, signature),
             (widget, field.into_bytes()),
         ];
+        objects.retain(|(number, _)| others.iter().all(|(other, _)| other != number));
         objects.extend(others);
         let offsets = self.update(&objects);
-        let start = offsets[2] + format!("{value} 0 obj\n").len() + head.len();
+        let place = objects.iter().position(|(number, _)| *number == value).unwrap();
+        let start = offsets[place] + format!("{value} 0 obj\n").len() + head.len();
         let (first, second) = (start - 1, start + 2 * ROOM + 1);
         let range = format!("[0 {first:010} {second:010} {:010}]", self.bytes.len() - second);
         let place = start - b"/Contents<".len() - range.len();

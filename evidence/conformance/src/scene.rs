@@ -3,7 +3,6 @@
 
 use crate::ledger::{Ledger, START_MS, key};
 use crate::pdf::{Pdf, Signer};
-use qz_evidence::SubjectId;
 use qz_evidence::bundle::{Bundle, CertificateEntry};
 use qz_evidence::codec::{Bytes, decode_strict, encode};
 use qz_evidence::commitment::name;
@@ -15,6 +14,7 @@ use qz_evidence::payload::{
 };
 use qz_evidence::record::Record;
 use qz_evidence::state_proof::{Status, SubjectType};
+use qz_evidence::{Hash32, SubjectId};
 
 /// Begin and end of the X.509 certificates.
 pub const VALID_MS: (u64, u64) = (START_MS - 86_400_000, START_MS + 365 * 86_400_000);
@@ -36,11 +36,30 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
-        Self::sealed_by(Signer::new(11, "sealer", VALID_MS.0, VALID_MS.1))
+        Self::sealed_by(Self::usual_sealer())
     }
 
-    /// Block 1 the issuer and a key, 2 the seal, 3 contract and version, 4 the signature, 5 the completion.
+    /// With the smallest contract file.
     pub fn sealed_by(sealer: Signer) -> Self {
+        let mut contract = Pdf::new("Purchase contract", &[]);
+        let version = contract.bytes.clone();
+        let digest = contract.sign(&sealer);
+        Self::of(sealer, version, &[digest], contract)
+    }
+
+    /// A contract whose parties and platform agree to everything: a version, the digests that were signed behind it,
+    /// and the file with which it was completed.
+    pub fn of_file(version: Vec<u8>, digests: &[Hash32], file: Vec<u8>) -> Self {
+        Self::of(Self::usual_sealer(), version, digests, Pdf::of_bytes(file))
+    }
+
+    /// Who signs, if nothing else is said.
+    pub fn usual_sealer() -> Signer {
+        Signer::new(11, "sealer", VALID_MS.0, VALID_MS.1)
+    }
+
+    /// Block 1 the issuer and a key, 2 the seal, 3 contract and version, 4 the signatures, 5 the completion.
+    fn of(sealer: Signer, version: Vec<u8>, digests: &[Hash32], pdf: Pdf) -> Self {
         let issuer = Signer::new(12, "issuer", VALID_MS.0, VALID_MS.1);
         let mut ledger = Ledger::empty();
         let chain = ledger.chain_id;
@@ -71,10 +90,7 @@ impl Scene {
         let made = ledger.record(&made, &[(owner, &party)], &[seal]);
         ledger.block(vec![made]);
 
-        let mut pdf = Pdf::new("Purchase contract", &[]);
-        let version = pdf.bytes.clone();
-        let prepared = pdf.prepare();
-        let slots = vec![Slot { kind: SlotKind::Seal, subject: seal, role: 1, group: 0 }];
+        let slots = vec![Slot { kind: SlotKind::Seal, subject: seal, role: 1, group: 0 }; digests.len()];
         let opened = Payload::ContractOpened(ContractOpened { initiator: owner, slots, rules: vec![], amends: None });
         let opened = ledger.body(opened, &[(name::TITLE, "采购合同".as_bytes())]);
         let contract = SubjectId::created_by(&chain, &opened.digest());
@@ -87,14 +103,15 @@ impl Scene {
         let fixed = ledger.record_at(&fixed, &[(owner, &party)], &[contract], 1);
         ledger.block(vec![opened, fixed]);
 
-        let signed =
-            Payload::ContractSigned(ContractSigned { contract, slot: 0, version: commitment, seal: Some(seal) });
-        let signed =
-            ledger.body(signed, &[(name::TO_BE_SIGNED, &prepared.digest.0), (name::INTENT, "同意".as_bytes())]);
-        let signed = ledger.record(&signed, &[(owner, &party)], &[contract, seal]);
-        ledger.block(vec![signed]);
+        let mut signings = vec![];
+        for (digest, n) in digests.iter().zip(0u8..) {
+            let signed = ContractSigned { contract, slot: n, version: commitment, seal: Some(seal) };
+            let openings: [(&str, &[u8]); 2] = [(name::TO_BE_SIGNED, &digest.0), (name::INTENT, "同意".as_bytes())];
+            let signed = ledger.body(Payload::ContractSigned(signed), &openings);
+            signings.push(ledger.record_at(&signed, &[(owner, &party)], &[contract, seal], n.into()));
+        }
+        ledger.block(signings);
 
-        pdf.complete(&prepared, &sealer.cms_of(&prepared));
         let digest = sha256(&[&pdf.bytes]);
         let completed =
             ledger.body(Payload::ContractCompleted(ContractRef { contract }), &[(name::DOCUMENT, &digest.0)]);

@@ -15,6 +15,7 @@ mod file;
 mod model;
 mod scan;
 mod signatures;
+mod updates;
 
 pub use attachments::{Attachment, attachments};
 pub use certificate::{CertificateFacts, ChainError, certificate_facts, check_issued_by};
@@ -27,6 +28,7 @@ pub use examine::{
 };
 pub use scan::{Warning, WarningKind, Words};
 pub use signatures::{PdfSignature, SignatureKind, signatures};
+pub use updates::{UpdateRefused, Violation, only_signed_since};
 
 /// Largest PDF that is read, in bytes.
 pub const MAX_PDF_BYTES: usize = 64 << 20;

@@ -11,28 +11,32 @@ def check(file, genesis, proof=None, as_of_ms=0, max_age_ms=None, witness_policy
     if not file.startswith(b"%PDF-"):
         if proof is None:
             return report(Verification(file, trust).run())
-        return report(Verification(proof, trust, File(sha256(file), [], pdf.revisions(file), False)).run())
+        return report(Verification(proof, trust, File(sha256(file), _no_pdf)).run())
     try:
         found = pdf.signatures(file)
         attached = pdf.proofs(file) if proof is None else []
     except Exception as error:  # whatever the PDF library says about foreign bytes
         return unreadable(f"the PDF cannot be read: {error}")
     if proof is not None:
-        pairs = [(s.digest, sha256(s.certificate or b"")) for s in found if not s.is_timestamp]
-        run = Verification(proof, trust, File(sha256(file), pairs, pdf.revisions(file), pdf.covered(file, found))).run()
+        since = lambda version: [(s.digest, sha256(s.certificate)) for s in pdf.signed_since(file, version, found)]
+        run = Verification(proof, trust, File(sha256(file), since)).run()
     elif len(attached) != 1:
         return unreadable("the PDF does not carry one proof")
     else:
         run = Verification(attached[0], trust).run()
     if run.failed is None:
         broken = [s for s in found if s.error]
-        if broken:
+        if broken and not run.final:
             run.fail(9, f"a PDF signature does not hold: {broken[0].error}")
         elif proof is None and not pdf.covered(file, found):
             run.fail(9, "no PDF signature covers the whole certificate")
         elif proof is None and not _deposited(run, sha256([s for s in found if not s.is_timestamp][-1].certificate)):
             run.fail(9, "the certificate is not signed by an issuer that a platform put on the ledger")
     return report(run)
+
+
+def _no_pdf(version):
+    raise ValueError("a final file that is no PDF")
 
 
 def _deposited(run, digest):

@@ -11,7 +11,7 @@ from asn1crypto import cms
 
 from . import signature, timestamp
 from .crypto import sha256
-from .updates import only_validation_data
+from .updates import ERRORS, only_signed_since
 
 # Content types of GB/T 35275, whose objects are otherwise those of PKCS #7.
 GM_DATA, GM_SIGNED_DATA = "1.2.156.10197.6.1.4.2.1", "1.2.156.10197.6.1.4.2.2"
@@ -22,15 +22,33 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 Signature = namedtuple("Signature", "digest certificate end is_timestamp error")
 
 
-def revisions(data):
-    """SHA-256 of every prefix that ends within 1024 bytes behind one of the first 256 `%%EOF`."""
-    found = set()
+def version_end(data, digest):
+    """Where the prefix with this SHA-256 ends, within 1024 bytes behind one of the first 256 `%%EOF`; or None."""
     for mark in list(re.finditer(rb"%%EOF", data))[:256]:
         prefix = hashlib.sha256(data[: mark.end()])
-        for end in range(mark.end(), min(len(data), mark.end() + 1024) + 1):
-            found.add(prefix.digest())
+        for end in range(mark.end(), min(len(data) - 1, mark.end() + 1024) + 1):
+            if prefix.digest() == digest:
+                return end
             prefix.update(data[end : end + 1])
-    return found
+    return None
+
+
+def signed_since(data, version, found):
+    """The signatures behind the version with this SHA-256; raises ValueError if something else stands there."""
+    end = version_end(data, version)
+    if end is None:
+        raise ValueError("the file did not begin as the fixed version")
+    behind = [s for s in found if s.end > end]
+    for signature in behind:
+        if signature.error:
+            raise ValueError(f"a PDF signature does not hold: {signature.error}")
+    parties = [s for s in behind if not s.is_timestamp]
+    if parties:
+        try:
+            only_signed_since(data, end, parties[-1].end, _reader(data[:end]))
+        except ERRORS as error:
+            raise ValueError(f"something else than signing stands behind the fixed version: {error}") from None
+    return parties
 
 
 def _reader(data):
@@ -45,36 +63,45 @@ def proofs(data):
 def signatures(data):
     """The signatures of the form fields, in the order of their ranges."""
     form = _reader(data).trailer["/Root"].get_object().get("/AcroForm")
-    found = []
-    pending = list(form.get_object().get("/Fields", [])) if form is not None else []
-    seen = 0
+    found, seen = [], set()
+    pending = [(field, 0) for field in form.get_object().get("/Fields", [])] if form is not None else []
     while pending:
-        field = pending.pop(0).get_object()
-        seen += 1
-        if seen > 10_000:
-            raise ValueError("too many form fields")
-        pending += list(field.get("/Kids", []))
+        field, depth = pending.pop(0)
+        key = getattr(field, "idnum", None) or id(field)
+        if len(seen) >= 10_000 or depth > 32 or key in seen:
+            raise ValueError("the form is too large, nested too deep, or contains a field twice")
+        seen.add(key)
+        field = field.get_object()
+        pending += [(kid, depth + 1) for kid in field.get("/Kids", [])]
         if field.get("/FT") == "/Sig" and "/V" in field:
             found.append(_signature(data, field["/V"].get_object()))
     return sorted(found, key=lambda one: one.end)
 
 
 def covered(data, found):
-    """Does the last of these that is no document timestamp cover the file, but for updates after SPEC §11a?"""
+    """Does the last of these that is no document timestamp cover the file, but for later updates after SPEC §11a?"""
     ends = [one.end for one in found if not one.is_timestamp]
-    return bool(ends) and (ends[-1] == len(data) or only_validation_data(data, ends[-1], _reader(data[: ends[-1]])))
+    if not ends or ends[-1] == len(data):
+        return bool(ends)
+    try:
+        only_signed_since(data, ends[-1], ends[-1], _reader(data[: ends[-1]]))
+    except ERRORS:
+        return False
+    return True
 
 
 def _signature(data, value):
     a, b, c, d = (int(n) for n in value["/ByteRange"])
     contents = bytes(value["/Contents"].original_bytes)
-    if a != 0 or not 0 < b < c or d < 0 or c + d > len(data):
+    if a != 0 or not 0 < b < c - 1 or d < 0 or c + d > len(data):
         raise ValueError("an impossible ByteRange")
     signed = data[a : a + b] + data[c : c + d]
     gap = data[b:c]
     error, certificate = None, b""
-    if not (gap[:1] == b"<" and gap[-1:] == b">"):
-        error = "the gap holds more than the signature"
+    if not (gap[:1] == b"<" and gap[-1:] == b">" and gap[1:-1].lower() == contents.hex().encode()):
+        raise ValueError("the gap holds more than the signature")
+    if not data[c : c + d].rstrip(b"\t\n\f\r ").endswith(b"%%EOF"):
+        raise ValueError("a ByteRange that does not end with a revision")
     is_timestamp = value.get("/SubFilter") == "/ETSI.RFC3161"
     try:
         if is_timestamp:

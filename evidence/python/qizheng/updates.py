@@ -1,4 +1,4 @@
-"""Updates behind a signature that add only validation data and document timestamps (SPEC §11a).
+"""Updates behind the fixed version of a contract (SPEC §11a), rules 1 and 2; `additions` has the others.
 
 The bytes of an update are read here, strictly; of the file before it, pypdf gives the objects.
 """
@@ -6,8 +6,8 @@ The bytes of an update are read here, strictly; of the file before it, pypdf giv
 import re
 from collections import namedtuple
 
-from pypdf.generic import (ArrayObject, BooleanObject, ByteStringObject, DictionaryObject, IndirectObject, NameObject,
-                           NullObject, StreamObject, TextStringObject)
+from pypdf.generic import (ArrayObject, BooleanObject, ByteStringObject, DictionaryObject, FloatObject, IndirectObject,
+                           NameObject, NullObject, NumberObject, StreamObject, TextStringObject)
 
 WHITE, DELIMITERS = b"\0\t\n\f\r ", b"()<>[]{}/%"
 NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)\Z")
@@ -16,9 +16,11 @@ Name = namedtuple("Name", "text")
 Ref = namedtuple("Ref", "number generation")
 # Of a stream only the dictionary matters here.
 Stream = namedtuple("Stream", "dictionary")
+# In the place of the cross-reference stream of an update.
+SECTION = Stream({"Type": Name("XRef"), "Length": 0})
 # Entries of a trailer that belong to the file's own structure.
 STRUCTURE = {"Size", "Prev", "ID", "Type", "W", "Index", "Filter", "DecodeParms", "Length"}
-MAX_UPDATES, MAX_DEPTH = 64, 64
+MAX_UPDATES, MAX_DEPTH = 512, 64
 
 
 class NotAllowed(Exception):
@@ -180,10 +182,14 @@ def _plain(value):
         return {str(k)[1:]: _plain(v) for k, v in value.items()}
     if isinstance(value, ArrayObject):
         return [_plain(v) for v in value]
+    if isinstance(value, NumberObject):
+        return int(value)
+    if isinstance(value, FloatObject):
+        return float(value)
     return value
 
 
-def _references(value):
+def references(value):
     work = [value]
     while work:
         one = work.pop()
@@ -221,38 +227,33 @@ class Before:
         raise NotAllowed("references without end")
 
 
-def _reached(get, roots):
-    """All objects to which these values lead."""
-    found, work = set(), list(_references(roots))
-    while work:
-        ref = work.pop()
-        if ref not in found:
-            found.add(ref)
-            work += _references(get(ref))
-    return found
+def only_signed_since(data, version, signed, reader):
+    """Do only updates after SPEC §11a stand behind byte `version`? Those up to byte `signed` may sign. `reader` has
+    read `data[:version]`."""
+    from .additions import judge
+
+    before = Before(reader)
+    section = re.compile(rb"startxref[\0\t\n\f\r ]+(\d+)[\0\t\n\f\r ]+%%EOF").match(data, data.rfind(b"startxref", 0, version))
+    need(section and section.end() <= version, "the version does not end with startxref")
+    section, at, has_signed = int(section[1]), version, False
+    trailer = _trailer(data, section)
+    for _ in range(MAX_UPDATES):
+        objects, trailer_after, section_after, end = _read(data, at)
+        need(trailer_after.get("Prev") == section, "/Prev does not lead to the section before")
+        update = (before, objects, trailer, trailer_after)
+        has_signed |= judge(update, data, end, end <= signed, has_signed)
+        before.over.update(objects)
+        before.generations.update(objects.keys())
+        need(type(trailer_after["Size"]) is int and max(before.generations) < trailer_after["Size"], "/Size is too small")
+        trailer, section, at = trailer_after, section_after, end
+        if not data[at:].strip(WHITE):
+            need(len(data) == signed or at > signed and data[at:] in (b"", b"\n", b"\r", b"\r\n"), "bytes at the end")
+            return
+    raise NotAllowed("too many updates")
 
 
-def only_validation_data(data, end, reader):
-    """Do only updates after SPEC §11a stand behind byte `end`? `reader` has read `data[:end]`."""
-    try:
-        before = Before(reader)
-        section = re.search(rb"startxref[\0\t\n\f\r ]+(\d+)[\0\t\n\f\r ]+%%EOF[\0\t\n\f\r ]*\Z", data[:end])
-        need(section, "the signed revision does not end with startxref")
-        section = int(section[1])
-        trailer = _trailer(data, section)
-        for _ in range(MAX_UPDATES):
-            objects, trailer_after, section_after, at = _read(data, end)
-            need(trailer_after.get("Prev") == section, "/Prev does not lead to the section before")
-            _judge(before, objects, trailer, trailer_after)
-            before.over.update(objects)
-            before.generations.update(objects.keys())
-            trailer, section = trailer_after, section_after
-            if data[at:] in (b"", b"\n", b"\r", b"\r\n"):
-                return True
-            end = at
-    except (NotAllowed, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        return False
-    return False
+# Whatever a malformed update makes of the reading.
+ERRORS = (NotAllowed, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
 
 def _trailer(data, at):
@@ -279,6 +280,7 @@ def _read(data, at):
             trailer = value.dictionary
             entries = _stream(trailer, content)
             entries.setdefault(number, places[number])
+            objects[Ref(number, generation)] = SECTION
             break
         objects[Ref(number, generation)] = value
     need(entries == places, "the section does not name exactly the objects of the update")
@@ -334,60 +336,3 @@ def _stream(trailer, content):
             need(kind == 1, "a freed or packed object")
             entries[number] = (fields[1], fields[2])
     return entries
-
-
-def _judge(before, objects, old_trailer, trailer):
-    strip = lambda t: {k: v for k, v in t.items() if k not in STRUCTURE}
-    need(strip(old_trailer) == strip(trailer), "the trailer differs")
-    root = trailer["Root"]
-    after = lambda value: objects[value] if isinstance(value, Ref) and value in objects else before.resolve(value)
-    old, new = before.resolve(root), after(root)
-    need(isinstance(old, dict) and isinstance(new, dict), "no catalog")
-    own = {"DSS", "AcroForm", "Extensions", "Version"}
-    rest = lambda catalog, names: {k: v for k, v in catalog.items() if k not in names}
-    need(rest(old, own) == rest(new, own), "the catalog differs")
-    permitted, moved = {root}, []
-
-    def grown(owner_old, owner_new, key):
-        """New members of an array, direct or not, whose old ones must still come first."""
-        was, now = owner_old.get(key), owner_new.get(key)
-        first, all_ = before.resolve(was) or [], after(now) or []
-        need(isinstance(first, list) and isinstance(all_, list) and all_[:len(first)] == first, f"members of /{key} are gone")
-        if isinstance(was, Ref) and first:
-            need(was == now, f"/{key} is another array")
-            permitted.add(was)
-        elif isinstance(now, Ref) and now != was:
-            moved.append(now)
-        return all_[len(first):]
-
-    form_old, form_new = before.resolve(old.get("AcroForm")) or {}, after(new.get("AcroForm")) or {}
-    need(rest(form_old, {"Fields", "SigFlags"}) == rest(form_new, {"Fields", "SigFlags"}), "the form differs")
-    if isinstance(old.get("AcroForm"), Ref) and form_old:
-        need(old["AcroForm"] == new.get("AcroForm"), "another form")
-        permitted.add(old["AcroForm"])
-    fields, shown = grown(form_old, form_new, "Fields"), []
-    for page in before.pages:
-        page_old, page_new = before.resolve(page), after(page)
-        need(isinstance(page_new, dict) and rest(page_old, {"Annots"}) == rest(page_new, {"Annots"}), "a page differs")
-        permitted.add(page)
-        shown += grown(page_old, page_new, "Annots")
-    used = lambda ref: ref.number in before.generations
-    for ref in fields:
-        _timestamp(ref, objects, used)
-    need(len(set(fields)) == len(fields) and all(ref in fields for ref in shown), "an annotation was added")
-    # What /DSS alone led to may be replaced; all other objects are new, and reached from what was added.
-    alone = _reached(before.get, [old.get("DSS")]) - _reached(before.get, [{**old_trailer, "Root": None}, {**old, "DSS": None}])
-    permitted |= alone - {root}
-    need(all(ref in permitted for ref in objects if used(ref)), "an object was replaced")
-    added = [new.get("DSS"), new.get("Extensions"), new.get("AcroForm"), fields, moved]
-    reached = _reached(lambda ref: objects[ref] if ref in objects else before.get(ref), added)
-    need(all(ref in permitted or ref in reached for ref in objects), "an object that nothing uses")
-
-
-def _timestamp(ref, objects, used):
-    field = None if used(ref) else objects.get(ref)
-    need(isinstance(field, dict) and field.get("FT") == Name("Sig"), "a field was added that is no signature's")
-    need(not {"AP", "A", "AA", "Kids", "Parent", "MK"} & field.keys(), "a timestamp that shows or does something")
-    value = field.get("V")
-    signature = None if not isinstance(value, Ref) or used(value) else objects.get(value)
-    need(isinstance(signature, dict) and signature.get("SubFilter") == Name("ETSI.RFC3161"), "a signature that is no timestamp")

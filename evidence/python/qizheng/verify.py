@@ -17,9 +17,9 @@ TITLES = ("strict decoding", "genesis and chain id", "validator set hand-overs",
 
 # What comes from outside the bundle; times in milliseconds, max_age_ms may be None.
 Trust = namedtuple("Trust", "genesis as_of_ms max_age_ms witness_policy tsa_roots", defaults=(None, None, b""))
-# A file with its PDF signatures [(ByteRange digest, certificate digest)], digests of earlier revisions, and
-# whether the last signature covers it to its end.
-File = namedtuple("File", "sha256 signatures revisions covered")
+# A file, and a function from the fixed version's digest to its PDF signatures behind that [(ByteRange digest,
+# certificate digest)], which raises ValueError if it did not begin so or something else stands behind.
+File = namedtuple("File", "sha256 signed_since")
 
 
 class Entry:
@@ -48,7 +48,7 @@ class Verification:
     def __init__(self, data, trust, file=None):
         self.data, self.trust, self.file = data, trust, file
         self.steps, self.not_checked = [], []
-        self.failed = None
+        self.failed, self.final = None, False
 
     def run(self):
         steps = (self.decoding, self.genesis, self.hand_overs, self.finality, self.history, self.inclusion,
@@ -268,12 +268,16 @@ class Verification:
                 certificate = e.disclosed("certificate.sha256") if seal is None else seals.get(seal)
                 require(digest is not None and certificate is not None, "a signature's digests are not disclosed")
                 pairs.append((digest, certificate))
-        require(sorted(file.signatures) == sorted(pairs), "the file's signatures are not the recorded ones")
-        require(file.covered, "the last signature does not cover the file to its end")
         versions = [e for _, e in mine if e.kind == "contract.version_fixed"]
         version = versions[-1].disclosed("document.sha256") if versions else None
         require(version is not None, "the fixed version is not disclosed")
-        require(version in file.revisions, "the file did not begin as the fixed version")
+        try:
+            signatures = file.signed_since(version)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        require(pairs and sorted(signatures) == sorted(pairs), "the file's signatures are not the recorded ones")
+        self.final = True
+        self.not_checked.append("what the pictures of seals and signatures show, and signatures within the fixed version")
 
     # 10
     def checkpoint(self):

@@ -326,7 +326,7 @@ fn check_state(links: &[(&crate::record::Link, Hash32)], state: &SubjectHead) ->
 }
 
 /// Step 9. Closes: altered contents and files.
-pub(super) fn disclosures(decoded: &Decoded, documents: &[GivenDocument]) -> Result<Disclosures, Failure> {
+pub(super) fn disclosures(decoded: &Decoded, documents: &[GivenDocument<'_>]) -> Result<Disclosures, Failure> {
     let mut disclosures = vec![];
     let mut digests = vec![];
     for (i, (opened, entry)) in decoded.entries.iter().zip(&decoded.bundle.entries).enumerate() {
@@ -358,7 +358,7 @@ pub(super) fn disclosures(decoded: &Decoded, documents: &[GivenDocument]) -> Res
     let mut reports = vec![];
     for document in documents {
         let (event, what_zh, what_en) = document_event(decoded, &digests, document)?;
-        let GivenDocument { name, sha256, .. } = document.clone();
+        let (name, sha256) = (document.name.to_owned(), document.sha256);
         reports.push(DocumentReport { name, sha256, matches: Some(true), event: Some(event), what_zh, what_en });
     }
     let note = Note::new(
@@ -409,7 +409,7 @@ pub(super) fn name_signers(decoded: &Decoded, events: &mut [Event]) {
 }
 
 fn document_event(
-    decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument,
+    decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument<'_>,
 ) -> Result<(usize, &'static str, &'static str), Failure> {
     let committed = digests.iter().filter(|(_, _, digest)| *digest == document.sha256);
     // A final file is one wherever else it is named, so that no later deposit of it evades the checks.
@@ -436,10 +436,10 @@ fn document_event(
 }
 
 /// A completed contract's file is the fixed version with exactly the signatures that its `contract.signed`
-/// records name, and nothing behind the last: the platform, which alone completes, can neither add
-/// anything nor complete a file that lacks a signature or began as another text.
+/// records name, and nothing else behind it: the platform, which alone completes and may hold the seals' keys,
+/// can neither add anything, nor have another text signed, nor complete a file that lacks a signature.
 fn check_signatures(
-    decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument, (completed, contract): (usize, SubjectId),
+    decoded: &Decoded, digests: &[NamedDigest], document: &GivenDocument<'_>, (completed, contract): (usize, SubjectId),
 ) -> Result<(), Failure> {
     let file = &document.name;
     let fail = |zh: &str, en: &str| Err(Failure::new(format!("文件“{file}”：{zh}"), format!("file `{file}`: {en}")));
@@ -482,31 +482,34 @@ fn check_signatures(
     if recorded.is_empty() {
         return fail("证明没有该合同的任何签署记录", "the proof has no signing record of the contract");
     }
-    if let Some(stranger) = document.signatures.iter().find(|signature| !recorded.contains(signature)) {
+    let other_version = Note::new(
+        "签名前的文本不是链上固定的待签文本",
+        "what it was before the signatures is not the version that was fixed on the ledger",
+    );
+    let found = match (document.signed, version) {
+        (Some(signed), Some(version)) => signed.signed_since(&version),
+        _ => Err(other_version),
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(Note { zh, en }) => return fail(&zh, &en),
+    };
+    if let Some(stranger) = found.iter().find(|signature| !recorded.contains(signature)) {
         let digest = stranger.digest;
         return fail(
             &format!("其中有一个签名（摘要 {digest}）的摘要或数字证书与链上登记不符"),
             &format!("the signature with digest {digest} is not on the ledger, or by another certificate"),
         );
     }
-    if let Some(missing) = recorded.iter().find(|signature| !document.signatures.contains(signature)) {
+    if let Some(missing) = recorded.iter().find(|signature| !found.contains(signature)) {
         let digest = missing.digest;
         return fail(
             &format!("缺少链上登记的签名（摘要 {digest}）"),
             &format!("it lacks the signature with digest {digest} that the ledger records"),
         );
     }
-    if document.signatures.len() != recorded.len() {
+    if found.len() != recorded.len() {
         return fail("其中的签名数目与链上登记的不同", "it has another number of signatures than the ledger records");
-    }
-    if !document.covered {
-        return fail("最后一个签名之后另有内容", "something was added behind the last signature");
-    }
-    if !version.is_some_and(|version| document.earlier_revisions.contains(&version)) {
-        return fail(
-            "其签名前的文本不是链上固定的待签文本",
-            "what it was before the signatures is not the version that was fixed on the ledger",
-        );
     }
     Ok(())
 }

@@ -27,19 +27,31 @@ use crate::submission::Parsed;
 use crate::validators::ValidatorSet;
 
 /// A file whose digest the bundle should know.
-#[derive(Clone, Debug)]
-pub struct GivenDocument {
+#[derive(Clone, Copy)]
+pub struct GivenDocument<'a> {
     /// Its name, for the report.
-    pub name: String,
+    pub name: &'a str,
     /// SHA-256 of the whole file.
     pub sha256: Hash32,
-    /// Its PDF signatures, if it is a PDF.
-    pub signatures: Vec<GivenSignature>,
-    /// SHA-256 of everything before each place where an earlier revision of a PDF may end: one of them
-    /// is the version that was put up for signing.
-    pub earlier_revisions: Vec<Hash32>,
-    /// Does the last PDF signature cover the file to its end?
-    pub covered: bool,
+    /// The file as a signed PDF, if it is one.
+    pub signed: Option<&'a dyn SignedFile>,
+}
+
+impl std::fmt::Debug for GivenDocument<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GivenDocument").field("name", &self.name).field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
+/// A PDF that was signed after it had been fixed as a version. Reading PDFs is not this crate's.
+pub trait SignedFile {
+    /// The PDF signatures that came behind the version with this SHA-256, document timestamps apart; each holds,
+    /// and behind the version stand only updates that sign, and behind the last signature only validation data
+    /// and timestamps (`docs/SPEC.md` §11a).
+    ///
+    /// # Errors
+    /// When the file did not begin as that version, or something else stands behind it: what, for people.
+    fn signed_since(&self, version: &Hash32) -> Result<Vec<GivenSignature>, Note>;
 }
 
 /// A PDF signature in a given file.
@@ -130,7 +142,7 @@ const TITLES: [(&str, &str); 11] = [
 ];
 
 /// Verifies `bundle` against the trust inputs and, if given, files that it should be about.
-pub fn verify(bundle: &[u8], trust: &TrustInputs<'_>, documents: &[GivenDocument]) -> Report {
+pub fn verify(bundle: &[u8], trust: &TrustInputs<'_>, documents: &[GivenDocument<'_>]) -> Report {
     let mut run = Run { report: empty_report(), failed: false };
     run.report.verified_at_ms = Some(trust.as_of_ms);
     run.all(bundle, trust, documents);
@@ -196,7 +208,7 @@ impl Run {
         }
     }
 
-    fn all(&mut self, bytes: &[u8], trust: &TrustInputs<'_>, documents: &[GivenDocument]) -> Option<()> {
+    fn all(&mut self, bytes: &[u8], trust: &TrustInputs<'_>, documents: &[GivenDocument<'_>]) -> Option<()> {
         let decoded = self.step(1, decode(bytes))?;
         let genesis = self.step(2, finality::genesis(&decoded, trust))?;
         self.report.chain_id = Some(genesis.chain_id());

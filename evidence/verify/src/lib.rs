@@ -11,22 +11,23 @@ mod redact;
 mod revisions;
 mod seal_ledger;
 pub mod show;
+mod signed;
 
 pub use complete::complete;
 pub use package::{PackageReport, is_package, verify_package};
 pub use redact::{Keep, RedactError, Redacted, redact};
 pub use seal_ledger::{Period, Row, SealLedger, SealLedgerError, seal_ledger};
 
-use qz_evidence::Hash32;
 use qz_evidence::commitment::name;
 use qz_evidence::genesis::Role;
 use qz_evidence::hash::sha256;
 pub use qz_evidence::verify::TrustInputs;
-use qz_evidence::verify::{GivenDocument, GivenSignature, Note, Report, Verdict, unreadable, verify};
+use qz_evidence::verify::{GivenDocument, Note, Report, SignedFile, Verdict, unreadable, verify};
 use qz_evidence_pdf::{
     Attachment, PdfSignature, SignatureKind, TrustedRoots, Weight, attachments, examine, only_validation_data_follows,
     signatures,
 };
+use signed::SignedPdf;
 
 /// What a person gives.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,7 @@ pub fn verify_with(input: &Input<'_>, max_age_ms: Option<u64>) -> Report {
     if !input.file.starts_with(b"%PDF-") {
         return match input.proof {
             None => verify(input.file, &trust, &[]),
-            Some(proof) => verify(proof, &trust, &[given(input.file, &[])]),
+            Some(proof) => verify(proof, &trust, &[given(input.file, None)]),
         };
     }
     let found = match signatures(input.file) {
@@ -149,18 +150,8 @@ pub fn attached_proof(pdf: &[u8]) -> Result<Option<Attachment>, qz_evidence_pdf:
     Ok(if proofs.len() == 1 { proofs.pop() } else { None })
 }
 
-fn given(file: &[u8], found: &[PdfSignature]) -> GivenDocument {
-    let signature = |s: &PdfSignature| GivenSignature {
-        digest: Hash32(s.byte_range_digest),
-        certificate: sha256(&[&s.signer_cert_der]),
-    };
-    GivenDocument {
-        name: "document".into(),
-        sha256: sha256(&[file]),
-        signatures: found.iter().filter(|s| s.kind != SignatureKind::DocumentTimestamp).map(signature).collect(),
-        earlier_revisions: revisions::digests(file),
-        covered: is_covered(file, found),
-    }
+fn given<'a>(file: &[u8], signed: Option<&'a dyn SignedFile>) -> GivenDocument<'a> {
+    GivenDocument { name: "document", sha256: sha256(&[file]), signed }
 }
 
 /// The last of a person or organisation; document timestamps come behind it.
@@ -174,11 +165,21 @@ fn is_covered(file: &[u8], found: &[PdfSignature]) -> bool {
 }
 
 fn contract(file: &[u8], found: &[PdfSignature], proof: &[u8], trust: &TrustInputs<'_>) -> Report {
-    let report = verify(proof, trust, &[given(file, found)]);
-    match broken_signature(found) {
-        Some(note) if report.verdict != Verdict::Invalid => report.failing_at(9, note),
-        _ => report,
+    let signed = SignedPdf::new(file, found);
+    let mut report = verify(proof, trust, &[given(file, Some(&signed))]);
+    if report.verdict == Verdict::Invalid {
+        return report;
     }
+    match signed.version_end() {
+        Some(end) => report.not_checked.extend(signed::not_judged(found, end)),
+        // Not a final file: no record says which signatures are the text's own.
+        None => {
+            if let Some(note) = broken_signature(found) {
+                return report.failing_at(9, note);
+            }
+        }
+    }
+    report
 }
 
 /// A certificate's printed text is protected by its issuer's PDF signature, not by the proof inside.
@@ -222,8 +223,8 @@ fn is_deposited_by_a_platform(report: &Report, certificate: &[u8]) -> bool {
         .any(|event| event.kind == "evidence.deposited" && event.relay_roles.contains(&Role::Platform))
 }
 
-fn broken_signature(found: &[PdfSignature]) -> Option<Note> {
-    let broken = found.iter().find(|s| s.cms_ok.is_err())?;
+fn broken_signature<'a>(found: impl IntoIterator<Item = &'a PdfSignature>) -> Option<Note> {
+    let broken = found.into_iter().find(|s| s.cms_ok.is_err())?;
     let reason = broken.cms_ok.as_ref().err().map(ToString::to_string).unwrap_or_default();
     Some(Note::new(
         format!("PDF 签名“{}”无效（{reason}）：文件在签名后被改动", broken.field),

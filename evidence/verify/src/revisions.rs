@@ -13,8 +13,13 @@ const SLACK: usize = 1024;
 /// Markers looked at, from the front; each costs up to [`SLACK`] hashes.
 const MARKERS: usize = 256;
 
-/// SHA-256 of every prefix of `file` at which a revision may end, the whole file apart.
-pub(crate) fn digests(file: &[u8]) -> Vec<Hash32> {
+/// Where the prefix of `file` with this SHA-256 ends, if a revision may end there; the whole file is none.
+pub(crate) fn end_of(file: &[u8], digest: &Hash32) -> Option<usize> {
+    digests(file).find(|(_, found)| found == digest).map(|(end, _)| end)
+}
+
+/// Every place at which a revision may end, with the SHA-256 of what stands before it.
+fn digests(file: &[u8]) -> impl Iterator<Item = (usize, Hash32)> {
     let mut ends: Vec<usize> = vec![];
     let markers = file.windows(MARKER.len()).enumerate().filter(|(_, window)| *window == MARKER);
     for (start, _) in markers.take(MARKERS) {
@@ -23,12 +28,11 @@ pub(crate) fn digests(file: &[u8]) -> Vec<Hash32> {
     }
     let mut hasher = Sha256::new();
     let mut done = 0;
-    let digest = |end: usize| {
+    ends.into_iter().map(move |end| {
         hasher.update(&file[done..end]);
         done = end;
-        Hash32(hasher.clone().finalize().into())
-    };
-    ends.into_iter().map(digest).collect()
+        (end, Hash32(hasher.clone().finalize().into()))
+    })
 }
 
 #[cfg(test)]
@@ -39,12 +43,14 @@ mod tests {
     #[test]
     fn every_place_behind_a_marker_is_an_end_once() {
         let file = b"%PDF-1.7 one %%EOF\r\ntwo %%EOF\n";
-        let found = digests(file);
+        let found: Vec<_> = digests(file).collect();
         for end in 18..file.len() {
-            assert_eq!(found.iter().filter(|d| **d == sha256(&[&file[..end]])).count(), 1, "{end}");
+            let digest = sha256(&[&file[..end]]);
+            assert_eq!(found.iter().filter(|(_, other)| *other == digest).count(), 1, "{end}");
+            assert_eq!(end_of(file, &digest), Some(end));
         }
         assert_eq!(found.len(), file.len() - 18);
-        assert!(digests(b"no marker").is_empty());
-        assert!(digests(b"%%EOF").is_empty());
+        assert_eq!(end_of(file, &sha256(&[file])), None);
+        assert_eq!(digests(b"no marker").count() + digests(b"%%EOF").count(), 0);
     }
 }

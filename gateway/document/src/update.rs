@@ -1,7 +1,7 @@
 //! Appends an incremental update to a PDF (ISO 32000-1 §7.5.6): changed and new objects, a
 //! cross-reference section of the same kind as the last one, a trailer. Never touches a byte before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use lopdf::{Dictionary, Document, Object, ObjectId, StringFormat, Writer};
 use sha2::{Digest, Sha256};
@@ -36,6 +36,9 @@ pub(crate) struct Update<'a> {
     document: &'a Document,
     bodies: BTreeMap<ObjectId, Body>,
     next: u32,
+    /// Numbers to which something in the file refers although no object has them. One that came now would be
+    /// drawn there.
+    awaited: HashSet<u32>,
 }
 
 /// The updated file and where the raw objects begin in it.
@@ -51,11 +54,17 @@ impl<'a> Update<'a> {
         let size = document.trailer.get(b"Size").and_then(Object::as_i64).unwrap_or(0);
         let size = u32::try_from(size).map_err(|_| UpdateError::Trailer("/Size"))?;
         let next = document.max_id.max(listed).checked_add(1).ok_or(UpdateError::Exhausted)?.max(size);
-        Ok(Self { base, document, bodies: BTreeMap::new(), next })
+        let mut awaited = HashSet::new();
+        document.objects.values().for_each(|object| references_from(object, next, &mut awaited));
+        document.trailer.iter().for_each(|(_, object)| references_from(object, next, &mut awaited));
+        Ok(Self { base, document, bodies: BTreeMap::new(), next, awaited })
     }
 
     /// A number for a new object.
     pub(crate) fn reserve(&mut self) -> Result<ObjectId, UpdateError> {
+        while self.awaited.contains(&self.next) {
+            self.next = self.next.checked_add(1).ok_or(UpdateError::Exhausted)?;
+        }
         let id = (self.next, 0);
         self.next = self.next.checked_add(1).ok_or(UpdateError::Exhausted)?;
         Ok(id)
@@ -202,6 +211,17 @@ impl<'a> Update<'a> {
             .map(|id| Object::String(id.to_vec(), StringFormat::Hexadecimal));
         trailer.set("ID", vec![first.unwrap_or_else(|| revision.clone()), revision]);
         Ok(trailer)
+    }
+}
+
+/// Numbers from `first` on to which an object refers.
+fn references_from(object: &Object, first: u32, found: &mut HashSet<u32>) {
+    match object {
+        Object::Reference((number, _)) if *number >= first => drop(found.insert(*number)),
+        Object::Array(members) => members.iter().for_each(|member| references_from(member, first, found)),
+        Object::Dictionary(entries) => entries.iter().for_each(|(_, value)| references_from(value, first, found)),
+        Object::Stream(stream) => stream.dict.iter().for_each(|(_, value)| references_from(value, first, found)),
+        _ => {}
     }
 }
 

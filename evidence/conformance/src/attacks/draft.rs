@@ -200,7 +200,7 @@ impl Draft {
         self.sign_with(signer, wish, &[])
     }
 
-    /// The same with further objects in the same update.
+    /// The same with further objects in the same update, or others in the place of its own.
     pub fn sign_with(&mut self, signer: &Signer, wish: &Wish<'_>, more: &[(usize, Vec<u8>)]) -> usize {
         let value = self.size.max(FREE).max(more.iter().map(|(n, _)| n + 1).max().unwrap_or(0));
         let (widget, picture) = (value + 1, value + 2);
@@ -226,7 +226,6 @@ impl Draft {
             "<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/M(D:20261122100000+08'00')/Name({}){reference}/ByteRange[0 0000000000 0000000000 0000000000]/Contents<",
             wish.name
         );
-        let body = [head.as_bytes(), &vec![b'0'; 2 * ROOM], b">", wish.stuffing.as_bytes(), b">>"].concat();
         let [a, b, c, d] = wish.rectangle;
         let field = format!(
             "<</Type/Annot/Subtype/Widget/FT/Sig/T({})/V {value} 0 R/P 3 0 R/F 132/Rect[{a} {b} {c} {d}]/AP<</N {picture} 0 R>>>>",
@@ -238,21 +237,32 @@ impl Draft {
             (CATALOG, self.catalog_object()),
             (PAGE, self.page_object()),
             (FORM, self.form_object()),
-            (value, body),
             (widget, field.into_bytes()),
             (picture, seal),
         ];
+        objects.retain(|(number, _)| more.iter().all(|(other, _)| other != number));
         objects.extend(more.iter().cloned());
+        self.close_signed(signer, value, (&head, wish.stuffing), objects);
+        value
+    }
+
+    /// Appends an update with these objects and a signature dictionary over it, of which the text in front of the
+    /// string of `/Contents` is given, and what stands behind that.
+    pub fn close_signed(
+        &mut self, signer: &Signer, value: usize, (head, stuffing): (&str, &str), mut objects: Vec<(usize, Vec<u8>)>,
+    ) {
+        let body = [head.as_bytes(), &vec![b'0'; 2 * ROOM], b">", stuffing.as_bytes(), b">>"].concat();
+        let place = objects.iter().position(|(number, _)| *number > value).unwrap_or(objects.len());
+        objects.insert(place, (value, body));
         self.update(&objects);
         let start = self.offsets[&value] + format!("{value} 0 obj\n").len() + head.len();
-        let (first, second) = (start - 1, start + 2 * ROOM + 1 + wish.stuffing.len());
+        let (first, second) = (start - 1, start + 2 * ROOM + 1 + stuffing.len());
         let range = format!("[0 {first:010} {second:010} {:010}]", self.bytes.len() - second);
         let place = start - b"/Contents<".len() - range.len();
         self.bytes[place..place + range.len()].copy_from_slice(range.as_bytes());
         let digest = sha256(&[&self.bytes[..first], &self.bytes[second..]]);
         let digits = hex::encode(signer.cms(&digest));
         self.bytes[start..start + digits.len()].copy_from_slice(digits.as_bytes());
-        value
     }
 
     /// Bytes of an object as it stands in the file, between `obj` and `endobj`.

@@ -4,7 +4,7 @@
 //! (Mladenov et al., CCS 2019), shadow attacks (NDSS 2021), attacks on certified documents (IEEE S&P 2021).
 
 mod certified;
-mod draft;
+pub(crate) mod draft;
 mod forged;
 mod honest;
 mod shadow;

@@ -3,7 +3,6 @@
 //! Pure and bounded in size, depth and steps. It says nothing about the contents' meaning, and fetches
 //! nothing: revocation is judged by what the file brings along.
 
-mod addition;
 mod locate;
 pub(crate) mod permission;
 mod report;
@@ -475,7 +474,8 @@ pub fn only_validation_data_follows(pdf: &[u8]) -> bool {
     let is_closed = matches!(pdf.get(end..), Some(b"" | b"\n" | b"\r" | b"\r\n"));
     let is_harmless = report.verdict.holds() && !last.later.is_empty() && last.later.iter().all(harmless);
     let has_form = |signed: usize| {
-        PdfFile::open(pdf).is_ok_and(|file| addition::only_validation_data(&file, signed - 1) && !file.is_exhausted())
+        PdfFile::open(pdf)
+            .is_ok_and(|file| crate::updates::only_validation_data(&file, signed - 1) && !file.is_exhausted())
     };
     is_closed && is_harmless && last.revision.is_some_and(has_form)
 }

@@ -32,13 +32,18 @@ impl PdfFile<'_> {
     /// The bytes of a revision that belong to nothing, in the order of the file. What stands in front of the
     /// first object of the original, and comments in it, are not looked at.
     pub(crate) fn gaps(&self, revision: usize) -> Vec<Gap> {
+        self.gaps_from(revision, 0)
+    }
+
+    /// The same of what stands behind byte `from`.
+    pub(crate) fn gaps_from(&self, revision: usize, from: usize) -> Vec<Gap> {
         let view = self.view(revision);
         let place = &self.revisions[revision].place;
         let mut extents = self.extents(view);
         extents.sort_by_key(|extent| (extent.place.start, extent.place.end));
         extents.dedup_by(|a, b| a.place == b.place);
         let mut gaps = vec![];
-        let mut at = place.start;
+        let mut at = place.start.max(from);
         for Extent { place: found, .. } in &extents {
             if found.start >= at {
                 self.gap(at..found.start, revision == 0, &mut gaps);

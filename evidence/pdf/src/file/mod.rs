@@ -53,6 +53,11 @@ impl Revision {
         &self.sections[0].trailer
     }
 
+    /// Where the section is that `startxref` names.
+    pub(crate) fn newest_section(&self) -> usize {
+        self.sections[0].at
+    }
+
     /// Its section, if it has just one.
     pub(crate) fn only_section(&self) -> Option<&Section> {
         match self.sections.as_slice() {
