@@ -9,7 +9,7 @@ use crate::pdf::{Pdf, Signer, stream};
 use crate::scene::Scene;
 use crate::vector::{Expect, Vector};
 use qz_document::ltv::{ForSignature, ValidationData};
-use qz_document::seal::Imprint;
+use qz_document::seal::{Caption, Imprint};
 use qz_document::sign::{self, EmptyField, FieldRequest, Lock, Mark, Policy, Straddling};
 use qz_domain::contract::straddle::Slice;
 use qz_evidence::Hash32;
@@ -53,11 +53,12 @@ struct Signing<'a> {
     page: usize,
     x_mm: f64,
     policy: Policy,
+    caption: Option<Caption>,
 }
 
 impl<'a> Signing<'a> {
     fn at(field: &'a str, page: usize, x_mm: f64) -> Self {
-        Self { field, page, x_mm, policy: Policy::Approval }
+        Self { field, page, x_mm, policy: Policy::Approval, caption: None }
     }
 
     fn sign(&self, pdf: &[u8], signer: &Signer, marks: &[Mark<'_>]) -> Vec<u8> {
@@ -67,6 +68,7 @@ impl<'a> Signing<'a> {
             x_mm: self.x_mm,
             y_mm: 20.0,
             imprint: &imprint("Seal"),
+            caption: self.caption.as_ref(),
             signer_name: "甲方",
             reason: "同意",
             time_ms: i64::try_from(START_MS).unwrap(),
@@ -151,11 +153,15 @@ fn files() -> Vec<Case> {
     let sealer = Scene::usual_sealer();
     let one = |pdf: &[u8]| Signing::at("qz-slot-0", 1, 20.0).sign(pdf, &sealer, &[]);
     let two = |pdf: &[u8]| Signing::at("qz-slot-1", 2, 80.0).sign(pdf, &sealer, &[]);
+    let caption =
+        Caption { signer: "甲方有限公司".into(), seal: Some("合同专用章".into()), is_demonstration: true };
+    let captioned = Signing { caption: Some(caption), ..Signing::at("qz-slot-0", 1, 20.0) };
     let locking = Signing { policy: Policy::Locking(Lock::All), ..Signing::at("qz-slot-0", 1, 20.0) };
     let certified = |pdf: &[u8]| reserved(pdf, &sealer, true, |pdf| pdf);
     vec![
         ("signed with a seal by the gateway's functions", version(), one(&version())),
         ("signed twice, each in a field of its own", version(), two(&one(&version()))),
+        ("a seal with a caption", version(), captioned.sign(&version(), &sealer, &[])),
         ("signed with a lock on all fields", version(), locking.sign(&version(), &sealer, &[])),
         ("two cross-page seals and dates", version(), reserved(&version(), &sealer, false, |pdf| pdf)),
         ("certified, with two cross-page seals and dates", version(), certified(&version())),
