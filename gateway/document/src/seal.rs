@@ -7,6 +7,7 @@ mod caption;
 mod drawing;
 mod form;
 mod handwriting;
+mod picture;
 mod svg;
 mod upload;
 
@@ -20,6 +21,7 @@ pub use caption::Caption;
 pub use drawing::Ink;
 pub use form::{COMPANY_SEAL_MM, FINANCE_SEAL_MM, Form, INVOICE_SEAL_MM, LEGAL_REPRESENTATIVE_SEAL_MM, NAME_SEAL_MM};
 pub use handwriting::Point;
+pub use picture::{PICTURE_DPI, png};
 pub use upload::{MAX_UPLOAD_BYTES, SIDES_MM, uploaded};
 
 /// Imprints have no date of their own; the PDF wants one.
@@ -93,6 +95,9 @@ pub enum SealError {
     /// An upload that cannot be used; Chinese and English.
     #[error("{0}")]
     Upload(String),
+    /// An imprint that cannot be turned into a picture.
+    #[error("印模无法转为图片：{0} / the imprint cannot be turned into a picture: {0}")]
+    Picture(String),
     /// The drawing failed.
     #[error(transparent)]
     Render(#[from] RenderError),

@@ -16,6 +16,7 @@ use anyhow::Context;
 use qz_document::ca::{KeyAlgorithm, SealKey, Subject, summarise};
 use qz_document::cms::SignerCertificate;
 use qz_document::key::HashFunction;
+use qz_document::seal::{self, Imprint};
 use qz_document::ses::{self, NewSeal, Picture, Signers};
 use qz_domain::Refusal;
 use qz_evidence::payload::SealKind;
@@ -131,14 +132,16 @@ pub async fn revoke(app: &App, tx: &Tx, seal: &Seal, now_ms: u64) -> Result<(), 
     }
 }
 
-/// The imprint as it is kept: a PDF of one page.
+/// The imprint as a picture of points.
 async fn picture(app: &App, imprint: &Document) -> Result<Picture, ServiceError> {
     let size = documents::page_sizes(imprint)?.first().copied();
     let size = size.ok_or_else(|| ServiceError::Damaged(format!("imprint {} has no page", imprint.id)))?;
     let millimetres = |side: f64| side.round().clamp(1.0, 500.0) as u32;
+    let pdf = documents::bytes(app, imprint).await?;
+    let drawn = Imprint { pdf, width_mm: size.width_mm, height_mm: size.height_mm };
     Ok(Picture {
-        format: "PDF".into(),
-        data: documents::bytes(app, imprint).await?,
+        format: "PNG".into(),
+        data: blocking(move || seal::png(&drawn)).await?,
         width_mm: millimetres(size.width_mm),
         height_mm: millimetres(size.height_mm),
     })
