@@ -168,7 +168,7 @@ async fn archived_and_renewed(world: &mut World, tsa: &mut Tsa, folder: &Path, s
 fn certified(folder: &Path, listen: &str) -> String {
     let run = |program: &str, arguments: &[&str]| run_in(folder, program, arguments);
     let gateway = env!("CARGO_BIN_EXE_qz-gateway");
-    run(gateway, &["ca", "init", "--home", "ca", "--listen", listen]);
+    run(gateway, &["ca", "init", "--no-passphrase", "--home", "ca", "--listen", listen]);
     run("openssl", &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072", "-out", "usb.pem"]);
     run("openssl", &["req", "-new", "-key", "usb.pem", "-subj", "/CN=usb", "-out", "usb.csr"]);
     run(

@@ -160,7 +160,7 @@ async fn bring_signature(folder: &Path, api: &support::api::Api, id: &str) {
 fn certified(folder: &Path, listen: &str) -> String {
     let run = |program: &str, arguments: &[&str]| run_in(folder, program, arguments);
     let gateway = env!("CARGO_BIN_EXE_qz-gateway");
-    run(gateway, &["ca", "init", "--home", "ca", "--listen", listen, "--algorithm", "sm2"]);
+    run(gateway, &["ca", "init", "--home", "ca", "--listen", listen, "--algorithm", "sm2", "--no-passphrase"]);
     run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:SM2", "-out", "usb.pem"]);
     let request = ["req", "-new", "-key", "usb.pem", "-sm3", "-sigopt", IDENTIFIER, "-subj", "/CN=usb"];
     run("openssl", &[&request[..], &["-out", "usb.csr"]].concat());

@@ -16,7 +16,16 @@ impl Tsa {
     pub fn init(folder: &Path) -> Self {
         let tsa = Self { home: folder.join("tsa"), listen: format!("127.0.0.1:{}", free_port()), child: None };
         let made = Command::new(env!("CARGO_BIN_EXE_qz-gateway"))
-            .args(["admin", "tsa-init", "--listen", &tsa.listen, "--organisation", "示例公证处", "--home"])
+            .args([
+                "admin",
+                "tsa-init",
+                "--listen",
+                &tsa.listen,
+                "--organisation",
+                "示例公证处",
+                "--no-passphrase",
+                "--home",
+            ])
             .arg(&tsa.home)
             .output()
             .unwrap();
