@@ -1,11 +1,12 @@
 //! Contracts: from a plan to operations, and from rows to what the API shows.
 
+use crate::anchors::Words;
 use crate::app::App;
 use crate::change::Change;
 use crate::clock::{now_ms, rfc3339};
 use crate::error::ServiceError;
 use crate::server::{Caller, Outcome};
-use crate::{access, archive, documents, keys, operations, seals};
+use crate::{access, anchors, archive, documents, keys, operations, seals};
 use qz_document::inspect::MAX_BYTES;
 use qz_document::seal::NAME_SEAL_MM;
 use qz_domain::compose;
@@ -59,8 +60,14 @@ pub struct NewSlot {
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     subject: SubjectId,
     group: u8,
-    #[schema(value_type = Object, example = json!({"page": 1, "x_mm": 50.0, "y_mm": 40.0}))]
-    field: Field,
+    /// Page, and middle of the imprint from the lower left corner.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"page": 1, "x_mm": 50.0, "y_mm": 40.0}))]
+    field: Option<Field>,
+    /// In place of `field`: words of the document 关键字定位, which of several, and the way from their middle to the imprint's.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"text": "甲方（盖章）", "occurrence": 1, "dx_mm": 25.0, "dy_mm": 0.0}))]
+    anchor: Option<Words>,
     /// A cross-page seal 骑缝章 with this slot's imprint; `{}` for the usual one at the right edge.
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!({"edge": "right", "group": 10, "sides": "single"}))]
@@ -172,18 +179,20 @@ pub async fn open(app: &App, caller: &Caller, new: NewContract) -> Result<Outcom
         domain(&access::contract(app, caller, amended).await?)?.admit(Request::Amend)?;
     }
     let captions: Vec<Option<bool>> = new.slots.iter().map(|slot| slot.caption).collect();
-    let slot = |slot: NewSlot| Slot {
+    let wanted = new.slots.iter().map(|slot| (slot.field, slot.anchor.clone())).collect();
+    let fields = anchors::places(app, &document, wanted).await?;
+    let slot = |(slot, field): (NewSlot, Field)| Slot {
         role: slot.role,
         kind: slot.kind,
         subject: slot.subject,
         group: slot.group,
-        field: slot.field,
+        field,
         straddle: slot.straddle,
         date: slot.date,
         caption: slot.caption == Some(true),
         signed: None,
     };
-    let mut slots: Vec<Slot> = new.slots.into_iter().map(slot).collect();
+    let mut slots: Vec<Slot> = new.slots.into_iter().zip(fields).map(slot).collect();
     let signed_size = document.size.saturating_add(BYTES_PER_SIGNATURE.saturating_mul(slots.len() as u64));
     if signed_size > MAX_BYTES as u64 {
         return Err(documents::too_large_to_sign().into());

@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod anchors;
 mod app;
 mod archive;
 mod authority;

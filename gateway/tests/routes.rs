@@ -282,6 +282,25 @@ async fn plans(api: &Api, cast: &Cast) {
     check(&|p| p["slots"][0]["subject"] = json!(UNKNOWN), 404, "seal.unknown").await;
     check(&|p| p["slots"][1]["subject"] = json!(UNKNOWN), 404, "key.unknown").await;
     check(&|p| p["slots"][0]["field"]["page"] = json!(99), 422, "field.page").await;
+    // By words of the document: one place, or the one that was asked for.
+    check(&|p| p["slots"][0]["field"] = json!(null), 422, "slot.place").await;
+    check(&|p| p["slots"][0]["anchor"] = json!({"text": "单位名称"}), 422, "slot.place").await;
+    let by_words = |words: Value| {
+        move |p: &mut Value| {
+            p["slots"][0]["field"] = json!(null);
+            p["slots"][0]["anchor"] = words.clone();
+        }
+    };
+    check(&by_words(json!({"text": "没有这样的文字"})), 422, "anchor.unknown").await;
+    check(&by_words(json!({"text": "单位名称（盖章）"})), 422, "anchor.ambiguous").await;
+    check(&by_words(json!({"text": "单位名称（盖章）", "occurrence": 3})), 422, "anchor.occurrence").await;
+    check(&by_words(json!({"text": " "})), 422, "anchor.unusable").await;
+    let mut plan = cast.plan();
+    by_words(json!({"text": "单位名称（盖章）", "occurrence": 2, "dx_mm": 30.0, "dy_mm": -10.0}))(&mut plan);
+    let opened = api.create("/v1/contracts", &plan).await;
+    let (field, first) = (&opened["contract"]["slots"][0]["field"], &cast.plan()["slots"][0]["field"]);
+    assert_eq!(field["page"], first["page"], "the page of signatures");
+    assert!(field["x_mm"].as_f64().unwrap() > first["x_mm"].as_f64().unwrap() + 40.0, "the right column: {field}");
     check(&|p| p["slots"][0]["field"]["x_mm"] = json!(205.0), 422, "field.outside").await;
     check(&|p| p["rules"] = json!([{"group": 1, "required": 2}]), 422, "rules.invalid").await;
     check(&|p| p["amends"] = json!(UNKNOWN), 404, "contract.unknown").await;

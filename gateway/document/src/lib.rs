@@ -6,6 +6,7 @@
 //! inside this crate. Whether a signature *may* be made is decided elsewhere; `sign` is split into
 //! `prepare` and `complete` so that the key is used only after that decision is final.
 
+pub mod anchor;
 mod appearance;
 pub mod ca;
 pub mod cms;

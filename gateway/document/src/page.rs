@@ -47,6 +47,19 @@ impl PageBox {
         }
     }
 
+    /// What [`Self::place`] does, backwards: where a point of the page is displayed, in points from the visible
+    /// bottom-left corner.
+    pub(crate) fn displayed_point(&self, x: f64, y: f64) -> (f64, f64) {
+        let (u, v) = (x - self.left, y - self.bottom);
+        let (x, y) = match self.quarter_turns {
+            0 => (u, v),
+            1 => (v, self.width - u),
+            2 => (self.width - u, self.height - v),
+            _ => (self.height - v, u),
+        };
+        (x * self.user_unit, y * self.user_unit)
+    }
+
     fn point(&self, x: f64, y: f64) -> (f64, f64) {
         let (x, y) = (x / self.user_unit, y / self.user_unit);
         let (u, v) = match self.quarter_turns {
@@ -134,6 +147,8 @@ mod tests {
     fn check(quarter_turns: u8, user_unit: f64, expected: Rectangle) {
         let page = PageBox { left: 10.0, bottom: 20.0, width: 100.0, height: 200.0, quarter_turns, user_unit };
         assert_eq!(page.place(5.0, 7.0, 30.0, 40.0), expected);
+        let (x, y) = page.point(12.0, 34.0);
+        assert_eq!(page.displayed_point(x, y), (12.0, 34.0), "there and back");
     }
 
     #[test]
