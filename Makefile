@@ -82,6 +82,7 @@ vectors: build
 	$(call say,vectors: two verifiers over everything that must be accepted or refused)
 	@$(MAKE) --no-print-directory $(TOOLS)/verifier/.ready
 	@$(BIN)/qz-conformance run $(TARGET)/vectors --python $(TOOLS)/verifier/bin/python --verifier evidence/python
+	@node evidence/wasm/vectors.mjs $(TARGET)/vectors gateway/web/public/qz_verify.wasm
 	@cargo run --quiet --locked --target-dir $(TARGET)/c2sp $(C2SP_MANIFEST) -- $(TARGET)/vectors/c2sp.json
 
 $(TOOLS)/verifier/.ready: evidence/python/requirements.txt
