@@ -14,7 +14,7 @@ use crate::rules::{self, Outcome};
 use crate::state::Subject;
 use crate::verified::{Verified, verification_id};
 use crate::view::{View, ViewError};
-use qz_evidence::codec::Bytes;
+use qz_evidence::codec::{Bytes, encoded_len};
 use qz_evidence::genesis::Params;
 use qz_evidence::header::{Header, HeaderTag, block_id};
 use qz_evidence::history::leaf_hash;
@@ -149,8 +149,7 @@ impl<'v, V: View> Admission<'v, V> {
             .iter()
             .map(|parsed| {
                 let outcome = rules::apply(&self.0.overlay, self.0.height, &self.0.params, parsed)?;
-                let bytes = encode(parsed.submission());
-                Ok(Claimed::new(parsed, &bytes, &outcome.actor_keys, verified, &mut signatures))
+                Ok(Claimed::new(parsed, &outcome.actor_keys, verified, &mut signatures))
             })
             .collect();
         let mut verdicts = signatures.verdicts().into_iter();
@@ -228,7 +227,7 @@ pub fn execute<V: View>(view: &V, block: &Block, verified: &Verified) -> Result<
 }
 
 fn check_limits(block: &Block, params: &Params) -> Result<(), BlockError> {
-    let size = encode(block).len();
+    let size = encoded_len(block);
     if usize::try_from(params.max_block_bytes).is_ok_and(|limit| size > limit) {
         return Err(BlockError::TooLarge { size, limit: params.max_block_bytes });
     }
@@ -309,7 +308,7 @@ impl<'v, V: View> Execution<'v, V> {
     /// Adds one submission, or leaves everything as it was.
     fn apply(&mut self, parsed: &Parsed, bytes: &[u8], verified: &Verified) -> Result<(), Refusal> {
         let outcome = rules::apply(&self.overlay, self.height, &self.params, parsed)?;
-        verify_signatures(parsed, bytes, &outcome, verified)?;
+        verify_signatures(parsed, &outcome, verified)?;
         let links = self.links(&outcome)?;
         let record = Record {
             tag: RecordTag,
@@ -446,9 +445,9 @@ struct Claimed<'p> {
 impl<'p> Claimed<'p> {
     /// Adds the signatures of relay and actors, in this order, unless `verified` knows them.
     fn new(
-        parsed: &'p Parsed, bytes: &[u8], actor_keys: &[PublicKey], verified: &Verified, signatures: &mut Signatures,
+        parsed: &'p Parsed, actor_keys: &[PublicKey], verified: &Verified, signatures: &mut Signatures,
     ) -> Self {
-        let verification = verification_id(bytes, actor_keys);
+        let verification = verification_id(&parsed.envelope_digest(), actor_keys);
         if verified.contains(&verification) {
             return Self { parsed, verification, signatures: 0 };
         }
@@ -475,8 +474,8 @@ impl<'p> Claimed<'p> {
 }
 
 /// Verifies relay and actors, unless exactly these bytes with exactly these keys were verified before.
-fn verify_signatures(parsed: &Parsed, bytes: &[u8], outcome: &Outcome, verified: &Verified) -> Result<Hash32, Reject> {
+fn verify_signatures(parsed: &Parsed, outcome: &Outcome, verified: &Verified) -> Result<Hash32, Reject> {
     let mut signatures = Signatures::default();
-    let claimed = Claimed::new(parsed, bytes, &outcome.actor_keys, verified, &mut signatures);
+    let claimed = Claimed::new(parsed, &outcome.actor_keys, verified, &mut signatures);
     claimed.judged(&mut signatures.verdicts().into_iter())
 }

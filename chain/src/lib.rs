@@ -9,6 +9,7 @@
 pub mod block;
 pub mod changes;
 pub mod execute;
+pub mod generations;
 pub mod genesis;
 pub mod governance;
 pub mod memory;

@@ -46,9 +46,33 @@ pub trait Format: Encode<()> + for<'b> Decode<'b, ()> {
     const MAX_BYTES: usize;
 }
 
+/// Room that an encoding begins with. Most fit: growing from nothing takes seven moves to get as far.
+const USUAL_BYTES: usize = 1024;
+
 /// Encodes a value. Encoding into memory cannot fail.
 pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
-    minicbor::to_vec(value).expect("encoding into a Vec cannot fail")
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    minicbor::encode(value, &mut bytes).expect("encoding into a Vec cannot fail");
+    bytes
+}
+
+/// How many bytes [`encode`] would give.
+pub fn encoded_len<T: Encode<()>>(value: &T) -> usize {
+    let mut length = Length(0);
+    minicbor::encode(value, &mut length).expect("counting cannot fail");
+    length.0
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl Write for Length {
+    type Error = std::convert::Infallible;
+
+    fn write_all(&mut self, written: &[u8]) -> Result<(), Self::Error> {
+        self.0 += written.len();
+        Ok(())
+    }
 }
 
 /// Decodes exactly the canonical encoding of a `T`: size cap, decode, encode again, compare.
@@ -203,6 +227,7 @@ mod tests {
     fn only_the_canonical_bytes_are_accepted() {
         let good = encode(&Sample { tag: TestTag, number: 5, optional: None });
         assert_eq!(decode_strict::<Sample>(&good).map(|s| s.number), Ok(5));
+        assert_eq!(encoded_len(&Sample { tag: TestTag, number: 5, optional: None }), good.len());
         // {0: "qz/test/v1", 1: 5}
         let tag = &good[..13];
         let cases: [(&str, Vec<u8>); 6] = [

@@ -182,7 +182,7 @@ struct Unsigned<'a> {
 
 impl Unsigned<'_> {
     fn relay_message(&self) -> Vec<u8> {
-        [tag::RELAY, &sha256(&[&minicbor::to_vec(self).expect("writing to memory cannot fail")]).0[..]].concat()
+        [tag::RELAY, &sha256(&[&encode(self)]).0[..]].concat()
     }
 }
 
@@ -247,6 +247,7 @@ pub struct Parsed {
     submission: Submission,
     body: Body,
     digest: Hash32,
+    envelope_digest: Hash32,
 }
 
 impl Parsed {
@@ -269,7 +270,7 @@ impl Parsed {
         let body: Body = decode_strict(&submission.body)?;
         body.check()?;
         let digest = body_digest(&submission.body);
-        Ok(Self { submission, body, digest })
+        Ok(Self { submission, body, digest, envelope_digest: sha256(&[bytes]) })
     }
 
     /// Does the relay's signature cover this envelope?
@@ -299,5 +300,10 @@ impl Parsed {
     /// The body's digest, which is the submission's identity whichever member relays it.
     pub fn digest(&self) -> Hash32 {
         self.digest
+    }
+
+    /// SHA-256 of the whole encoded submission, signatures included.
+    pub fn envelope_digest(&self) -> Hash32 {
+        self.envelope_digest
     }
 }

@@ -349,7 +349,7 @@ impl Ledger {
             });
         }
         let begun = Instant::now();
-        self.store.commit(&changes, certificate, bytes)?;
+        self.store.commit(&changes, certificate)?;
         let took = begun.elapsed();
         let header = self.store.view()?.tip_header()?;
         let interval_ms = header.time_ms.saturating_sub(self.head().header.time_ms);

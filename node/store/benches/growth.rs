@@ -142,7 +142,7 @@ impl Growing {
 
     /// All that one node does for a block, as its proposer and as a validator.
     fn block(&mut self, submissions: &[Parsed]) {
-        let (changes, block) = {
+        let changes = {
             let view = self.store.view().unwrap();
             for parsed in submissions {
                 let admitted = admit(&view, parsed, &self.verified).unwrap();
@@ -152,10 +152,10 @@ impl Growing {
             let proposed = propose(&view, submissions, now, proposer("notary"), &self.verified).unwrap();
             assert_eq!(proposed.rejected, []);
             assert_eq!(proposed.changes.records.len(), submissions.len(), "the block is too small");
-            (execute(&view, &proposed.block, &self.verified).unwrap(), proposed.block)
+            execute(&view, &proposed.block, &self.verified).unwrap()
         };
         let certificate = certificate(&self.ledger.chain_id(), changes.height, changes.block_id);
-        self.store.commit(&changes, &certificate, &encode(&block)).unwrap();
+        self.store.commit(&changes, &certificate).unwrap();
         self.records += changes.records.len();
         let sampled = changes.records.iter().step_by(PER_BLOCK / 2);
         self.samples.extend(sampled.map(|record| (record.hash, record.links[0].subject)));

@@ -29,9 +29,9 @@ fn commit(bencher: Bencher, records: usize) {
             let deposits = node.deposits(records);
             node.next(&deposits)
         })
-        .bench_local_values(|(changes, certificate, block)| {
+        .bench_local_values(|(changes, certificate)| {
             let mut node = node.borrow_mut();
-            node.store.commit(&changes, &certificate, &block).unwrap();
+            node.store.commit(&changes, &certificate).unwrap();
             node.ledger.view.apply(&changes).unwrap();
         });
 }

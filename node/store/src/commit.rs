@@ -5,12 +5,15 @@ use crate::failpoint;
 use crate::keys::{self, Place, Stale, StaleList, meta};
 use crate::open::Store;
 use crate::read::StoreView;
+use crate::recent::Recent;
 use jmt::KeyHash;
-use qz_chain::{Block, ChangeSet};
+use qz_chain::ChangeSet;
 use qz_evidence::commit::CommitCertificate;
-use qz_evidence::{Height, decode_strict, encode};
+use qz_evidence::header::{Header, block_id};
+use qz_evidence::{Hash32, Height, SubjectId, decode_strict, encode};
 use rocksdb::{WriteBatch, WriteOptions};
 use std::collections::HashSet;
+use std::sync::{MutexGuard, PoisonError};
 
 impl Store {
     /// Writes a final block. The certificate's signatures are the caller's to check, before.
@@ -23,27 +26,34 @@ impl Store {
     ///
     /// A block that is there already is accepted again without a write, so that a caller that crashed
     /// after step 3 may repeat it. (The certificate may then be another one: those of one block differ.)
-    pub fn commit(&self, changes: &ChangeSet, commit: &CommitCertificate, block: &[u8]) -> Result<(), StoreError> {
-        let mut last_batch_bytes = self.committing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub fn commit(&self, changes: &ChangeSet, commit: &CommitCertificate) -> Result<(), StoreError> {
+        let mut last_batch_bytes = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         // 1. Check.
         let view = self.view()?;
-        if !is_next(&view, changes, commit, block)? {
+        if !is_next(&view, changes, commit)? {
             return Ok(());
         }
         failpoint::reached("commit.checked");
         // 2. Build.
         let mut batch = WriteBatch::with_capacity_bytes(*last_batch_bytes);
         self.put_changes(Some(&view), changes, &mut batch)?;
-        batch.put_cf(self.family(keys::BLOCKS), keys::height(changes.height), block);
         batch.put_cf(self.family(keys::COMMITS), keys::height(changes.height), encode(commit));
         self.prune(&view, changes.height, &mut batch)?;
         *last_batch_bytes = batch.size_in_bytes();
         failpoint::reached("commit.built");
         // 3. Write.
-        self.write_synced(batch)?;
+        self.recent().commit(changes);
+        if let Err(error) = self.write_synced(batch) {
+            self.recent().forget();
+            return Err(error);
+        }
         failpoint::reached("commit.written");
-        self.nodes.extend(changes.tree.node_batch.nodes());
+        self.nodes.commit(&changes.tree);
         Ok(())
+    }
+
+    pub(crate) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn write_synced(&self, batch: WriteBatch) -> Result<(), StoreError> {
@@ -64,7 +74,8 @@ impl Store {
         batch.put_cf(self.family(keys::HEADERS), keys::height(height), &changes.header);
         self.put_records(changes, batch);
         for (id, subject) in &changes.subjects {
-            batch.put_cf(self.family(keys::SUBJECTS), id.0.0, subject.to_bytes());
+            let value = [&keys::height(height)[..], &subject.to_bytes()].concat();
+            batch.put_cf(self.family(keys::SUBJECTS), id.0.0, value);
         }
         self.put_tree(view, changes, batch)?;
         for (level, index, hash) in &changes.history_nodes {
@@ -133,10 +144,10 @@ impl Store {
         for ((version, key), value) in changes.tree.node_batch.values() {
             // A node can move while its value stays, so values have their own staleness.
             if !created.contains(key)
-                && let (Some(view), Some(previous)) = (view, version.checked_sub(1))
-                && let Some((old, _)) = view.newest_value(key, previous)?
+                && let Some(view) = view
+                && let Some(written) = view.written(&SubjectId(Hash32(key.0)))?
             {
-                stale.push(&Stale::Value(old));
+                stale.push(&Stale::Value(keys::tree_value(key, written.0).to_vec()));
             }
             let value = value.as_ref().expect("subjects are never removed from the state tree");
             batch.put_cf(self.family(keys::TREE_VALUES), keys::tree_value(key, *version), value);
@@ -152,9 +163,7 @@ impl Store {
 }
 
 /// Step 1. False: the block is there already.
-fn is_next(
-    view: &StoreView<'_>, changes: &ChangeSet, commit: &CommitCertificate, block: &[u8],
-) -> Result<bool, StoreError> {
+fn is_next(view: &StoreView<'_>, changes: &ChangeSet, commit: &CommitCertificate) -> Result<bool, StoreError> {
     let height = changes.height;
     let mismatch = |reason| StoreError::Mismatch { height, reason };
     if commit.height != height || commit.block_id != changes.block_id {
@@ -170,11 +179,10 @@ fn is_next(
     if height != tip.next() {
         return Err(StoreError::Gap { tip, given: height });
     }
-    let block: Block = decode_strict(block).map_err(|_| mismatch("the block's bytes are no block"))?;
-    if block.header.0 != changes.header {
-        return Err(mismatch("the block's bytes have another header"));
+    if block_id(&changes.header) != changes.block_id {
+        return Err(mismatch("the header is another block's"));
     }
-    let header = block.header().map_err(|_| mismatch("the block's header is no header"))?;
+    let header: Header = decode_strict(&changes.header).map_err(|_| mismatch("the block's header is no header"))?;
     if header.previous != view.tip_header()?.block_id() {
         return Err(mismatch("its parent is not the last block"));
     }

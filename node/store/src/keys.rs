@@ -2,17 +2,16 @@
 
 use jmt::KeyHash;
 use jmt::storage::NodeKey;
+use qz_chain::Subject;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
 
 /// Single values of the ledger, under the keys in [`meta`].
 pub(crate) const META: &str = "meta";
 /// Height → encoded header.
 pub(crate) const HEADERS: &str = "headers";
-/// Height → encoded block; none for height 0.
-pub(crate) const BLOCKS: &str = "blocks";
 /// Height → encoded commit certificate; none for height 0.
 pub(crate) const COMMITS: &str = "commits";
-/// Place → encoded record.
+/// Place → encoded record. A block is its header and the submissions of its records, so it is not stored again.
 pub(crate) const RECORDS: &str = "records";
 /// Record hash → place.
 pub(crate) const RECORD_PLACES: &str = "record_places";
@@ -20,7 +19,7 @@ pub(crate) const RECORD_PLACES: &str = "record_places";
 pub(crate) const BODIES: &str = "bodies";
 /// Relay and submission id → height, within the replay window.
 pub(crate) const RELAYED: &str = "relayed";
-/// Subject → its state as of the tip.
+/// Subject → height of the block that last changed it, then its state as of the tip.
 pub(crate) const SUBJECTS: &str = "subjects";
 /// Subject and sequence number → record hash.
 pub(crate) const SEQUENCES: &str = "sequences";
@@ -41,10 +40,9 @@ pub(crate) const ORGANISATIONS: &str = "organisations";
 pub(crate) const CONSENSUS: &str = "consensus";
 
 /// All of them.
-pub(crate) const FAMILIES: [&str; 17] = [
+pub(crate) const FAMILIES: [&str; 16] = [
     META,
     HEADERS,
-    BLOCKS,
     COMMITS,
     RECORDS,
     RECORD_PLACES,
@@ -82,7 +80,7 @@ pub(crate) mod meta {
 }
 
 /// Value of [`meta::FORMAT`].
-pub(crate) const FORMAT: &[u8] = b"qz-store 3";
+pub(crate) const FORMAT: &[u8] = b"qz-store 4";
 
 /// A key and its value.
 pub type KeyValue = (Vec<u8>, Vec<u8>);
@@ -114,6 +112,13 @@ pub(crate) fn height(height: Height) -> [u8; 8] {
 
 pub(crate) fn height_from(bytes: &[u8]) -> Option<Height> {
     Some(Height(u64::from_be_bytes(bytes.try_into().ok()?)))
+}
+
+/// A value of [`SUBJECTS`]: the height of the block that last changed the subject, and its state.
+pub(crate) fn subject(bytes: &[u8]) -> Result<(Height, Subject), String> {
+    let (written, subject) = bytes.split_at_checked(8).ok_or("shorter than a height")?;
+    let written = height_from(written).ok_or("no height")?;
+    Ok((written, Subject::from_bytes(subject).map_err(|error| error.to_string())?))
 }
 
 pub(crate) fn hash_from(bytes: &[u8]) -> Option<Hash32> {

@@ -18,6 +18,7 @@ mod open;
 mod proof;
 mod prune;
 mod read;
+mod recent;
 mod snapshot;
 mod view;
 

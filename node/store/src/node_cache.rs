@@ -1,52 +1,57 @@
 //! Nodes of the state tree that were written or read lately. Every block reads the path to each subject that it
 //! changes, and the blocks before have just written most of it.
 //!
-//! A node's key carries the version that wrote it, so a node never changes and nothing here can be old. Only speed
-//! depends on this: what is forgotten is read from the database again.
+//! A node's key carries the version that wrote it, so a node never changes and nothing here can be old. What a
+//! block makes stale is forgotten, since no later block reads it. Leaves are not remembered: they are many, and one is
+//! as likely to be read as any other. Only speed depends on all this: what is forgotten is read from the database
+//! again.
 
-use jmt::storage::{Node, NodeKey};
-use std::collections::HashMap;
+use jmt::storage::{Node, NodeKey, TreeUpdateBatch};
+use qz_chain::generations::Generations;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Nodes of a generation, about 1 KiB each.
-const CAPACITY: usize = 16_384;
+/// Nodes of a generation, at most about 1 KiB each.
+const CAPACITY: usize = 32_768;
 
-/// A bounded set of nodes; it holds between [`CAPACITY`] and twice as many of the latest.
-#[derive(Default)]
-pub(crate) struct NodeCache(Mutex<Generations>);
+/// A bounded set of the latest nodes.
+pub(crate) struct NodeCache(Mutex<Generations<NodeKey, Node>>);
 
-#[derive(Default)]
-struct Generations {
-    young: HashMap<NodeKey, Node>,
-    old: HashMap<NodeKey, Node>,
+impl Default for NodeCache {
+    fn default() -> Self {
+        Self(Mutex::new(Generations::new(CAPACITY)))
+    }
 }
 
 impl NodeCache {
-    /// Remembers nodes that are in the database.
-    pub(crate) fn extend<'n>(&self, nodes: impl IntoIterator<Item = (&'n NodeKey, &'n Node)>) {
-        let mut generations = self.generations();
-        for (key, node) in nodes {
-            generations.insert(key.clone(), node.clone());
+    /// Remembers the nodes of a block that is in the database, and forgets those it replaced.
+    pub(crate) fn commit(&self, tree: &TreeUpdateBatch) {
+        let mut nodes = self.nodes();
+        for stale in &tree.stale_node_index_batch {
+            nodes.remove(&stale.node_key);
         }
+        for (key, node) in tree.node_batch.nodes() {
+            put(&mut nodes, key, node);
+        }
+    }
+
+    /// Remembers a node that is in the database.
+    pub(crate) fn put(&self, key: &NodeKey, node: &Node) {
+        put(&mut self.nodes(), key, node);
     }
 
     /// The node of this key, if it is remembered.
     pub(crate) fn get(&self, key: &NodeKey) -> Option<Node> {
-        let generations = self.generations();
-        generations.young.get(key).or_else(|| generations.old.get(key)).cloned()
+        self.nodes().get(key).cloned()
     }
 
-    fn generations(&self) -> MutexGuard<'_, Generations> {
+    fn nodes(&self) -> MutexGuard<'_, Generations<NodeKey, Node>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Generations {
-    fn insert(&mut self, key: NodeKey, node: Node) {
-        if self.young.len() >= CAPACITY {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, node);
+fn put(nodes: &mut Generations<NodeKey, Node>, key: &NodeKey, node: &Node) {
+    if !matches!(node, Node::Leaf(_)) {
+        nodes.put(key.clone(), node.clone());
     }
 }
 
@@ -54,19 +59,21 @@ impl Generations {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use jmt::storage::{NodeBatch, StaleNodeIndex};
+    use qz_chain::tree::root_key;
+    use qz_evidence::Height;
 
     #[test]
-    fn the_latest_are_kept_and_the_set_is_bounded() {
+    fn what_a_block_replaces_is_forgotten() {
         let cache = NodeCache::default();
-        let key = |version| qz_chain::tree::root_key(qz_evidence::Height(version));
-        for version in 0..(3 * CAPACITY as u64) {
-            cache.extend([(&key(version), &Node::Null)]);
-        }
-        let newest = 3 * CAPACITY as u64 - 1;
-        assert_eq!(cache.get(&key(newest)), Some(Node::Null));
-        assert_eq!(cache.get(&key(newest - CAPACITY as u64)), Some(Node::Null));
-        assert_eq!(cache.get(&key(0)), None);
-        let generations = cache.generations();
-        assert!(generations.young.len() + generations.old.len() <= 2 * CAPACITY);
+        let (before, after) = (root_key(Height(1)), root_key(Height(2)));
+        cache.put(&before, &Node::Null);
+        assert_eq!(cache.get(&before), Some(Node::Null));
+        let mut tree = TreeUpdateBatch::default();
+        tree.node_batch = NodeBatch::new([(after.clone(), Node::Null)].into(), [].into());
+        tree.stale_node_index_batch.insert(StaleNodeIndex { stale_since_version: 2, node_key: before.clone() });
+        cache.commit(&tree);
+        assert_eq!(cache.get(&before), None);
+        assert_eq!(cache.get(&after), Some(Node::Null));
     }
 }

@@ -4,6 +4,7 @@ use crate::error::StoreError;
 use crate::inspect::Findings;
 use crate::keys::{CONSENSUS, FAMILIES, FORMAT, META, meta};
 use crate::node_cache::NodeCache;
+use crate::recent::Recent;
 use qz_chain::genesis_state;
 use qz_evidence::Hash32;
 use qz_evidence::genesis::Genesis;
@@ -41,6 +42,7 @@ pub struct Store {
     /// growing to megabytes by doubling costs fresh pages every time.
     pub(crate) committing: Mutex<usize>,
     pub(crate) nodes: NodeCache,
+    pub(crate) recent: Mutex<Recent>,
 }
 
 impl std::fmt::Debug for Store {
@@ -133,6 +135,7 @@ impl Store {
             durable,
             committing: Mutex::new(0),
             nodes: NodeCache::default(),
+            recent: Mutex::default(),
         }
     }
 

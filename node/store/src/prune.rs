@@ -57,6 +57,7 @@ impl Store {
             let key = keys::relayed(&parsed.submission().relay, &parsed.body().id);
             // The number may have been used again since; then its entry is newer.
             if view.get(keys::RELAYED, &key)?.as_deref() == Some(&keys::height(expired)) {
+                self.recent().forget_id(&key);
                 batch.delete_cf(self.family(keys::RELAYED), key);
             }
         }

@@ -4,8 +4,9 @@ use crate::error::StoreError;
 use crate::keys::{self, KeyValue, Place, meta};
 use crate::open::Store;
 use jmt::KeyHash;
+use qz_chain::block::{Block, BlockTag};
 use qz_chain::Subject;
-use qz_evidence::codec::Format;
+use qz_evidence::codec::{Bytes, Format};
 use qz_evidence::commit::CommitCertificate;
 use qz_evidence::genesis::Params;
 use qz_evidence::header::Header;
@@ -13,7 +14,7 @@ use qz_evidence::history::Frontier;
 use qz_evidence::record::Record;
 use qz_evidence::records_tree::record_hash;
 use qz_evidence::validators::ValidatorSet;
-use qz_evidence::{Hash32, Height, SubjectId, decode_strict};
+use qz_evidence::{Hash32, Height, SubjectId, decode_strict, encode};
 use rocksdb::{Direction, IteratorMode, Snapshot};
 
 /// A record with its place.
@@ -85,7 +86,7 @@ impl Store {
 
     /// A subject as of the tip.
     pub fn subject(&self, id: &SubjectId) -> Result<Option<Subject>, StoreError> {
-        self.view()?.stored_subject(id)
+        Ok(self.view()?.stored_subject(id)?.map(|(_, subject)| subject))
     }
 }
 
@@ -115,7 +116,18 @@ impl StoreView<'_> {
 
     /// Encoded block; nothing at height 0 and above the tip.
     pub fn block_bytes(&self, height: Height) -> Result<Option<Vec<u8>>, StoreError> {
-        self.by_height(keys::BLOCKS, height, Height(1))
+        if height == Height(0) || height > self.tip {
+            return Ok(None);
+        }
+        self.block(height).map(|block| Some(encode(&block)))
+    }
+
+    /// The block of a height from 1 to the tip, put together from its header and its records.
+    pub(crate) fn block(&self, height: Height) -> Result<Block, StoreError> {
+        let header = Bytes(self.must(keys::HEADERS, &keys::height(height))?);
+        let submission = |record: StoredRecord| record.decode().map(|record| record.submission);
+        let submissions = self.records_of_block(height)?.into_iter().map(submission).collect::<Result<_, _>>()?;
+        Ok(Block { tag: BlockTag, header, submissions })
     }
 
     /// Encoded commit certificate; nothing at height 0 and above the tip.
@@ -186,7 +198,7 @@ impl StoreView<'_> {
     pub fn records_of_subject(
         &self, subject: &SubjectId, from: u64, limit: usize,
     ) -> Result<Vec<(u64, Hash32)>, StoreError> {
-        let Some(end) = self.stored_subject(subject)?.map(|s| s.records) else { return Ok(vec![]) };
+        let Some(end) = self.stored_subject(subject)?.map(|(_, s)| s.records) else { return Ok(vec![]) };
         let end = end.min(from.saturating_add(u64::try_from(limit).unwrap_or(u64::MAX)));
         let hash = |sequence| {
             let key = keys::sequence(subject, sequence);
@@ -197,10 +209,10 @@ impl StoreView<'_> {
         (from..end).map(hash).collect()
     }
 
-    /// A subject as of this view's tip.
-    pub(crate) fn stored_subject(&self, id: &SubjectId) -> Result<Option<Subject>, StoreError> {
+    /// A subject as of this view's tip, with the height of the block that last changed it.
+    pub(crate) fn stored_subject(&self, id: &SubjectId) -> Result<Option<(Height, Subject)>, StoreError> {
         let Some(bytes) = self.get(keys::SUBJECTS, &id.0.0)? else { return Ok(None) };
-        Subject::from_bytes(&bytes).map(Some).map_err(|error| StoreError::corrupt(keys::SUBJECTS, &id.0.0, error))
+        keys::subject(&bytes).map(Some).map_err(|reason| StoreError::corrupt(keys::SUBJECTS, &id.0.0, reason))
     }
 
     /// A perfect node of the history tree.

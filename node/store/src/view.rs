@@ -20,6 +20,21 @@ impl StoreView<'_> {
         let node = borsh::from_slice(&bytes).map_err(|error| StoreError::corrupt(keys::TREE_NODES, &key, error))?;
         Ok(Some(node))
     }
+
+    /// The subject as it is in the database; it is remembered.
+    fn read_subject(&self, id: &SubjectId) -> Result<Option<(Height, Subject)>, StoreError> {
+        let found = self.stored_subject(id)?;
+        self.store.recent().learn_subject(*id, found.clone(), self.tip_height());
+        Ok(found)
+    }
+
+    /// The height of the block that last changed a subject, if it exists: the version of its value in the state tree.
+    pub(crate) fn written(&self, id: &SubjectId) -> Result<Option<Height>, StoreError> {
+        if let Some(known) = self.store.recent().written(id, self.tip_height()) {
+            return Ok(known);
+        }
+        Ok(self.read_subject(id)?.map(|(written, _)| written))
+    }
 }
 
 impl TreeReader for StoreView<'_> {
@@ -28,7 +43,9 @@ impl TreeReader for StoreView<'_> {
             return Ok(Some(node));
         }
         let node = self.stored_node(key)?;
-        self.store.nodes.extend(node.iter().map(|node| (key, node)));
+        if let Some(node) = &node {
+            self.store.nodes.put(key, node);
+        }
         Ok(node)
     }
 
@@ -61,16 +78,33 @@ impl View for StoreView<'_> {
         self.members().map_err(ViewError::new)
     }
     fn subject(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {
-        self.stored_subject(id).map_err(ViewError::new)
+        if let Some(known) = self.store.recent().subject(id, self.tip_height()) {
+            return Ok(known);
+        }
+        Ok(self.read_subject(id).map_err(ViewError::new)?.map(|(_, subject)| subject))
     }
     fn recorded_body(&self, digest: &Hash32) -> Result<Option<Height>, ViewError> {
-        Ok(self.place(keys::BODIES, digest).map_err(ViewError::new)?.map(|place| place.height))
+        let tip = self.tip_height();
+        if let Some(known) = self.store.recent().body(digest, tip) {
+            return Ok(known);
+        }
+        let height = self.place(keys::BODIES, digest).map_err(ViewError::new)?.map(|place| place.height);
+        self.store.recent().learn_body(*digest, height, tip);
+        Ok(height)
     }
     fn recorded_id(&self, relay: &OrgId, id: &SubmissionId) -> Result<Option<Height>, ViewError> {
-        let key = keys::relayed(relay, id);
-        let Some(bytes) = self.get(keys::RELAYED, &key).map_err(ViewError::new)? else { return Ok(None) };
-        let height = keys::height_from(&bytes)
-            .ok_or_else(|| ViewError::new(StoreError::corrupt(keys::RELAYED, &key, "no height")))?;
-        Ok(Some(height))
+        let (key, tip) = (keys::relayed(relay, id), self.tip_height());
+        if let Some(known) = self.store.recent().id(&key, tip) {
+            return Ok(known);
+        }
+        let height = match self.get(keys::RELAYED, &key).map_err(ViewError::new)? {
+            None => None,
+            Some(bytes) => {
+                let no_height = || ViewError::new(StoreError::corrupt(keys::RELAYED, &key, "no height"));
+                Some(keys::height_from(&bytes).ok_or_else(no_height)?)
+            }
+        };
+        self.store.recent().learn_id(key, height, tip);
+        Ok(height)
     }
 }

@@ -22,7 +22,7 @@ fn append(store: &Store, block: &[u8]) -> qz_chain::ChangeSet {
     let decoded: Block = decode_strict(block).unwrap();
     let changes = execute(&store.view().unwrap(), &decoded, &Verified::default()).unwrap();
     let chain_id = store.view().unwrap().chain_id();
-    store.commit(&changes, &certificate(&chain_id, changes.height, changes.block_id), block).unwrap();
+    store.commit(&changes, &certificate(&chain_id, changes.height, changes.block_id)).unwrap();
     changes
 }
 

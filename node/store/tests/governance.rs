@@ -255,7 +255,7 @@ fn a_replay_on_another_store_gives_the_same_consortium() {
             let view = copy.view().unwrap();
             qz_chain::execute(&view, &decode_strict(&bytes).unwrap(), &qz_chain::Verified::default()).unwrap()
         };
-        copy.commit(&changes, &view.commit_certificate(height).unwrap().unwrap(), &bytes).unwrap();
+        copy.commit(&changes, &view.commit_certificate(height).unwrap().unwrap()).unwrap();
     }
     let copied = copy.view().unwrap();
     assert_eq!(copied.tip_header().unwrap(), view.tip_header().unwrap());

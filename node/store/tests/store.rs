@@ -118,31 +118,71 @@ fn repeated_commits_are_accepted_and_misplaced_ones_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = Node::new(folder.path());
     let deposits = node.deposits(3);
-    let (first, commit, block) = node.next(&deposits);
+    let (first, commit) = node.next(&deposits);
     let other_deposits = node.deposits(2);
-    let (rival, rival_commit, rival_block) = node.next(&other_deposits);
-    node.store.commit(&first, &commit, &block).unwrap();
-    node.store.commit(&first, &commit, &block).unwrap();
+    let (rival, rival_commit) = node.next(&other_deposits);
+    node.store.commit(&first, &commit).unwrap();
+    node.store.commit(&first, &commit).unwrap();
     assert_eq!(node.store.tip_height().unwrap(), Height(1));
-    let refused = node.store.commit(&rival, &rival_commit, &rival_block);
+    let refused = node.store.commit(&rival, &rival_commit);
     assert!(matches!(refused, Err(StoreError::Mismatch { .. })), "{refused:?}");
 
     node.ledger.view.apply(&first).unwrap();
-    let (second, second_commit, second_block) = node.next(&[]);
-    for (changes, commit, block) in
-        [(&second, &commit, &second_block), (&second, &second_commit, &block), (&second, &second_commit, &vec![0])]
-    {
-        let refused = node.store.commit(changes, commit, block);
+    let (second, second_commit) = node.next(&[]);
+    // Another block's certificate, another block's header, none at all.
+    let other_header = qz_chain::ChangeSet { header: first.header.clone(), ..second.clone() };
+    let no_header = qz_chain::ChangeSet { header: vec![0], ..second.clone() };
+    for (changes, commit) in [(&second, &commit), (&other_header, &second_commit), (&no_header, &second_commit)] {
+        let refused = node.store.commit(changes, commit);
         assert!(matches!(refused, Err(StoreError::Mismatch { .. })), "{refused:?}");
     }
     // A block whose parent another store has.
     let other_folder = tempfile::tempdir().unwrap();
     let other = Node::new(other_folder.path());
-    let gap = other.store.commit(&second, &second_commit, &second_block);
+    let gap = other.store.commit(&second, &second_commit);
     assert!(matches!(gap, Err(StoreError::Gap { tip: Height(0), given: Height(2) })), "{gap:?}");
-    other.store.commit(&rival, &rival_commit, &rival_block).unwrap();
-    let refused = other.store.commit(&second, &second_commit, &second_block);
+    other.store.commit(&rival, &rival_commit).unwrap();
+    let refused = other.store.commit(&second, &second_commit);
     assert!(matches!(refused, Err(StoreError::Mismatch { .. })), "{refused:?}");
+}
+
+/// What views ask for is kept in memory; each view must go on seeing its own height, whatever was asked through
+/// an older or newer one before.
+#[test]
+fn views_of_several_heights_see_their_own_subjects_bodies_and_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::new(folder.path());
+    let subject = qz_evidence::SubjectId::of_organisation(&node.ledger.chain_id(), &node::ledger::org("notary"));
+    let mut expected = vec![];
+    let mut deposits = vec![];
+    for height in 0..4u64 {
+        expected.push(node.ledger.view.subject(&subject).unwrap());
+        deposits.push((height + 1, node.deposits(1).remove(0)));
+        // One view is asked before the next block is there, and so its answers are remembered.
+        let before = node.store.view().unwrap();
+        let (_, deposit) = deposits.last().unwrap();
+        assert_eq!(before.recorded_body(&deposit.digest()).unwrap(), None);
+        assert_eq!(before.subject(&subject).unwrap(), expected[height as usize]);
+        let changes = {
+            let (changes, commit) = node.next(std::slice::from_ref(deposit));
+            node.store.commit(&changes, &commit).unwrap();
+            changes
+        };
+        node.ledger.view.apply(&changes).unwrap();
+        let after = node.store.view().unwrap();
+        for (view, tip) in [(&before, height), (&after, height + 1), (&before, height)] {
+            for (at, deposit) in &deposits {
+                let seen = (*at <= tip).then_some(Height(*at));
+                let (relay, id) = (&deposit.submission().relay, &deposit.body().id);
+                assert_eq!(view.recorded_body(&deposit.digest()).unwrap(), seen, "body of {at} at {tip}");
+                assert_eq!(view.recorded_id(relay, id).unwrap(), seen, "number of {at} at {tip}");
+            }
+            let touched = &changes.records[0].links[0].subject;
+            let known = view.subject(touched).unwrap();
+            assert_eq!(known.is_some(), tip > height, "{tip}");
+        }
+        assert_eq!(after.subject(&subject).unwrap(), node.ledger.view.subject(&subject).unwrap());
+    }
 }
 
 #[test]
@@ -281,12 +321,12 @@ fn a_view_stays_at_its_height() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = Node::new(folder.path());
     node.block(&[]);
-    let (changes, commit, block) = {
+    let (changes, commit) = {
         let deposits = node.deposits(4);
         node.next(&deposits)
     };
     let before = node.store.view().unwrap();
-    node.store.commit(&changes, &commit, &block).unwrap();
+    node.store.commit(&changes, &commit).unwrap();
     assert_eq!(before.tip_height(), Height(1));
     assert_eq!(before.tip().unwrap().height, Height(1));
     assert_eq!(before.frontier().unwrap().size(), 2);

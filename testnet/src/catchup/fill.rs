@@ -8,7 +8,6 @@ use anyhow::{Context, Result, ensure};
 use ed25519_dalek::{Signer, SigningKey};
 use qz_chain::{Verified, View, propose};
 use qz_client::Relay;
-use qz_evidence::codec::encode;
 use qz_evidence::commit::{CommitCertificate, CommitSignature, VoteType, vote_message};
 use qz_evidence::commitment::{Commitment, name};
 use qz_evidence::genesis::Genesis;
@@ -176,12 +175,12 @@ impl Filler {
     fn block(&mut self, submissions: &[Parsed]) -> Result<()> {
         let height = Height(self.store.tip_height()?.0 + 1);
         let proposer = self.validators[height.0 as usize % self.validators.len()].0;
-        let (changes, block) = {
+        let changes = {
             let view = self.store.view()?;
             let time_ms = now_ms().max(view.tip()?.time_ms + 1);
             let proposed = propose(&view, submissions, time_ms, proposer, &self.verified)?;
             ensure!(proposed.rejected.is_empty(), "the rules refuse: {:?}", proposed.rejected);
-            (proposed.changes, encode(&proposed.block))
+            proposed.changes
         };
         ensure!(changes.records.len() == submissions.len(), "a block has no room for {} records", submissions.len());
         let sign = |(address, key): &(Hash32, SecretKey)| -> Result<CommitSignature> {
@@ -191,7 +190,7 @@ impl Filler {
         };
         let signatures = self.validators.iter().map(sign).collect::<Result<_>>()?;
         let certificate = CommitCertificate::new(height, 0, changes.block_id, signatures);
-        self.store.commit(&changes, &certificate, &block)?;
+        self.store.commit(&changes, &certificate)?;
         self.records += submissions.len();
         Ok(())
     }

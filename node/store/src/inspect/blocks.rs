@@ -4,10 +4,9 @@ use super::{Findings, Inspection, Progress};
 use crate::error::StoreError;
 use crate::keys::{self, Place};
 use crate::read::{StoreView, StoredRecord};
-use qz_chain::{Block, genesis_state};
-use qz_evidence::codec::Bytes;
+use qz_chain::genesis_state;
 use qz_evidence::genesis::Genesis;
-use qz_evidence::header::{Header, block_id};
+use qz_evidence::header::Header;
 use qz_evidence::history::{Frontier, leaf_hash};
 use qz_evidence::record::Record;
 use qz_evidence::records_tree::RecordsTree;
@@ -67,7 +66,7 @@ pub(super) fn check(view: &StoreView<'_>, genesis: &Genesis, inspection: &mut In
                 if height == Height(0) {
                     check_first(genesis, &header, findings);
                 } else if let Err(error) = walk.block(&header, findings) {
-                    findings.add_error(Some(height), keys::BLOCKS, &error);
+                    findings.add_error(Some(height), keys::RECORDS, &error);
                 }
                 walk.parent = Some(header);
             }
@@ -144,23 +143,13 @@ impl Walk<'_, '_> {
         Ok(header)
     }
 
-    /// Block, certificate and records of a height above 0.
+    /// Certificate and records of a height above 0; the block is made of its header and them.
     fn block(&mut self, header: &Header, findings: &mut Findings) -> Result<(), StoreError> {
         let height = header.height;
         self.certificate(header, findings);
-        let bytes = self.view.must(keys::BLOCKS, &keys::height(height))?;
-        let block: Block =
-            decode_strict(&bytes).map_err(|error| StoreError::corrupt(keys::BLOCKS, &keys::height(height), error))?;
-        if block_id(&block.header) != header.block_id() {
-            findings.add(Some(height), keys::BLOCKS, &keys::height(height), "a block with another header");
-        }
         let records = self.view.records_of_block(height)?;
-        if records.len() != block.submissions.len() {
-            findings.add(Some(height), keys::BLOCKS, &keys::height(height), "not the submissions of the records");
-        }
         let hashes: Vec<_> = records.iter().map(|record| record.hash).collect();
-        let whole = RecordsTree::new(&hashes).root() == header.records_root;
-        if !whole {
+        if RecordsTree::new(&hashes).root() != header.records_root {
             findings.add(
                 Some(height),
                 keys::RECORDS,
@@ -169,20 +158,9 @@ impl Walk<'_, '_> {
             );
         }
         self.records += records.len() as u64;
-        for (record, submission) in records.iter().zip(&block.submissions) {
-            match self.record(record, findings) {
-                Ok(recorded) if recorded == *submission => {}
-                // Which of the two is wrong is known from the header.
-                Ok(_) if whole => {
-                    findings.add(
-                        Some(height),
-                        keys::BLOCKS,
-                        &keys::height(height),
-                        "not the submissions of the records",
-                    );
-                }
-                Ok(_) => findings.add(Some(height), keys::RECORDS, &record.hash.0, "not the submission of the block"),
-                Err(error) => findings.add_error(Some(height), keys::RECORDS, &error),
+        for record in &records {
+            if let Err(error) = self.record(record, findings) {
+                findings.add_error(Some(height), keys::RECORDS, &error);
             }
         }
         Ok(())
@@ -207,9 +185,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A record: its submission's signatures, its place, and every index that leads to it. Gives its
-    /// submission.
-    fn record(&mut self, stored: &StoredRecord, findings: &mut Findings) -> Result<Bytes, StoreError> {
+    /// A record: its submission's signatures, its place, and every index that leads to it.
+    fn record(&mut self, stored: &StoredRecord, findings: &mut Findings) -> Result<(), StoreError> {
         let place = Place { height: stored.height, index: stored.index };
         let key = place.to_bytes();
         let height = Some(stored.height);
@@ -253,7 +230,7 @@ impl Walk<'_, '_> {
             }
             self.expected.sequences += 1;
         }
-        Ok(record.submission)
+        Ok(())
     }
 
     /// The index of bodies leads to the last record of a body.
@@ -310,7 +287,6 @@ impl Walk<'_, '_> {
         let tip = self.view.tip_height().0;
         let counts = [
             (keys::HEADERS, tip + 1),
-            (keys::BLOCKS, tip),
             (keys::COMMITS, tip),
             (keys::RECORDS, self.records),
             (keys::RECORD_PLACES, self.expected.places),

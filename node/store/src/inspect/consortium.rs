@@ -83,7 +83,7 @@ fn members(view: &StoreView<'_>, genesis: &Genesis, _: &Header, findings: &mut F
     for member in &members {
         let agrees = match view.stored_subject(&SubjectId::of_organisation(&genesis.chain_id(), member.id()))? {
             None => false,
-            Some(subject) => {
+            Some((_, subject)) => {
                 let last = view.record(&subject.last_record)?.map_or(Height(0), |record| record.height);
                 subject.state == SubjectState::Organisation(member.state()) && member.since == last
             }

@@ -4,9 +4,9 @@ use super::{Findings, Progress};
 use crate::error::StoreError;
 use crate::keys;
 use crate::open::Store;
-use qz_chain::{Block, ExecuteError, Verified, execute};
+use qz_chain::{ExecuteError, Verified, execute};
 use qz_evidence::genesis::Genesis;
-use qz_evidence::{Height, decode_strict};
+use qz_evidence::Height;
 use std::path::Path;
 
 /// How often progress is told, in heights.
@@ -28,8 +28,7 @@ impl Store {
                 progress("replay", height.0, tip.0);
             }
             let key = keys::height(height);
-            let bytes = view.must(keys::BLOCKS, &key)?;
-            let block: Block = decode_strict(&bytes).map_err(|error| StoreError::corrupt(keys::BLOCKS, &key, error))?;
+            let block = view.block(height)?;
             let Some(commit) = view.commit_certificate(height)? else {
                 findings.add(Some(height), keys::COMMITS, &key, "missing");
                 break;
@@ -44,10 +43,10 @@ impl Store {
                             findings.add(Some(height), keys::RECORDS, &stored.hash.0, "not the record of execution");
                         }
                     }
-                    copy.commit(&changes, &commit, &bytes)?;
+                    copy.commit(&changes, &commit)?;
                 }
                 Err(ExecuteError::Block(error)) => {
-                    findings.add(Some(height), keys::BLOCKS, &key, format!("does not execute: {error}"));
+                    findings.add(Some(height), keys::RECORDS, &key, format!("does not execute: {error}"));
                     break;
                 }
                 Err(ExecuteError::View(source)) => return Err(StoreError::Replay { height, source }),

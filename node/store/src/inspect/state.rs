@@ -5,6 +5,7 @@ use super::{Findings, Inspection, Progress};
 use crate::error::StoreError;
 use crate::keys;
 use crate::read::StoreView;
+use jmt::KeyHash;
 use jmt::storage::{NibblePath, Node, NodeKey};
 use qz_chain::Subject;
 use qz_chain::tree::{Blake3Hasher, root_key};
@@ -44,14 +45,17 @@ fn subjects(view: &StoreView<'_>, findings: &mut Findings, progress: &mut Progre
             findings.add(None, keys::SUBJECTS, &key, "malformed key");
             continue;
         };
-        let subject = match Subject::from_bytes(&value) {
-            Ok(subject) => subject,
+        let (written, subject) = match keys::subject(&value) {
+            Ok(found) => found,
             Err(error) => {
                 findings.add(None, keys::SUBJECTS, &key, error);
                 continue;
             }
         };
         end_of_sequence(view, &id, &subject, findings)?;
+        if view.get(keys::TREE_VALUES, &keys::tree_value(&KeyHash(id.0.0), written.0))?.is_none() {
+            findings.add(Some(written), keys::SUBJECTS, &key, "not the height that last changed it");
+        }
         heads.push((id, blake3(&[&encode(&subject.head())])));
     }
     let tip = view.tip_header()?;

@@ -8,7 +8,6 @@ pub mod ledger;
 use ledger::{Ledger, certificate_by, commitment, genesis_with, member_key, proposer, public};
 use qz_chain::{ChangeSet, Verified, View, execute, propose};
 use qz_evidence::commit::CommitCertificate;
-use qz_evidence::encode;
 use qz_evidence::genesis::Genesis;
 use qz_evidence::payload::{EvidenceDeposited, Payload};
 use qz_evidence::submission::Parsed;
@@ -31,13 +30,13 @@ impl Node {
 
     /// Proposes on the store, executes on both, commits.
     pub fn block(&mut self, submissions: &[Parsed]) -> ChangeSet {
-        let (changes, commit, block) = self.next(submissions);
-        self.store.commit(&changes, &commit, &block).unwrap();
+        let (changes, commit) = self.next(submissions);
+        self.store.commit(&changes, &commit).unwrap();
         self.ledger.view.apply(&changes).unwrap();
         changes
     }
 
-    pub fn next(&self, submissions: &[Parsed]) -> (ChangeSet, CommitCertificate, Vec<u8>) {
+    pub fn next(&self, submissions: &[Parsed]) -> (ChangeSet, CommitCertificate) {
         let view = self.store.view().unwrap();
         let now = view.tip().unwrap().time_ms + 10;
         let proposed = propose(&view, submissions, now, proposer("notary"), &Verified::default()).unwrap();
@@ -47,7 +46,7 @@ impl Node {
         let keys = self.validators();
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         let commit = certificate_by(&keys, &self.ledger.chain_id(), changes.height, changes.block_id);
-        (changes, commit, encode(&proposed.block))
+        (changes, commit)
     }
 
     /// Whose consensus keys decide the next height: names of organisations, `NAME 2` for a second key.
