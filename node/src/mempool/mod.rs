@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
 use qz_chain::Reject;
+use qz_evidence::hash::sha256;
 use qz_evidence::submission::Parsed;
 use qz_evidence::{Hash32, OrgId};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
@@ -28,7 +29,7 @@ const MAX_REFUSED: usize = 16_384;
 /// Fewest bodies waited for at which those who gave up are looked for.
 const SWEEP_WAITERS: usize = 1024;
 /// How often, at most, submissions that still wait after a block are checked again, and how many.
-const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
+const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
 const RECHECK_COUNT: usize = 512;
 
 /// What became of a submission.
@@ -184,7 +185,7 @@ impl Mempool {
             let bytes = bytes.as_ref();
             let Ok(parsed) = Parsed::without_relay_check(bytes) else { return GossipVerdict::Malformed };
             // The same body may come with other, valid signatures: what waits here is known by its bytes.
-            let hash = Hash32(*blake3::hash(bytes).as_bytes());
+            let hash = parsed.envelope_digest();
             let mut inner = self.lock();
             if inner.pool.get(&parsed.digest()).is_none() && inner.early.is_worth_a_check(from, &hash, Instant::now()) {
                 unknown.push((Arc::from(bytes), parsed));
@@ -199,7 +200,7 @@ impl Mempool {
                 // Told late: it is on the ledger, which is nobody's fault.
                 Err(Refusal::Rules(Reject::Duplicate { .. })) => {}
                 Err(Refusal::Rules(_)) => {
-                    let hash = Hash32(*blake3::hash(&bytes).as_bytes());
+                    let hash = sha256(&[&bytes]);
                     self.lock().early.refused(*from, hash, bytes, Instant::now());
                 }
                 Ok(Entry::Already) | Err(Refusal::Pool(_)) => {}

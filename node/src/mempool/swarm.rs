@@ -33,7 +33,7 @@ use crate::peers::{Network, Offence, PeerStats, Rate, Roster};
 const MAX_MESSAGE_BYTES: usize = <SubmissionBatch as Format>::MAX_BYTES + 1024;
 /// Submissions that enter within so long after a message go out together: every message has a cost of its own, on
 /// every peer each time that it arrives.
-const LINGER: Duration = Duration::from_millis(20);
+const LINGER: Duration = Duration::from_millis(50);
 /// Submissions that wait to be told; what is beyond is told again later.
 const MAX_UNTOLD: usize = 8192;
 /// How often peers that are not connected are called.
