@@ -352,7 +352,6 @@ impl<'v, V: View> Execution<'v, V> {
         let upgrade = overlay.upgrade;
         let (subjects, consortium) = overlay.into_parts();
         let next = Next::new(height, &validators, &params, consortium, upgrade);
-        let subjects: Vec<_> = subjects.into_iter().collect();
         let heads: Vec<_> = subjects.iter().map(|(id, subject)| (*id, subject.head())).collect();
         let (state_root, tree) = crate::tree::put(view, height, &heads)?;
         let hashes: Vec<_> = records.iter().map(|record| record.hash).collect();
@@ -444,9 +443,7 @@ struct Claimed<'p> {
 
 impl<'p> Claimed<'p> {
     /// Adds the signatures of relay and actors, in this order, unless `verified` knows them.
-    fn new(
-        parsed: &'p Parsed, actor_keys: &[PublicKey], verified: &Verified, signatures: &mut Signatures,
-    ) -> Self {
+    fn new(parsed: &'p Parsed, actor_keys: &[PublicKey], verified: &Verified, signatures: &mut Signatures) -> Self {
         let verification = verification_id(&parsed.envelope_digest(), actor_keys);
         if verified.contains(&verification) {
             return Self { parsed, verification, signatures: 0 };

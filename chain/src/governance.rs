@@ -266,9 +266,9 @@ pub fn check_protocol(protocol: u32, height: Height) -> Result<(), UnsupportedPr
 /// State of the governance subject; nothing before the first change of the consortium.
 pub fn governance_state<V: View>(view: &V) -> Result<Option<GovernanceState>, ViewError> {
     let subject = SubjectId::governance(&view.chain_id());
-    match view.subject(&subject)?.map(|subject| subject.state) {
+    match view.subject(&subject)?.as_deref().map(|subject| &subject.state) {
         None => Ok(None),
-        Some(SubjectState::Governance(state)) => Ok(Some(state)),
+        Some(SubjectState::Governance(state)) => Ok(Some(state.clone())),
         Some(_) => Err(ViewError::new("the governance subject is of another type")),
     }
 }

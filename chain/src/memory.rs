@@ -14,6 +14,7 @@ use qz_evidence::history::Frontier;
 use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId, decode_strict};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Nodes and values of a state tree, every version.
 #[derive(Debug, Default)]
@@ -150,8 +151,8 @@ impl View for MemoryView {
     fn organisations(&self) -> Result<Vec<Member>, ViewError> {
         Ok(self.organisations.values().cloned().collect())
     }
-    fn subject(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {
-        Ok(self.subjects.get(id).cloned())
+    fn subject(&self, id: &SubjectId) -> Result<Option<Arc<Subject>>, ViewError> {
+        Ok(self.subjects.get(id).cloned().map(Arc::new))
     }
     fn recorded_body(&self, digest: &Hash32) -> Result<Option<Height>, ViewError> {
         Ok(self.bodies.get(digest).copied())

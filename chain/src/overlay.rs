@@ -8,6 +8,7 @@ use qz_evidence::state_proof::SubjectType;
 use qz_evidence::{Hash32, OrgId, SubjectId, SubmissionId};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a submission does not apply: its own fault, or this machine's.
@@ -30,9 +31,9 @@ pub(crate) struct Overlay<'v, V> {
     pub upgrade: Option<Upgrade>,
     /// The consortium, once a submission of this block changed it.
     consortium: Option<Consortium>,
-    subjects: BTreeMap<SubjectId, Subject>,
+    subjects: BTreeMap<SubjectId, Arc<Subject>>,
     /// What was read from the view before: organisations and keys are asked for again and again.
-    read: RefCell<BTreeMap<SubjectId, Option<Subject>>>,
+    read: RefCell<BTreeMap<SubjectId, Option<Arc<Subject>>>>,
     bodies: BTreeSet<Hash32>,
     ids: BTreeSet<(OrgId, SubmissionId)>,
 }
@@ -75,14 +76,16 @@ impl<'v, V: View> Overlay<'v, V> {
     }
 
     pub fn put(&mut self, id: SubjectId, subject: Subject) {
-        self.subjects.insert(id, subject);
+        self.subjects.insert(id, Arc::new(subject));
     }
 
-    pub fn into_parts(self) -> (BTreeMap<SubjectId, Subject>, Option<Consortium>) {
-        (self.subjects, self.consortium)
+    /// The changed subjects, ascending, and the consortium if it was changed.
+    pub fn into_parts(self) -> (Vec<(SubjectId, Subject)>, Option<Consortium>) {
+        let subjects = self.subjects.into_iter();
+        (subjects.map(|(id, subject)| (id, Arc::unwrap_or_clone(subject))).collect(), self.consortium)
     }
 
-    pub fn find(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {
+    pub fn find(&self, id: &SubjectId) -> Result<Option<Arc<Subject>>, ViewError> {
         if let Some(subject) = self.subjects.get(id) {
             return Ok(Some(subject.clone()));
         }
@@ -94,38 +97,56 @@ impl<'v, V: View> Overlay<'v, V> {
         Ok(found)
     }
 
-    fn state(&self, id: &SubjectId) -> Result<SubjectState, Refusal> {
-        let subject = self.find(id)?.ok_or(Reject::SubjectUnknown { subject: *id })?;
-        Ok(subject.state)
+    fn known(&self, id: &SubjectId) -> Result<Arc<Subject>, Refusal> {
+        Ok(self.find(id)?.ok_or(Reject::SubjectUnknown { subject: *id })?)
     }
 
     pub fn key(&self, id: &SubjectId) -> Result<KeyState, Refusal> {
-        match self.state(id)? {
-            SubjectState::Key(key) => Ok(key),
-            other => Err(wrong_type(id, &other, SubjectType::Key)),
+        match &self.known(id)?.state {
+            SubjectState::Key(key) => Ok(key.clone()),
+            other => Err(wrong_type(id, other, SubjectType::Key)),
         }
     }
 
     pub fn seal(&self, id: &SubjectId) -> Result<SealState, Refusal> {
-        match self.state(id)? {
-            SubjectState::Seal(seal) => Ok(seal),
-            other => Err(wrong_type(id, &other, SubjectType::Seal)),
+        match &self.known(id)?.state {
+            SubjectState::Seal(seal) => Ok(seal.clone()),
+            other => Err(wrong_type(id, other, SubjectType::Seal)),
         }
     }
 
     pub fn contract(&self, id: &SubjectId) -> Result<ContractState, Refusal> {
-        match self.state(id)? {
-            SubjectState::Contract(contract) => Ok(contract),
-            other => Err(wrong_type(id, &other, SubjectType::Contract)),
+        match &self.known(id)?.state {
+            SubjectState::Contract(contract) => Ok(contract.clone()),
+            other => Err(wrong_type(id, other, SubjectType::Contract)),
         }
     }
 
-    pub fn organisation(&self, id: &OrgId) -> Result<Option<OrganisationState>, ViewError> {
+    pub fn organisation(&self, id: &OrgId) -> Result<Option<Organisation>, ViewError> {
         let subject = SubjectId::of_organisation(&self.chain_id, id);
-        match self.find(&subject)?.map(|s| s.state) {
-            Some(SubjectState::Organisation(organisation)) => Ok(Some(organisation)),
-            Some(_) => Err(ViewError::new(format!("the subject of organisation {id} is not an organisation"))),
-            None => Ok(None),
+        let Some(found) = self.find(&subject)? else { return Ok(None) };
+        let no_organisation = || ViewError::new(format!("the subject of organisation {id} is not an organisation"));
+        Organisation::of(found).map(Some).ok_or_else(no_organisation)
+    }
+}
+
+/// An organisation's state, where it is kept: each submission asks for its relay's, and a copy of that costs more than
+/// the rest of the question.
+pub(crate) struct Organisation(Arc<Subject>);
+
+impl Organisation {
+    fn of(subject: Arc<Subject>) -> Option<Self> {
+        matches!(subject.state, SubjectState::Organisation(_)).then_some(Self(subject))
+    }
+}
+
+impl std::ops::Deref for Organisation {
+    type Target = OrganisationState;
+
+    fn deref(&self) -> &OrganisationState {
+        match &self.0.state {
+            SubjectState::Organisation(organisation) => organisation,
+            other => unreachable!("{:?} was taken for an organisation", other.subject_type()),
         }
     }
 }

@@ -16,9 +16,9 @@ mod seal;
 mod spec_table;
 
 use crate::governance::Consortium;
-use crate::overlay::{Overlay, Refusal};
+use crate::overlay::{Organisation, Overlay, Refusal};
 use crate::reject::Reject;
-use crate::state::{OrganisationState, SubjectState};
+use crate::state::SubjectState;
 use crate::view::View;
 use qz_evidence::genesis::{Params, Role};
 use qz_evidence::keys::PublicKey;
@@ -54,7 +54,7 @@ struct Context<'a, 'v, V> {
     overlay: &'a Overlay<'v, V>,
     height: Height,
     params: &'a Params,
-    relay: OrganisationState,
+    relay: Organisation,
     body: &'a Body,
     actors: &'a [Actor],
     /// The subject that this submission creates, if its kind creates one.
@@ -142,7 +142,7 @@ fn check_replay<V: View>(
     Ok(())
 }
 
-fn relaying<V: View>(overlay: &Overlay<'_, V>, relay: &OrgId, key: &Hash32) -> Result<OrganisationState, Refusal> {
+fn relaying<V: View>(overlay: &Overlay<'_, V>, relay: &OrgId, key: &Hash32) -> Result<Organisation, Refusal> {
     match overlay.organisation(relay)? {
         Some(organisation) if organisation.status == Status::Active => {
             if organisation.relay_key != *key {
@@ -184,14 +184,14 @@ impl<V: View> Context<'_, '_, V> {
     /// The only actor is the office of a member with this role; gives its key.
     fn sole_office(&self, role: Role) -> Result<Vec<PublicKey>, Refusal> {
         let [actor] = self.actors()?;
-        match self.overlay.find(&actor.subject)?.map(|subject| subject.state) {
+        match self.overlay.find(&actor.subject)?.as_deref().map(|subject| &subject.state) {
             Some(SubjectState::Organisation(office)) if office.has(role) => Ok(vec![office.office()]),
             _ => Err(Reject::OfficeRole { subject: actor.subject, role }.into()),
         }
     }
 
     /// The only actor is the office of this organisation, a member; gives its key.
-    fn office_of(&self, organisation: &OrgId) -> Result<(OrganisationState, Vec<PublicKey>), Refusal> {
+    fn office_of(&self, organisation: &OrgId) -> Result<(Organisation, Vec<PublicKey>), Refusal> {
         let [actor] = self.actors()?;
         let office = match self.overlay.organisation(organisation)? {
             Some(office) if office.status == Status::Active => office,

@@ -9,6 +9,7 @@ use qz_evidence::history::Frontier;
 use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
 use std::error::Error;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// The state could not be read. It never means that something is absent, and it never makes a block
@@ -40,8 +41,8 @@ pub trait View: TreeReader {
     fn params(&self) -> Result<Params, ViewError>;
     /// Present and former members, ascending by id, as of the tip.
     fn organisations(&self) -> Result<Vec<Member>, ViewError>;
-    /// A subject as of the tip.
-    fn subject(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError>;
+    /// A subject as of the tip, shared with whoever keeps it in memory.
+    fn subject(&self, id: &SubjectId) -> Result<Option<Arc<Subject>>, ViewError>;
     /// The height at which the body of this digest was recorded last. A view may forget what does not count
     /// any more ([`crate::governance::replay`]); execution judges the height, so forgetting late is no fork.
     fn recorded_body(&self, digest: &Hash32) -> Result<Option<Height>, ViewError>;

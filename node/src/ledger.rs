@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use qz_chain::execute::{Admitted, BlockError, ExecuteError, Refusal};
@@ -473,7 +473,7 @@ impl Ledger {
     }
 
     /// A subject, and the height as of which.
-    pub(crate) fn subject(&self, id: &SubjectId) -> Result<(Option<Subject>, u64), LedgerError> {
+    pub(crate) fn subject(&self, id: &SubjectId) -> Result<(Option<Arc<Subject>>, u64), LedgerError> {
         let view = self.store.view()?;
         Ok((view.subject(id)?, view.tip_height().0))
     }

@@ -25,9 +25,9 @@ fn next(log: SubjectId, before: Option<AuditLogState>, anchor: &AuditAnchored) -
 pub(super) fn anchored<V: View>(c: &Context<'_, '_, V>, fields: &AuditAnchored) -> Result<Outcome, Refusal> {
     let (_, keys) = c.office_of(&fields.organisation)?;
     let log = SubjectId::of_audit_log(&c.overlay.chain_id, &fields.organisation);
-    let before = match c.overlay.find(&log)?.map(|subject| subject.state) {
+    let before = match c.overlay.find(&log)?.as_deref().map(|subject| &subject.state) {
         None => None,
-        Some(SubjectState::AuditLog(state)) => Some(state),
+        Some(SubjectState::AuditLog(state)) => Some(state.clone()),
         Some(other) => {
             let (found, expected) = (other.subject_type(), SubjectType::AuditLog);
             return Err(Reject::SubjectType { subject: log, found, expected }.into());

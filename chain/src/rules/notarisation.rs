@@ -15,7 +15,7 @@ use qz_evidence::state_proof::SubjectType;
 pub(super) fn registered<V: View>(c: &Context<'_, '_, V>, fields: &NotarisationRegistered) -> Result<Outcome, Refusal> {
     let subject = fields.subject;
     let found = c.overlay.find(&subject)?.ok_or(Reject::SubjectUnknown { subject })?;
-    let state = match found.state {
+    let state = match found.state.clone() {
         SubjectState::Contract(state) => contract::note(subject, state)?,
         deposit @ SubjectState::Evidence(_) => deposit,
         other => {

@@ -244,7 +244,7 @@ impl Ledger {
     }
 
     pub fn subject(&self, subject: SubjectId) -> Subject {
-        self.view.subject(&subject).unwrap().unwrap()
+        (*self.view.subject(&subject).unwrap().unwrap()).clone()
     }
 
     pub fn state(&self, subject: SubjectId) -> SubjectState {

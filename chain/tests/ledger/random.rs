@@ -389,7 +389,7 @@ impl World {
     }
 
     fn state(&self, subject: SubjectId) -> Option<SubjectState> {
-        self.ledger.view.subject(&subject).unwrap().map(|subject| subject.state)
+        self.ledger.view.subject(&subject).unwrap().map(|subject| subject.state.clone())
     }
 
     fn contract(&self, subject: SubjectId) -> Option<ContractState> {

@@ -11,6 +11,7 @@ use crate::keys;
 use qz_chain::generations::Generations;
 use qz_chain::{ChangeSet, Subject};
 use qz_evidence::{Hash32, Height, SubjectId};
+use std::sync::Arc;
 
 /// Subjects of a generation, about 1 KiB each.
 const SUBJECTS: usize = 16_384;
@@ -34,7 +35,7 @@ pub(crate) struct Recent {
     /// Of the last block that was committed, or the newest view that was read from.
     tip: Height,
     /// With the height of the block that last changed it.
-    subjects: Generations<SubjectId, AsOf<Option<(Height, Subject)>>>,
+    subjects: Generations<SubjectId, AsOf<Option<(Height, Arc<Subject>)>>>,
     bodies: Generations<Hash32, AsOf<Option<Height>>>,
     ids: Generations<Vec<u8>, AsOf<Option<Height>>>,
 }
@@ -56,7 +57,7 @@ impl Recent {
         let height = changes.height;
         self.tip = height;
         for (id, subject) in &changes.subjects {
-            self.subjects.put(*id, AsOf { height, answer: Some((height, subject.clone())) });
+            self.subjects.put(*id, AsOf { height, answer: Some((height, Arc::new(subject.clone()))) });
         }
         for record in &changes.records {
             self.bodies.put(record.body_digest, AsOf { height, answer: Some(height) });
@@ -72,7 +73,7 @@ impl Recent {
     }
 
     /// A subject as of a view's tip; `None` if that is not known here.
-    pub(crate) fn subject(&self, id: &SubjectId, tip: Height) -> Option<Option<Subject>> {
+    pub(crate) fn subject(&self, id: &SubjectId, tip: Height) -> Option<Option<Arc<Subject>>> {
         Some(self.subjects.get(id)?.at(tip)?.as_ref().map(|(_, subject)| subject.clone()))
     }
 
@@ -92,7 +93,7 @@ impl Recent {
     }
 
     /// A view of this height read a subject.
-    pub(crate) fn learn_subject(&mut self, id: SubjectId, answer: Option<(Height, Subject)>, height: Height) {
+    pub(crate) fn learn_subject(&mut self, id: SubjectId, answer: Option<(Height, Arc<Subject>)>, height: Height) {
         if self.is_newest(height) {
             self.subjects.put(id, AsOf { height, answer });
         }

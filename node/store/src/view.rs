@@ -11,6 +11,7 @@ use qz_evidence::header::Header;
 use qz_evidence::history::Frontier;
 use qz_evidence::validators::ValidatorSet;
 use qz_evidence::{Hash32, Height, OrgId, SubjectId, SubmissionId};
+use std::sync::Arc;
 
 impl StoreView<'_> {
     /// The node as it is in the database.
@@ -22,8 +23,8 @@ impl StoreView<'_> {
     }
 
     /// The subject as it is in the database; it is remembered.
-    fn read_subject(&self, id: &SubjectId) -> Result<Option<(Height, Subject)>, StoreError> {
-        let found = self.stored_subject(id)?;
+    fn read_subject(&self, id: &SubjectId) -> Result<Option<(Height, Arc<Subject>)>, StoreError> {
+        let found = self.stored_subject(id)?.map(|(written, subject)| (written, Arc::new(subject)));
         self.store.recent().learn_subject(*id, found.clone(), self.tip_height());
         Ok(found)
     }
@@ -77,7 +78,7 @@ impl View for StoreView<'_> {
     fn organisations(&self) -> Result<Vec<Member>, ViewError> {
         self.members().map_err(ViewError::new)
     }
-    fn subject(&self, id: &SubjectId) -> Result<Option<Subject>, ViewError> {
+    fn subject(&self, id: &SubjectId) -> Result<Option<Arc<Subject>>, ViewError> {
         if let Some(known) = self.store.recent().subject(id, self.tip_height()) {
             return Ok(known);
         }

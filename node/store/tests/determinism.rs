@@ -93,7 +93,7 @@ fn same(store: &Store, memory: &MemoryView, subjects: &[qz_evidence::SubjectId])
     assert_eq!(tip, memory.tip().unwrap());
     assert_eq!(view.frontier().unwrap(), memory.frontier().unwrap());
     for id in subjects {
-        assert_eq!(store.subject(id).unwrap(), memory.subject(id).unwrap());
+        assert_eq!(store.subject(id).unwrap().as_ref(), memory.subject(id).unwrap().as_deref());
         let proof = qz_chain::state_proof(&view, tip.height, id).unwrap();
         assert_eq!(proof, qz_chain::state_proof(memory, tip.height, id).unwrap());
         assert_eq!(proof.root(), Some(tip.state_root));

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often what is due is sent, as one batch for each member.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(50);
 /// Requests in progress at one node; what is due beyond that waits here, on the submission's account.
 const IN_FLIGHT: usize = 96;
 /// Longest wait for finality.

@@ -5,8 +5,8 @@ use crate::error::StoreError;
 use crate::keys;
 use crate::open::Store;
 use qz_chain::{ExecuteError, Verified, execute};
-use qz_evidence::genesis::Genesis;
 use qz_evidence::Height;
+use qz_evidence::genesis::Genesis;
 use std::path::Path;
 
 /// How often progress is told, in heights.
