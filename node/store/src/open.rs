@@ -2,7 +2,9 @@
 
 use crate::error::StoreError;
 use crate::inspect::Findings;
-use crate::keys::{CONSENSUS, FAMILIES, FORMAT, META, meta};
+use crate::keys::{
+    CONSENSUS, FAMILIES, FORMAT, META, RECORDS, SEQUENCES, SUBJECTS, TREE_NODES, TREE_VALUES, meta,
+};
 use crate::node_cache::NodeCache;
 use crate::recent::Recent;
 use qz_chain::genesis_state;
@@ -17,6 +19,12 @@ use std::sync::Mutex;
 
 /// Memory for blocks of the database's files, shared by all column families.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Families that fill files quickly, and for how many seconds such a file is left alone. RocksDB rewrites a file of the
+/// last level as soon as no snapshot needs what is deleted in it; every view is a snapshot, so it would write each file
+/// twice, at once.
+const REWRITTEN: [&str; 6] = [RECORDS, SUBJECTS, SEQUENCES, TREE_NODES, TREE_VALUES, CONSENSUS];
+const REWRITE_AFTER_S: &str = "86400";
 
 /// What to do about a damaged write-ahead log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -201,7 +209,13 @@ impl Store {
 }
 
 fn open_database(path: &Path, mode: DBRecoveryMode) -> Result<DB, StoreError> {
-    DB::open_cf_descriptors(&database_options(mode), path, families()).map_err(failed_to_open(path, mode))
+    let db = DB::open_cf_descriptors(&database_options(mode), path, families()).map_err(failed_to_open(path, mode))?;
+    for name in REWRITTEN {
+        let family = db.cf_handle(name).expect("every family of FAMILIES was opened");
+        db.set_options_cf(family, &[("bottommost_file_compaction_delay", REWRITE_AFTER_S)])
+            .map_err(StoreError::database("set the options of"))?;
+    }
+    Ok(db)
 }
 
 fn open_read_only(path: &Path, mode: DBRecoveryMode) -> Result<DB, StoreError> {
