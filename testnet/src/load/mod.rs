@@ -183,7 +183,7 @@ impl Bench {
         Ok(Round { rate, slice, hardware, validators_cpu_s, generator_cpu_s, wall_s, store_bytes, blocks })
     }
 
-    /// The most that became final, once the network does not keep up any more.
+    /// The rate that the network just does not keep up with any more.
     async fn saturation(&mut self, progress: &mut dyn FnMut(&str)) -> Result<f64> {
         let mut rate = SEARCH.0 * self.calibration.measure()?.limit(SIGNATURES, SUBJECTS);
         let mut best = 0.0f64;
@@ -194,8 +194,8 @@ impl Bench {
             let kept_up = finalised >= KEPT_UP * rate && round.slice.refused.is_empty();
             best = best.max(finalised);
             if !kept_up {
-                // Not above: a queue that grows without end costs admissions that no block of the round pays back.
-                return Ok(best);
+                // A little above, so that there is always work, but no queue that grows without end.
+                return Ok(best * 1.05);
             }
             rate *= SEARCH.1;
         }
