@@ -2,9 +2,7 @@
 
 use crate::error::StoreError;
 use crate::inspect::Findings;
-use crate::keys::{
-    CONSENSUS, FAMILIES, FORMAT, META, RECORDS, SEQUENCES, SUBJECTS, TREE_NODES, TREE_VALUES, meta,
-};
+use crate::keys::{CONSENSUS, FAMILIES, FORMAT, META, RECORDS, SEQUENCES, SUBJECTS, TREE_NODES, TREE_VALUES, meta};
 use crate::node_cache::NodeCache;
 use crate::recent::Recent;
 use qz_chain::genesis_state;
