@@ -100,7 +100,7 @@ async fn a_certificate_waits_visibly_for_its_timestamp() {
     // Contracts are signed with timestamps; then the authority goes away.
     let (home, listen) = (world.path("tsa"), format!("127.0.0.1:{behind}"));
     let init = Command::new(GATEWAY)
-        .args(["admin", "tsa-init", "--listen", &listen, "--organisation", "示例公证处", "--home"])
+        .args(["admin", "tsa-init", "--no-passphrase", "--listen", &listen, "--organisation", "示例公证处", "--home"])
         .arg(&home)
         .output()
         .unwrap();
