@@ -18,6 +18,9 @@ const SUBJECTS: usize = 16_384;
 /// Digests and numbers of a generation, about 100 bytes each.
 const LOOK_UPS: usize = 32_768;
 
+/// A subject with the height of the block that last changed it.
+type Written = (Height, Arc<Subject>);
+
 /// An answer, and as of which height.
 struct AsOf<T> {
     height: Height,
@@ -34,8 +37,7 @@ impl<T> AsOf<T> {
 pub(crate) struct Recent {
     /// Of the last block that was committed, or the newest view that was read from.
     tip: Height,
-    /// With the height of the block that last changed it.
-    subjects: Generations<SubjectId, AsOf<Option<(Height, Arc<Subject>)>>>,
+    subjects: Generations<SubjectId, AsOf<Option<Written>>>,
     bodies: Generations<Hash32, AsOf<Option<Height>>>,
     ids: Generations<Vec<u8>, AsOf<Option<Height>>>,
 }
@@ -93,7 +95,7 @@ impl Recent {
     }
 
     /// A view of this height read a subject.
-    pub(crate) fn learn_subject(&mut self, id: SubjectId, answer: Option<(Height, Arc<Subject>)>, height: Height) {
+    pub(crate) fn learn_subject(&mut self, id: SubjectId, answer: Option<Written>, height: Height) {
         if self.is_newest(height) {
             self.subjects.put(id, AsOf { height, answer });
         }
