@@ -69,9 +69,11 @@ mod tests {
         let (before, after) = (root_key(Height(1)), root_key(Height(2)));
         cache.put(&before, &Node::Null);
         assert_eq!(cache.get(&before), Some(Node::Null));
-        let mut tree = TreeUpdateBatch::default();
-        tree.node_batch = NodeBatch::new([(after.clone(), Node::Null)].into(), [].into());
-        tree.stale_node_index_batch.insert(StaleNodeIndex { stale_since_version: 2, node_key: before.clone() });
+        let tree = TreeUpdateBatch {
+            node_batch: NodeBatch::new([(after.clone(), Node::Null)].into(), [].into()),
+            stale_node_index_batch: [StaleNodeIndex { stale_since_version: 2, node_key: before.clone() }].into(),
+            ..Default::default()
+        };
         cache.commit(&tree);
         assert_eq!(cache.get(&before), None);
         assert_eq!(cache.get(&after), Some(Node::Null));
