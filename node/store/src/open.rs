@@ -20,7 +20,7 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Families that fill files quickly, and for how many seconds such a file is left alone. RocksDB rewrites a file of the
 /// last level as soon as no snapshot needs what is deleted in it; every view is a snapshot, so it would write each file
-/// twice, at once.
+/// twice, at once. (A file that is moved down whole is not compressed until then.)
 const REWRITTEN: [&str; 6] = [RECORDS, SUBJECTS, SEQUENCES, TREE_NODES, TREE_VALUES, CONSENSUS];
 const REWRITE_AFTER_S: &str = "86400";
 
