@@ -12,6 +12,7 @@ mod difference;
 mod document;
 mod examine;
 mod file;
+pub mod matrix;
 mod model;
 mod scan;
 mod signatures;

@@ -3,6 +3,7 @@
 use crate::file::View;
 use crate::file::lexer::Lexer;
 use crate::file::value::{Dictionary, Value};
+use crate::matrix::{IDENTITY, Matrix, point, times};
 
 /// Most operators of one page that are looked at.
 const MAX_OPERATORS: usize = 200_000;
@@ -10,25 +11,6 @@ const MAX_OPERATORS: usize = 200_000;
 const MAX_CONTENT: usize = 16 << 20;
 /// Deepest nesting of saved states.
 const MAX_STATES: usize = 64;
-
-/// A transformation (ISO 32000-1 §8.3.3).
-type Matrix = [f64; 6];
-const IDENTITY: Matrix = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
-
-fn times(a: Matrix, b: Matrix) -> Matrix {
-    [
-        a[0] * b[0] + a[1] * b[2],
-        a[0] * b[1] + a[1] * b[3],
-        a[2] * b[0] + a[3] * b[2],
-        a[2] * b[1] + a[3] * b[3],
-        a[4] * b[0] + a[5] * b[2] + b[4],
-        a[4] * b[1] + a[5] * b[3] + b[5],
-    ]
-}
-
-fn point(m: Matrix, x: f64, y: f64) -> (f64, f64) {
-    (m[0] * x + m[2] * y + m[4], m[1] * x + m[3] * y + m[5])
-}
 
 /// The corners' bounds of a box.
 fn bounds(m: Matrix, [left, bottom, right, top]: [f64; 4]) -> [f64; 4] {
