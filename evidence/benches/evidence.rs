@@ -12,13 +12,14 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use ledger::{Ledger, START_MS};
 use qz_evidence::Hash32;
 use qz_evidence::codec::{decode_strict, encode};
-use qz_evidence::ed25519::StrictKey;
+use qz_evidence::ed25519::{self, Key, StrictKey};
 use qz_evidence::history::{Frontier, leaf_hash};
 use qz_evidence::keys::verify_ed25519;
 use qz_evidence::record::Record;
 use qz_evidence::records_tree::{RecordsTree, record_hash, root_from_path};
 use qz_evidence::submission::{Parsed, Submission};
 use qz_evidence::verify::{TrustInputs, Verdict, verify};
+use std::sync::Arc;
 
 fn main() {
     divan::main();
@@ -72,11 +73,19 @@ mod signature {
         bencher.bench(|| key.verify_strict(black_box(&message), black_box(&signature)));
     }
 
+    fn plain(key: &SigningKey) -> StrictKey {
+        StrictKey::from_bytes(&key.verifying_key().to_bytes()).unwrap()
+    }
+
+    fn prepared(key: &SigningKey) -> Key {
+        Key::Prepared(Arc::new(plain(key).prepare()))
+    }
+
     /// The same verdict without decompressing R.
     #[divan::bench]
     fn verify_strict_key(bencher: Bencher) {
         let (key, message, signature) = signed();
-        let key = StrictKey::from_bytes(&key.verifying_key().to_bytes()).unwrap();
+        let key = Key::Plain(plain(&key));
         bencher.bench(|| key.verify(black_box(&message), black_box(&signature)));
     }
 
@@ -84,15 +93,39 @@ mod signature {
     #[divan::bench]
     fn verify_prepared_key(bencher: Bencher) {
         let (key, message, signature) = signed();
-        let key = StrictKey::from_bytes(&key.verifying_key().to_bytes()).unwrap().prepare();
+        let key = prepared(&key);
         bencher.bench(|| key.verify(black_box(&message), black_box(&signature)));
+    }
+
+    /// What a member sends in 50 ms under load: 64 signatures of its own, 32 of its parties, in their order.
+    #[divan::bench]
+    fn verify_batch_of_96(bencher: Bencher) {
+        let keys: Vec<(SigningKey, Key)> = (0..5)
+            .map(|n| {
+                let key = SigningKey::from_bytes(&[n; 32]);
+                let prepared = prepared(&key);
+                (key, prepared)
+            })
+            .collect();
+        let message = |n: u8| vec![n; 43];
+        let signatures: Vec<(&Key, Vec<u8>, [u8; 64])> = (0..96u8)
+            .map(|n| {
+                let (key, prepared) = &keys[if n % 3 == 2 { usize::from(n / 3 % 4) + 1 } else { 0 }];
+                (prepared, message(n), key.sign(&message(n)).to_bytes())
+            })
+            .collect();
+        bencher.counter(ItemsCount::new(signatures.len())).bench(|| {
+            let claims: Vec<_> =
+                signatures.iter().map(|(key, message, signature)| key.claim(message, signature)).collect();
+            assert!(ed25519::verdicts(black_box(&claims)).iter().all(|holds| *holds));
+        });
     }
 
     /// What a table costs once.
     #[divan::bench]
     fn prepare_key(bencher: Bencher) {
         let (key, ..) = signed();
-        let key = StrictKey::from_bytes(&key.verifying_key().to_bytes()).unwrap();
+        let key = plain(&key);
         bencher.bench(|| black_box(&key).prepare());
     }
 

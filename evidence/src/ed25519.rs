@@ -9,12 +9,12 @@
 //!
 //! Nothing here is secret, so nothing needs to take the same time for every input.
 
-use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::Identity;
 use sha2::{Digest, Sha512};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// A key that is a point of the curve and not of small order.
 #[derive(Clone, Debug)]
@@ -30,176 +30,224 @@ impl StrictKey {
         (!point.is_small_order()).then(|| Self { bytes: *bytes, negated: -point })
     }
 
-    /// Does `signature` by this key cover `message`?
-    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        Commitment::holds(self.commitment(message, signature))
-    }
-
-    /// What R must be, to be compared with many others at once.
-    pub fn commitment(&self, message: &[u8], signature: &[u8; 64]) -> Option<Commitment> {
-        self.combined(message, signature, |k, s| EdwardsPoint::vartime_double_scalar_mul_basepoint(k, &self.negated, s))
-    }
-
     /// The same, much faster for many signatures of this key.
     pub fn prepare(&self) -> PreparedKey {
-        PreparedKey { multiples: Multiples::of(&self.negated), key: self.clone() }
-    }
-
-    /// `combine(k, s)` gives `s·B − k·A`.
-    fn combined(
-        &self, message: &[u8], signature: &[u8; 64], combine: impl FnOnce(&Scalar, &Scalar) -> EdwardsPoint,
-    ) -> Option<Commitment> {
-        let (r, s) = signature.split_at(32);
-        let r = <[u8; 32]>::try_from(r).ok()?;
-        let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(<[u8; 32]>::try_from(s).ok()?))?;
-        let wide = Sha512::new().chain_update(r).chain_update(self.bytes).chain_update(message).finalize();
-        let k = Scalar::from_bytes_mod_order_wide(&wide.into());
-        Some(Commitment { r, expected: combine(&k, &s) })
-    }
-}
-
-/// A signature's R, and the point whose encoding it must be. A point is encoded by a division, which costs a fifth of
-/// a verification; many points are encoded with one.
-#[derive(Clone, Copy, Debug)]
-pub struct Commitment {
-    r: [u8; 32],
-    expected: EdwardsPoint,
-}
-
-impl Commitment {
-    /// Is this one what it must be? None: the signature has no S below the group's order.
-    pub fn holds(one: Option<Self>) -> bool {
-        one.is_some_and(|one| one.expected.compress().0 == one.r && !one.expected.is_small_order())
-    }
-
-    /// The same of many.
-    pub fn hold(all: &[Option<Self>]) -> Vec<bool> {
-        if let [one] = all {
-            return vec![Self::holds(*one)];
-        }
-        let points: Vec<EdwardsPoint> = all.iter().flatten().map(|one| one.expected).collect();
-        if points.is_empty() {
-            // The library would divide one by one.
-            return vec![false; all.len()];
-        }
-        let mut encodings = EdwardsPoint::compress_batch_alloc(&points).into_iter();
-        let mut holds = |one: &Self| encodings.next().is_some_and(|it| it.0 == one.r) && !one.expected.is_small_order();
-        all.iter().map(Option::as_ref).map(|one| one.is_some_and(&mut holds)).collect()
+        PreparedKey { multiples: Multiples::of(&self.negated), bytes: self.bytes }
     }
 }
 
 /// A key with a table of its multiples, about 75 KiB.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PreparedKey {
-    key: StrictKey,
-    multiples: Multiples,
+    bytes: [u8; 32],
+    multiples: KeyMultiples,
 }
 
-/// Multiples of the base point, made when they are first needed.
-static BASE: LazyLock<Multiples> = LazyLock::new(|| Multiples::of(&ED25519_BASEPOINT_POINT));
+/// A key that signatures are verified with.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// As it is.
+    Plain(StrictKey),
+    /// With a table.
+    Prepared(Arc<PreparedKey>),
+}
 
-impl PreparedKey {
+impl Key {
     /// Does `signature` by this key cover `message`?
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        Commitment::holds(self.commitment(message, signature))
+        verdicts(&[self.claim(message, signature)]) == [true]
     }
 
-    /// See [`StrictKey::commitment`].
-    pub fn commitment(&self, message: &[u8], signature: &[u8; 64]) -> Option<Commitment> {
-        self.key.combined(message, signature, |k, s| sum_of_products([(&self.multiples, k), (&BASE, s)]))
+    /// That it does, to be verified with others by [`verdicts`]. None: it has no S below the group's order.
+    pub fn claim(&self, message: &[u8], signature: &[u8; 64]) -> Option<Claim> {
+        let (r, s) = signature.split_at(32);
+        let r = <[u8; 32]>::try_from(r).ok()?;
+        let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(<[u8; 32]>::try_from(s).ok()?))?;
+        let wide = Sha512::new().chain_update(r).chain_update(self.bytes()).chain_update(message).finalize();
+        Some(Claim { key: self.clone(), r, k: Scalar::from_bytes_mod_order_wide(&wide.into()), s })
+    }
+
+    fn bytes(&self) -> &[u8; 32] {
+        match self {
+            Self::Plain(key) => &key.bytes,
+            Self::Prepared(key) => &key.bytes,
+        }
     }
 }
 
-/// Bits of a digit: more make fewer additions, but tables that no cache holds.
-const WIDTH: usize = 6;
-/// Digits of a scalar (below 2^253).
-const DIGITS: usize = 254_usize.div_ceil(WIDTH);
-/// A signed digit's greatest absolute value.
-const DIGIT: usize = 1 << (WIDTH - 1);
-/// Digits that share a row of a table: the table is so many times smaller, for `WIDTH` doublings each. Under load,
-/// with many keys, three are the fastest: what is saved is waiting for memory.
-const STRIDE: usize = 3;
-/// Rows of a table.
-const ROWS: usize = DIGITS.div_ceil(STRIDE);
-
-/// `d · 2^(WIDTH·STRIDE·i) · P` for every row `i` and `1 ≤ d ≤ DIGIT`.
+/// That a signature covers a message: `s·B − k·A` must encode to `r`.
 #[derive(Clone, Debug)]
-struct Multiples(Vec<EdwardsPoint>);
+pub struct Claim {
+    key: Key,
+    r: [u8; 32],
+    k: Scalar,
+    s: Scalar,
+}
 
-impl Multiples {
+/// Which of these claims are true? Each has its own equation and verdict, the same as alone, but the work goes through
+/// the tables row by row for all of them; and a point is encoded by a division, which costs a fifth of a verification,
+/// while many points are encoded with one.
+pub fn verdicts(claims: &[Option<Claim>]) -> Vec<bool> {
+    let given: Vec<&Claim> = claims.iter().flatten().collect();
+    let points = points(&given);
+    let encodings = match points[..] {
+        // The library would divide one by one.
+        [] => vec![],
+        [point] => vec![point.compress()],
+        _ => EdwardsPoint::compress_batch_alloc(&points),
+    };
+    let holds =
+        |(claim, encoding): (&&Claim, CompressedEdwardsY)| encoding.0 == claim.r && !SMALL_ORDER.contains(&encoding);
+    let mut holding = given.iter().zip(encodings).map(holds);
+    claims.iter().map(|claim| claim.is_some() && holding.next() == Some(true)).collect()
+}
+
+/// The encodings of the points of small order.
+static SMALL_ORDER: LazyLock<[CompressedEdwardsY; 8]> = LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress()));
+
+/// `s·B − k·A` of each.
+fn points(claims: &[&Claim]) -> Vec<EdwardsPoint> {
+    let mut points = vec![EdwardsPoint::identity(); claims.len()];
+    let mut prepared: Vec<(usize, Product<'_>)> = vec![];
+    for (i, Claim { key, k, s, .. }) in claims.iter().enumerate() {
+        match key {
+            Key::Plain(key) => points[i] = EdwardsPoint::vartime_double_scalar_mul_basepoint(k, &key.negated, s),
+            Key::Prepared(key) => prepared.push((i, Product { key, k, s })),
+        }
+    }
+    // Those of one key side by side, so that they use the same rows at the same time.
+    prepared.sort_by_key(|(_, product)| product.key.bytes);
+    for some in prepared.chunks(TOGETHER) {
+        let (places, products): (Vec<usize>, Vec<Product<'_>>) = some.iter().copied().unzip();
+        for (place, sum) in places.into_iter().zip(sums(&products)) {
+            points[place] = sum;
+        }
+    }
+    points
+}
+
+/// `s·B − k·A` of a prepared key, to be computed.
+#[derive(Clone, Copy)]
+struct Product<'c> {
+    key: &'c PreparedKey,
+    k: &'c Scalar,
+    s: &'c Scalar,
+}
+
+/// Sums that are computed together: they stay in the innermost cache, beside a row of a table.
+const TOGETHER: usize = 64;
+/// Bits between two steps of the doublings that all terms of a sum share; every table's width is a multiple.
+const STEP: usize = 3;
+
+/// The products, one after the other. All that a row of a table is needed for comes at once, so that rows are read
+/// from the innermost cache, and independent additions follow one another.
+fn sums(products: &[Product<'_>]) -> Vec<EdwardsPoint> {
+    let by_key: Vec<_> = products.iter().map(|product| KeyMultiples::digits(product.k)).collect();
+    let by_base: Vec<_> = products.iter().map(|product| BaseMultiples::digits(product.s)).collect();
+    let mut sums = vec![EdwardsPoint::identity(); products.len()];
+    let most = KeyMultiples::SHIFT.max(BaseMultiples::SHIFT);
+    for shift in (0..=most / STEP).rev().map(|step| step * STEP) {
+        if shift < most {
+            for sum in &mut sums {
+                // 2^STEP times.
+                *sum = sum.mul_by_cofactor();
+            }
+        }
+        let mut rest = (&mut sums[..], &by_key[..]);
+        for one_key in products.chunk_by(|a, b| std::ptr::eq(a.key, b.key)) {
+            let (sums, others) = std::mem::take(&mut rest.0).split_at_mut(one_key.len());
+            let (digits, other_digits) = rest.1.split_at(one_key.len());
+            if let [Product { key, .. }, ..] = one_key {
+                key.multiples.add(shift, digits, sums);
+            }
+            rest = (others, other_digits);
+        }
+        BASE.add(shift, &by_base, &mut sums);
+    }
+    sums
+}
+
+/// A key's: 75 KiB that are made in 0.1 ms.
+type KeyMultiples = Multiples<6, 3>;
+/// The base point's, one for all: 600 KiB, fewer additions.
+type BaseMultiples = Multiples<9, 2>;
+
+/// Multiples of the base point, made when they are first needed.
+static BASE: LazyLock<BaseMultiples> = LazyLock::new(|| Multiples::of(&ED25519_BASEPOINT_POINT));
+
+/// `d · 2^(WIDTH·STRIDE·i) · P` for every row `i` and `1 ≤ d ≤ DIGIT`. More bits of a digit (`WIDTH`) make fewer
+/// additions, but larger tables; digits that share a row (`STRIDE`) make it smaller, for `WIDTH` doublings each.
+#[derive(Debug)]
+struct Multiples<const WIDTH: usize, const STRIDE: usize>(Vec<EdwardsPoint>);
+
+impl<const WIDTH: usize, const STRIDE: usize> Multiples<WIDTH, STRIDE> {
+    /// Digits of a scalar (below 2^253).
+    const DIGITS: usize = 254_usize.div_ceil(WIDTH);
+    /// A signed digit's greatest absolute value.
+    const DIGIT: usize = 1 << (WIDTH - 1);
+    /// Rows of a table.
+    const ROWS: usize = Self::DIGITS.div_ceil(STRIDE);
+    /// By how many bits the last of the digits that share a row is shifted.
+    const SHIFT: usize = WIDTH * (STRIDE - 1);
+
     fn of(point: &EdwardsPoint) -> Self {
-        let mut table = Vec::with_capacity(ROWS * DIGIT);
+        const { assert!(WIDTH.is_multiple_of(STEP) && WIDTH <= 9, "digits begin at steps and are read from two bytes") };
+        let mut table = Vec::with_capacity(Self::ROWS * Self::DIGIT);
         let mut unit = *point;
-        for _ in 0..ROWS {
+        for _ in 0..Self::ROWS {
             let mut multiple = unit;
-            for _ in 0..DIGIT {
+            for _ in 0..Self::DIGIT {
                 table.push(multiple);
                 multiple += unit;
             }
-            for _ in 0..STRIDE {
-                unit = shifted(&unit);
+            for _ in 0..WIDTH * STRIDE / STEP {
+                unit = unit.mul_by_cofactor();
             }
         }
         Self(table)
     }
 
-    /// The multiple that each digit of `scalar` selects, with the digit; any for the digit 0. All are read before any is
-    /// added: reads that do not wait for additions overlap.
-    fn selected_by(&self, scalar: &Scalar) -> [(i16, EdwardsPoint); DIGITS] {
-        let digits = digits(scalar);
-        std::array::from_fn(|i| {
-            let place = i / STRIDE * DIGIT + usize::from(digits[i].unsigned_abs()).saturating_sub(1);
-            (digits[i], self.0[place])
-        })
+    /// The scalar as signed digits in base 2^`WIDTH`, the least significant first, from `1 − DIGIT` to `DIGIT`.
+    fn digits(scalar: &Scalar) -> Vec<i16> {
+        let bytes = scalar.as_bytes();
+        let mut carry = 0;
+        let digit = |i| {
+            let (byte, shift) = (i * WIDTH / 8, i * WIDTH % 8);
+            let low = bytes.get(byte).copied().unwrap_or(0);
+            let high = bytes.get(byte + 1).copied().unwrap_or(0);
+            let bits = (u16::from_le_bytes([low, high]) >> shift) & ((1 << WIDTH) - 1);
+            let digit = carry + i16::try_from(bits).expect("at most nine bits");
+            // Scalars are below 2^253, so nothing is carried out of the last digit.
+            carry = i16::from(usize::from(digit.unsigned_abs()) > Self::DIGIT);
+            digit - (carry << WIDTH)
+        };
+        (0..Self::DIGITS).map(digit).collect()
     }
-}
 
-/// `2^WIDTH · point`.
-fn shifted(point: &EdwardsPoint) -> EdwardsPoint {
-    const { assert!(WIDTH == 6, "two multiplications by the cofactor 2^3") };
-    point.mul_by_cofactor().mul_by_cofactor()
-}
-
-/// The sum of scalars times points; the doublings serve all of them.
-fn sum_of_products<const N: usize>(products: [(&Multiples, &Scalar); N]) -> EdwardsPoint {
-    let selected = products.map(|(multiples, scalar)| multiples.selected_by(scalar));
-    let mut sum = EdwardsPoint::identity();
-    for first in (0..STRIDE).rev() {
-        if first + 1 < STRIDE {
-            sum = shifted(&sum);
+    /// Adds to each sum what its digits select among those that are shifted by `shift`.
+    fn add(&self, shift: usize, digits: &[Vec<i16>], sums: &mut [EdwardsPoint]) {
+        if !shift.is_multiple_of(WIDTH) || shift > Self::SHIFT {
+            return;
         }
-        for (digit, point) in selected.iter().flat_map(|selected| selected.iter().skip(first).step_by(STRIDE)) {
-            match digit {
-                0 => {}
-                1.. => sum += point,
-                _ => sum -= point,
+        let shared = shift / WIDTH;
+        for (row, i) in self.0.chunks_exact(Self::DIGIT).zip((shared..Self::DIGITS).step_by(STRIDE)) {
+            for (sum, digits) in sums.iter_mut().zip(digits) {
+                let digit = digits[i];
+                let multiple = &row[usize::from(digit.unsigned_abs()).saturating_sub(1)];
+                match digit {
+                    0 => {}
+                    1.. => *sum += multiple,
+                    _ => *sum -= multiple,
+                }
             }
         }
     }
-    sum
-}
-
-/// The scalar as signed digits in base 2^[`WIDTH`], the least significant first, from `1 − DIGIT` to `DIGIT`.
-fn digits(scalar: &Scalar) -> [i16; DIGITS] {
-    let bytes = scalar.as_bytes();
-    let mut carry = 0;
-    std::array::from_fn(|i| {
-        let (byte, shift) = (i * WIDTH / 8, i * WIDTH % 8);
-        let low = bytes.get(byte).copied().unwrap_or(0);
-        let high = bytes.get(byte + 1).copied().unwrap_or(0);
-        let bits = (u16::from_le_bytes([low, high]) >> shift) & ((1 << WIDTH) - 1);
-        let digit = carry + i16::try_from(bits).expect("at most eight bits");
-        // Scalars are below 2^253, so nothing is carried out of the last digit.
-        carry = i16::from(usize::from(digit.unsigned_abs()) > DIGIT);
-        digit - (carry << WIDTH)
-    })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use curve25519_dalek::constants::EIGHT_TORSION;
     use curve25519_dalek::traits::IsIdentity;
     use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
@@ -213,18 +261,28 @@ mod tests {
     fn verdict(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
         let expected = oracle(key, message, signature);
         let plain = StrictKey::from_bytes(key);
-        let found = plain.as_ref().is_some_and(|key| key.verify(message, signature));
-        let prepared = plain.as_ref().is_some_and(|key| key.prepare().verify(message, signature));
-        assert_eq!((found, prepared), (expected, expected), "{} {}", hex::encode(key), hex::encode(signature));
-        // Among others, of which one has no S and one is wrong.
-        let honest = SigningKey::from_bytes(&[3; 32]);
-        let other = StrictKey::from_bytes(&honest.verifying_key().to_bytes()).unwrap();
-        let good = other.commitment(b"other", &honest.sign(b"other").to_bytes());
-        let bad = other.commitment(b"another", &honest.sign(b"other").to_bytes());
-        let this = plain.and_then(|key| key.commitment(message, signature));
-        assert_eq!(Commitment::hold(&[good, None, this, bad, good]), [true, false, expected, false, true]);
+        let prepared = plain.as_ref().map(|key| Key::Prepared(Arc::new(key.prepare())));
+        let plain = plain.map(Key::Plain);
+        let alone = |key: &Option<Key>| key.as_ref().is_some_and(|key| key.verify(message, signature));
+        let found = (alone(&plain), alone(&prepared));
+        assert_eq!(found, (expected, expected), "{} {}", hex::encode(key), hex::encode(signature));
+        // Among others, of which one has no S and some are wrong.
+        let this = |key: Option<Key>| key.and_then(|key| key.claim(message, signature));
+        let (plain, prepared) = (this(plain), this(prepared));
+        let [(good, bad), (rapid, wrong)] = [Key::Plain(OTHER.0.clone()), Key::Prepared(OTHER.1.clone())].map(|key| {
+            let signature = SigningKey::from_bytes(&[3; 32]).sign(b"other").to_bytes();
+            (key.claim(b"other", &signature), key.claim(b"another", &signature))
+        });
+        let together = [good.clone(), rapid.clone(), None, plain, bad, prepared, wrong, rapid, good];
+        assert_eq!(verdicts(&together), [true, true, false, expected, false, expected, false, true, true]);
         expected
     }
+
+    static OTHER: LazyLock<(StrictKey, Arc<PreparedKey>)> = LazyLock::new(|| {
+        let key = StrictKey::from_bytes(&SigningKey::from_bytes(&[3; 32]).verifying_key().to_bytes()).unwrap();
+        let prepared = Arc::new(key.prepare());
+        (key, prepared)
+    });
 
     /// Deterministic bytes.
     fn bytes(seed: u64) -> [u8; 64] {
@@ -254,15 +312,26 @@ mod tests {
 
     #[test]
     fn multiples_are_multiples() {
-        let times = |scalar: &Scalar| sum_of_products([(&BASE, scalar)]);
-        for seed in 0..200 {
-            let scalar = scalar(seed);
-            assert_eq!(times(&scalar), EdwardsPoint::mul_base(&scalar));
+        let edges = [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, Scalar::from(256u16), Scalar::from(257u16)];
+        let scalars: Vec<Scalar> = (0..200).map(scalar).chain(edges).collect();
+        let keys = [1, 2, 3].map(|seed| {
+            let negated = EdwardsPoint::mul_base(&scalar(seed));
+            PreparedKey { bytes: negated.compress().0, multiples: Multiples::of(&negated) }
+        });
+        let owner = |i: usize| &keys[i * i % 3];
+        let products: Vec<Product<'_>> = scalars
+            .iter()
+            .zip(scalars.iter().rev())
+            .enumerate()
+            .map(|(i, (k, s))| Product { key: owner(i), k, s })
+            .collect();
+        for (sum, Product { key, k, s }) in sums(&products).into_iter().zip(&products) {
+            let point = CompressedEdwardsY(key.bytes).decompress().unwrap();
+            assert_eq!(sum, EdwardsPoint::mul_base(s) + point * *k);
         }
-        for scalar in [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, Scalar::from(128u8), Scalar::from(129u8)] {
-            assert_eq!(times(&scalar), EdwardsPoint::mul_base(&scalar));
-        }
-        assert!(times(&Scalar::ZERO).is_identity());
+        let nothing = Product { key: &keys[0], k: &Scalar::ZERO, s: &Scalar::ZERO };
+        assert!(sums(&[nothing])[0].is_identity());
+        assert!(sums(&[]).is_empty());
     }
 
     #[test]

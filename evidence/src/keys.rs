@@ -2,10 +2,10 @@
 //!
 //! Ed25519 signatures are checked strictly ([`crate::ed25519`]), each with its own equation, everywhere. One combined equation
 //! for many, and the lenient equation, accept signatures with torsion components that strict verifiers refuse, which
-//! could fork the ledger; [`Signatures`] has only the encoding of points in common. No private key type lives here.
+//! could fork the ledger; [`Signatures`] shares only the way to the results. No private key type lives here.
 
 use crate::codec::Bytes;
-use crate::ed25519::{Commitment, StrictKey};
+use crate::ed25519::{self, Claim, StrictKey};
 use crate::known_keys;
 use minicbor::{Decode, Encode};
 use p256::ecdsa::signature::Verifier;
@@ -81,21 +81,16 @@ fn ed25519_key(bytes: &[u8]) -> Option<StrictKey> {
 
 /// Strict Ed25519 verification: canonical S, no small-order key or R, cofactorless equation.
 pub fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-    Commitment::holds(commitment(key, message, signature))
+    known_keys::get(key).is_some_and(|key| key.verify(message, signature))
 }
 
-fn commitment(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Option<Commitment> {
-    known_keys::get(key)?.commitment(message, signature)
-}
-
-/// Signatures that are verified together: each has its own verdict, the same as alone, but what is a division for
-/// each Ed25519 signature is one for all.
+/// Signatures that are verified together: each has its own verdict, the same as alone ([`ed25519::verdicts`]).
 #[derive(Debug, Default)]
 pub struct Signatures {
     /// Verdicts on those that are not Ed25519.
     others: Vec<bool>,
     /// One for each too.
-    commitments: Vec<Option<Commitment>>,
+    claims: Vec<Option<Claim>>,
 }
 
 impl Signatures {
@@ -105,7 +100,7 @@ impl Signatures {
             (Algorithm::Ed25519, Ok(key)) => self.add_ed25519(&key, message, signature),
             _ => {
                 self.others.push(key.verify(message, signature));
-                self.commitments.push(None);
+                self.claims.push(None);
             }
         }
     }
@@ -114,12 +109,12 @@ impl Signatures {
     pub fn add_ed25519(&mut self, key: &[u8; 32], message: &[u8], signature: &[u8]) {
         let signature = <[u8; 64]>::try_from(signature).ok();
         self.others.push(false);
-        self.commitments.push(signature.and_then(|signature| commitment(key, message, &signature)));
+        self.claims.push(signature.and_then(|signature| known_keys::get(key)?.claim(message, &signature)));
     }
 
     /// Does each cover its message? In the order in which they were added.
     pub fn verdicts(&self) -> Vec<bool> {
-        let hold = Commitment::hold(&self.commitments);
+        let hold = ed25519::verdicts(&self.claims);
         self.others.iter().zip(hold).map(|(other, holds)| *other || holds).collect()
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Only speed depends on this: a key that is forgotten is prepared again.
 
-use crate::ed25519::{Commitment, PreparedKey, StrictKey};
+use crate::ed25519::{Key, StrictKey};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
@@ -17,25 +17,22 @@ const MAX_TABLES: u32 = 64;
 const WORTH_A_TABLE: u32 = 128;
 
 /// A key, and how often it was met.
-pub(crate) struct Known {
-    key: StrictKey,
+struct Known {
+    key: Key,
     met: AtomicU32,
-    prepared: OnceLock<PreparedKey>,
+    /// The same with a table.
+    prepared: OnceLock<Key>,
 }
 
 impl Known {
-    /// See [`StrictKey::commitment`].
-    pub(crate) fn commitment(&self, message: &[u8], signature: &[u8; 64]) -> Option<Commitment> {
-        match self.prepared.get() {
-            Some(prepared) => prepared.commitment(message, signature),
-            None => self.key.commitment(message, signature),
-        }
+    fn key(&self) -> &Key {
+        self.prepared.get().unwrap_or(&self.key)
     }
 }
 
 #[derive(Default)]
 struct Memory {
-    keys: HashMap<[u8; 32], Arc<Known>>,
+    keys: HashMap<[u8; 32], Known>,
     tables: AtomicU32,
 }
 
@@ -46,34 +43,36 @@ struct KnownKeys(RwLock<Memory>);
 static KNOWN: LazyLock<KnownKeys> = LazyLock::new(KnownKeys::default);
 
 /// The key with this encoding, if it is usable.
-pub(crate) fn get(bytes: &[u8; 32]) -> Option<Arc<Known>> {
+pub(crate) fn get(bytes: &[u8; 32]) -> Option<Key> {
     KNOWN.get(bytes)
 }
 
 impl KnownKeys {
-    fn get(&self, bytes: &[u8; 32]) -> Option<Arc<Known>> {
+    fn get(&self, bytes: &[u8; 32]) -> Option<Key> {
         {
             let memory = self.0.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(known) = memory.keys.get(bytes) {
-                let known = known.clone();
                 // Exactly one caller sees the number that is worth a table.
                 let met = known.met.fetch_add(1, Ordering::Relaxed);
-                if met == WORTH_A_TABLE && memory.tables.fetch_add(1, Ordering::Relaxed) < MAX_TABLES {
+                if met == WORTH_A_TABLE
+                    && let Key::Plain(key) = &known.key
+                    && memory.tables.fetch_add(1, Ordering::Relaxed) < MAX_TABLES
+                {
                     // The lock is held for reading only, so others go on meanwhile.
-                    known.prepared.get_or_init(|| known.key.prepare());
+                    known.prepared.get_or_init(|| Key::Prepared(Arc::new(key.prepare())));
                 }
-                return Some(known);
+                return Some(known.key().clone());
             }
         }
-        let known =
-            Arc::new(Known { key: StrictKey::from_bytes(bytes)?, met: AtomicU32::new(0), prepared: OnceLock::new() });
+        let key = Key::Plain(StrictKey::from_bytes(bytes)?);
+        let known = Known { key: key.clone(), met: AtomicU32::new(0), prepared: OnceLock::new() };
         let mut memory = self.0.write().unwrap_or_else(PoisonError::into_inner);
         // Keys that came later than the tables ran out get their chance when all begin anew.
         if memory.keys.len() >= MAX_KEYS || memory.tables.load(Ordering::Relaxed) > MAX_TABLES {
             *memory = Memory::default();
         }
-        memory.keys.insert(*bytes, known.clone());
-        Some(known)
+        memory.keys.insert(*bytes, known);
+        Some(key)
     }
 }
 
@@ -91,10 +90,10 @@ mod tests {
         let keys = KnownKeys::default();
         for _ in 0..=WORTH_A_TABLE + 1 {
             let key = keys.get(&public).unwrap();
-            assert!(Commitment::holds(key.commitment(b"message", &signature)));
-            assert!(!Commitment::holds(key.commitment(b"massage", &signature)));
+            assert!(key.verify(b"message", &signature));
+            assert!(!key.verify(b"massage", &signature));
         }
-        assert!(keys.get(&public).unwrap().prepared.get().is_some());
+        assert!(matches!(keys.get(&public), Some(Key::Prepared(_))));
     }
 
     #[test]
