@@ -136,6 +136,8 @@ struct Product<'c> {
 
 /// Sums that are computed together: they stay in the innermost cache, beside a row of a table.
 const TOGETHER: usize = 64;
+/// Multiples that are read ahead of the additions.
+const AHEAD: usize = 16;
 /// Bits between two steps of the doublings that all terms of a sum share; every table's width is a multiple.
 const STEP: usize = 3;
 
@@ -230,14 +232,18 @@ impl<const WIDTH: usize, const STRIDE: usize> Multiples<WIDTH, STRIDE> {
             return;
         }
         let shared = shift / WIDTH;
+        let mut picked = Vec::with_capacity(AHEAD);
         for (row, i) in self.0.chunks_exact(Self::DIGIT).zip((shared..Self::DIGITS).step_by(STRIDE)) {
-            for (sum, digits) in sums.iter_mut().zip(digits) {
-                let digit = digits[i];
-                let multiple = &row[usize::from(digit.unsigned_abs()).saturating_sub(1)];
-                match digit {
-                    0 => {}
-                    1.. => *sum += multiple,
-                    _ => *sum -= multiple,
+            for (sums, digits) in sums.chunks_mut(AHEAD).zip(digits.chunks(AHEAD)) {
+                // Read before anything is added: reads that do not wait for additions overlap.
+                picked.clear();
+                picked.extend(digits.iter().map(|digits| row[usize::from(digits[i].unsigned_abs()).saturating_sub(1)]));
+                for ((sum, multiple), digits) in sums.iter_mut().zip(&picked).zip(digits) {
+                    match digits[i] {
+                        0 => {}
+                        1.. => *sum += multiple,
+                        _ => *sum -= multiple,
+                    }
                 }
             }
         }

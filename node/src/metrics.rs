@@ -105,6 +105,7 @@ pub(crate) struct Metrics {
     mempool: Gauge,
     mempool_bytes: Gauge,
     mempool_rejected: Family<Reason, Counter>,
+    mempool_delayed: Counter,
     peers: Gauge,
     quorum: Gauge,
     commit: Histogram,
@@ -152,6 +153,7 @@ impl Metrics {
             mempool: Gauge::default(),
             mempool_bytes: Gauge::default(),
             mempool_rejected: Family::default(),
+            mempool_delayed: Counter::default(),
             peers: Gauge::default(),
             quorum: Gauge::default(),
             commit: latencies(),
@@ -211,6 +213,8 @@ impl Metrics {
         r.register("qz_records", "Records committed since the start", self.records.clone());
         r.register("qz_mempool_submissions", "Submissions that wait for a block", self.mempool.clone());
         r.register("qz_mempool_bytes", "Bytes of the submissions that wait", self.mempool_bytes.clone());
+        let delayed = "Requests that waited for a shorter queue before they were checked";
+        r.register("qz_mempool_delayed_requests", delayed, self.mempool_delayed.clone());
         r.register("qz_mempool_rejections", "Submissions refused, by error code", self.mempool_rejected.clone());
         r.register("qz_peers_connected", "Peers that have said how far they are", self.peers.clone());
         r.register("qz_peers_needed", "Peers without which nothing can be decided", self.quorum.clone());
@@ -317,6 +321,11 @@ impl Metrics {
     /// A submission that entered the queue at `since` is final.
     pub(crate) fn finalised(&self, since: Instant) {
         self.finality.observe(since.elapsed().as_secs_f64());
+    }
+
+    /// A request waits for a shorter queue.
+    pub(crate) fn delayed(&self) {
+        self.mempool_delayed.inc();
     }
 
     /// A submission was refused with this error code.

@@ -133,7 +133,7 @@ impl Network {
         ensure!(node.process.is_none(), "the node of {id} runs already");
         let passphrase = custody::passphrase_file(&home);
         // As in the service unit of docs/operations.
-        let mut all = vec![(custody::VARIABLE, text(&passphrase)?), ("MIMALLOC_PURGE_DELAY", "10000")];
+        let mut all = vec![(custody::VARIABLE, text(&passphrase)?), ("MIMALLOC_PURGE_DELAY", "-1")];
         all.extend_from_slice(environment);
         let name = program.file_name().unwrap_or_default().display();
         let arguments = ["run", "--home", text(&home)?];

@@ -31,6 +31,11 @@ const SWEEP_WAITERS: usize = 1024;
 /// How often, at most, submissions that still wait after a block are checked again, and how many.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
 const RECHECK_COUNT: usize = 512;
+/// Requests wait before their submissions are checked while more submissions than this wait for a block: about two
+/// blocks of a busy network.
+const ROOM: usize = 2048;
+/// How long they wait at most.
+const ROOM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +88,10 @@ pub(crate) struct Mempool {
     ledger: Arc<Ledger>,
     inner: Mutex<Inner>,
     work: Notify,
+    /// A block took submissions out of the queue.
+    left: Notify,
+    /// [`ROOM`]; less in tests.
+    room: usize,
     outgoing: mpsc::Sender<Vec<Arc<[u8]>>>,
     refusals: broadcast::Sender<Refused>,
 }
@@ -126,7 +135,15 @@ impl Mempool {
             sweep_at: SWEEP_WAITERS,
         };
         let (refusals, _) = broadcast::channel(1024);
-        let mempool = Self { ledger, inner: Mutex::new(inner), work: Notify::new(), outgoing, refusals };
+        let mempool = Self {
+            ledger,
+            inner: Mutex::new(inner),
+            work: Notify::new(),
+            left: Notify::new(),
+            room: ROOM,
+            outgoing,
+            refusals,
+        };
         (Arc::new(mempool), spread)
     }
 
@@ -290,6 +307,27 @@ impl Mempool {
         }
     }
 
+    /// Resolves when the queue is short enough for a request's submissions to be checked, at the latest after
+    /// [`ROOM_PATIENCE`]: what was begun is finished first. Whatever is offered, checking what cannot be in one of
+    /// the next blocks then takes no time from the blocks; what waits longer is for the queue's limits to refuse.
+    pub(crate) async fn has_room(&self) {
+        if self.len() <= self.room {
+            return;
+        }
+        crate::metrics::get().delayed();
+        let short_enough = async {
+            loop {
+                // Asked for before looking, so that no block falls between.
+                let left = self.left.notified();
+                if self.len() <= self.room {
+                    return;
+                }
+                left.await;
+            }
+        };
+        let _ = tokio::time::timeout(ROOM_PATIENCE, short_enough).await;
+    }
+
     /// Takes out what the rules refuse on the committed state, and tells those who wait for it.
     pub(crate) fn refuse(&self, refused: Vec<(Hash32, Reject)>) {
         let mut inner = self.lock();
@@ -318,6 +356,7 @@ impl Mempool {
             let waiting: Vec<_> = inner.pool.iter().take(count).map(Waiting::digest).collect();
             (waiting, early)
         };
+        self.left.notify_waiters();
         if let Err(error) = self.recheck(waiting.into_iter()) {
             tracing::warn!(%error, "waiting submissions were not checked again");
         }

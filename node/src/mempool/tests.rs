@@ -45,6 +45,30 @@ fn a_submission_is_followed_until_it_is_final_and_repeats_are_no_error() {
     assert_eq!(mempool.len(), 0);
 }
 
+#[tokio::test]
+async fn while_the_queue_is_long_requests_wait_for_a_block() {
+    let Fixture { consortium, ledger, mut mempool, .. } = fixture();
+    Arc::get_mut(&mut mempool).unwrap().room = 1;
+    let waiting = [1, 2].map(|number| consortium.submission(number));
+    submit(&mempool, &waiting[0]);
+    mempool.has_room().await;
+    submit(&mempool, &waiting[1]);
+    let delayed = tokio::spawn({
+        let mempool = mempool.clone();
+        async move { mempool.has_room().await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!delayed.is_finished(), "two wait, one may");
+    mempool.committed(&consortium.decide(&ledger, &waiting));
+    tokio::time::timeout(ROOM_PATIENCE / 2, delayed).await.expect("the block made room").unwrap();
+
+    // Without a block, a request is not held up for good.
+    let waiting = [3, 4].map(|number| consortium.submission(number));
+    waiting.iter().for_each(|bytes| drop(submit(&mempool, bytes)));
+    tokio::time::timeout(2 * ROOM_PATIENCE, mempool.has_room()).await.expect("patience ends");
+    assert_eq!(mempool.len(), 2);
+}
+
 #[test]
 fn what_the_state_refuses_is_refused_at_the_door() {
     let Fixture { consortium, mempool, .. } = fixture();

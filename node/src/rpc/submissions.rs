@@ -29,6 +29,7 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     api.ledger.whole()?;
     let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
     let digest = parsed.digest();
+    api.mempool.has_room().await;
     let fate = api.mempool.fate(digest);
     take(api, bytes, parsed).await?;
     if let Some(stored) = api.ledger.record_of_body(&digest)? {

@@ -2,16 +2,15 @@
 //! changes, and the blocks before have just written most of it.
 //!
 //! A node's key carries the version that wrote it, so a node never changes and nothing here can be old. What a
-//! block makes stale is forgotten, since no later block reads it. Leaves are not remembered: they are many, and one is
-//! as likely to be read as any other. Only speed depends on all this: what is forgotten is read from the database
-//! again.
+//! block makes stale is forgotten, since no later block reads it. Only speed depends on all this: what is forgotten is
+//! read from the database again.
 
 use jmt::storage::{Node, NodeKey, TreeUpdateBatch};
 use qz_chain::generations::Generations;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Nodes of a generation, at most about 1 KiB each.
-const CAPACITY: usize = 32_768;
+/// Nodes of a generation: leaves of about 200 bytes mostly, and inner nodes of at most about 1 KiB.
+const CAPACITY: usize = 131_072;
 
 /// A bounded set of the latest nodes.
 pub(crate) struct NodeCache(Mutex<Generations<NodeKey, Node>>);
@@ -30,13 +29,13 @@ impl NodeCache {
             nodes.remove(&stale.node_key);
         }
         for (key, node) in tree.node_batch.nodes() {
-            put(&mut nodes, key, node);
+            nodes.put(key.clone(), node.clone());
         }
     }
 
     /// Remembers a node that is in the database.
     pub(crate) fn put(&self, key: &NodeKey, node: &Node) {
-        put(&mut self.nodes(), key, node);
+        self.nodes().put(key.clone(), node.clone());
     }
 
     /// The node of this key, if it is remembered.
@@ -46,12 +45,6 @@ impl NodeCache {
 
     fn nodes(&self) -> MutexGuard<'_, Generations<NodeKey, Node>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn put(nodes: &mut Generations<NodeKey, Node>, key: &NodeKey, node: &Node) {
-    if !matches!(node, Node::Leaf(_)) {
-        nodes.put(key.clone(), node.clone());
     }
 }
 

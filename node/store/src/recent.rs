@@ -14,7 +14,7 @@ use qz_evidence::{Hash32, Height, SubjectId};
 use std::sync::Arc;
 
 /// Subjects of a generation, about 1 KiB each.
-const SUBJECTS: usize = 16_384;
+const SUBJECTS: usize = 65_536;
 /// Digests and numbers of a generation, about 100 bytes each.
 const LOOK_UPS: usize = 32_768;
 
