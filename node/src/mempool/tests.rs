@@ -63,8 +63,9 @@ async fn while_the_queue_is_long_requests_wait_for_a_block() {
     tokio::time::timeout(ROOM_PATIENCE / 2, delayed).await.expect("the block made room").unwrap();
 
     // Without a block, a request is not held up for good.
-    let waiting = [3, 4].map(|number| consortium.submission(number));
-    waiting.iter().for_each(|bytes| drop(submit(&mempool, bytes)));
+    for number in [3, 4] {
+        submit(&mempool, &consortium.submission(number));
+    }
     tokio::time::timeout(2 * ROOM_PATIENCE, mempool.has_room()).await.expect("patience ends");
     assert_eq!(mempool.len(), 2);
 }
