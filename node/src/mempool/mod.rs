@@ -34,8 +34,8 @@ const RECHECK_COUNT: usize = 512;
 /// Requests wait before their submissions are checked while more submissions than this wait for a block: about two
 /// blocks of a busy network.
 const ROOM: usize = 2048;
-/// How long they wait at most.
-const ROOM_PATIENCE: Duration = Duration::from_secs(3);
+/// How long they wait at most: less than clients allow for an answer beyond the wait that they ask for.
+const ROOM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]

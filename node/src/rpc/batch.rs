@@ -38,9 +38,9 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     if !(1..=SubmissionBatch::MAX_SUBMISSIONS).contains(&batch.submissions.len()) {
         return Err(Problem::malformed("a batch has 1 to 256 submissions"));
     }
+    let deadline = Instant::now() + Duration::from_secs(wait_seconds.min(MAX_WAIT_SECONDS));
     api.mempool.has_room().await;
     let entered = tokio::task::block_in_place(|| enter(api, &batch))?;
-    let deadline = Instant::now() + Duration::from_secs(wait_seconds.min(MAX_WAIT_SECONDS));
     let mut results = Vec::with_capacity(entered.len());
     for entry in entered {
         results.push(match entry {

@@ -29,14 +29,14 @@ async fn try_submit(api: &Api, bytes: &[u8], wait_seconds: u64) -> Result<Respon
     api.ledger.whole()?;
     let parsed = Parsed::without_relay_check(bytes).map_err(Refusal::from)?;
     let digest = parsed.digest();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(wait_seconds.min(MAX_WAIT_SECONDS));
     api.mempool.has_room().await;
     let fate = api.mempool.fate(digest);
     take(api, bytes, parsed).await?;
     if let Some(stored) = api.ledger.record_of_body(&digest)? {
         return finality(api, &digest, &stored);
     }
-    let wait = Duration::from_secs(wait_seconds.min(MAX_WAIT_SECONDS));
-    match tokio::time::timeout(wait, fate).await {
+    match tokio::time::timeout_at(deadline, fate).await {
         Ok(Ok(Fate::Refused(refusal))) => Err(unless_behind(api, refusal)),
         Ok(Ok(Fate::Final(_)) | Err(_)) | Err(_) => match api.ledger.record_of_body(&digest)? {
             Some(stored) => finality(api, &digest, &stored),
